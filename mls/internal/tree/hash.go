@@ -1,0 +1,231 @@
+package tree
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"github.com/quicproquo/qpq/mls/internal/codec"
+	"github.com/quicproquo/qpq/mls/internal/suite"
+	"github.com/quicproquo/qpq/mls/internal/treemath"
+	"github.com/quicproquo/qpq/mls/message"
+)
+
+// appendLeafHash appends the tree hash of leaf l (RFC 9420, section 7.8) to dst.
+func appendLeafHash(dst []byte, s *suite.Suite, l Leaf, n *message.LeafNode) []byte {
+	var scratch [768]byte
+	b := codec.AppendUint32(append(scratch[:0], 1), uint32(l))
+	if n == nil {
+		b = append(b, 0)
+	} else {
+		b = n.Append(append(b, 1))
+	}
+	return s.AppendHash(dst, b)
+}
+
+// appendParentHash appends the tree hash of a parent node with children of the given hashes to dst.
+func appendParentHash(dst []byte, s *suite.Suite, n *message.ParentNode, left, right []byte) []byte {
+	var scratch [512]byte
+	b := append(scratch[:0], 2)
+	if n == nil {
+		b = append(b, 0)
+	} else {
+		b = n.Append(append(b, 1))
+	}
+	b = codec.AppendVec(b, left)
+	return s.AppendHash(dst, codec.AppendVec(b, right))
+}
+
+// rehash computes all tree hashes, a level at a time.
+func (t *Tree) rehash() {
+	const batch = 256
+	each := func(n int, one func(i int)) {
+		Parallel((n+batch-1)/batch, func(k int) {
+			for i := k * batch; i < min(n, (k+1)*batch); i++ {
+				one(i)
+			}
+		})
+	}
+	each(len(t.leaves), func(i int) {
+		appendLeafHash(t.nodeHash(Leaf(i).Node())[:0], t.suite, Leaf(i), t.leaves[i])
+	})
+	for level := uint(1); 1<<level <= len(t.leaves); level++ {
+		each(len(t.leaves)>>level, func(i int) {
+			x := Node(i<<(level+1) | (1<<level - 1))
+			appendParentHash(t.nodeHash(x)[:0], t.suite, t.Parent(x), t.nodeHash(x.Left()), t.nodeHash(x.Right()))
+		})
+	}
+}
+
+// parentHash returns the parent hash of a node with the given copath child's tree hash (RFC 9420,
+// section 7.9).
+func parentHash(s *suite.Suite, p *message.ParentNode, siblingHash []byte) []byte {
+	var scratch [512]byte
+	b := codec.AppendVec(scratch[:0], p.EncryptionKey)
+	b = codec.AppendVec(b, p.ParentHash)
+	return s.Hash(codec.AppendVec(b, siblingHash))
+}
+
+// originals computes tree hashes as they were before some leaves were added, each subtree once.
+type originals struct {
+	t    *Tree
+	memo map[Node]original
+}
+
+type original struct {
+	without []Leaf
+	hash    []byte
+}
+
+// hash returns the tree hash of x with the given leaves, in increasing order, blanked and removed from
+// all lists of unmerged leaves.
+func (o *originals) hash(x Node, without []Leaf) []byte {
+	from, _ := slices.BinarySearch(without, x.First())
+	to, found := slices.BinarySearch(without, x.Last())
+	if found {
+		to++
+	}
+	without = without[from:to]
+	if len(without) == 0 {
+		return o.t.nodeHash(x)
+	}
+	if x.IsLeaf() {
+		return appendLeafHash(nil, o.t.suite, x.Leaf(), nil)
+	}
+	if m, ok := o.memo[x]; ok && slices.Equal(m.without, without) {
+		return m.hash
+	}
+	p := o.t.Parent(x)
+	if p != nil {
+		kept := *p
+		kept.UnmergedLeaves = slices.DeleteFunc(slices.Clone(p.UnmergedLeaves), func(l Leaf) bool {
+			_, ok := slices.BinarySearch(without, l)
+			return ok
+		})
+		p = &kept
+	}
+	h := appendParentHash(nil, o.t.suite, p, o.hash(x.Left(), without), o.hash(x.Right(), without))
+	o.memo[x] = original{without, h}
+	return h
+}
+
+// CheckParentHashes verifies that every parent node was set by a member below it: that exactly one of
+// its descendants carries its parent hash (RFC 9420, section 7.9.2).
+func (t *Tree) CheckParentHashes() error {
+	o := &originals{t, map[Node]original{}}
+	// Bottom up, so that the subtree hashes of a level serve the next.
+	for level := uint(1); 1<<level <= len(t.leaves); level++ {
+		for x := Node(1<<level - 1); int64(x) < int64(treemath.Width(t.Size())); x += 1 << (level + 1) {
+			p := t.Parent(x)
+			if p == nil {
+				continue
+			}
+			n := 0
+			if t.vouches(o, p, x.Left(), x.Right()) {
+				n++
+			}
+			if t.vouches(o, p, x.Right(), x.Left()) {
+				n++
+			}
+			if n != 1 {
+				return fmt.Errorf("%w: %d chains of parent hashes lead to node %d", ErrInvalid, n, x)
+			}
+		}
+	}
+	return nil
+}
+
+// vouches reports whether a node in the resolution of child carries the parent hash of p with the
+// given sibling, and all others of that resolution are unmerged leaves of p.
+func (t *Tree) vouches(o *originals, p *message.ParentNode, child, sibling Node) bool {
+	var candidate Node
+	candidates, unmerged := 0, 0
+	for _, x := range resolution(t, child, nil) {
+		if x.IsLeaf() {
+			if _, ok := slices.BinarySearch(p.UnmergedLeaves, x.Leaf()); ok {
+				unmerged++
+				continue
+			}
+		}
+		candidate = x
+		if candidates++; candidates > 1 {
+			return false
+		}
+	}
+	below := 0
+	for _, l := range p.UnmergedLeaves {
+		if child.Covers(l) {
+			below++
+		}
+	}
+	if candidates != 1 || below != unmerged {
+		return false
+	}
+	var carried []byte
+	if candidate.IsLeaf() {
+		leaf := t.Leaf(candidate.Leaf())
+		if leaf.Source != message.SourceCommit {
+			return false
+		}
+		carried = leaf.ParentHash
+	} else {
+		carried = t.Parent(candidate).ParentHash
+	}
+	return len(carried) > 0 && bytes.Equal(carried, parentHash(t.suite, p, o.hash(sibling, p.UnmergedLeaves)))
+}
+
+// CheckUnmerged verifies every list of unmerged leaves (RFC 9420, section 12.4.3.1): its leaves exist
+// below the node, and every node between that holds a key lists them too.
+func (t *Tree) CheckUnmerged() error {
+	for i, p := range t.parents {
+		if p == nil {
+			continue
+		}
+		x := Node(2*i + 1)
+		for _, l := range p.UnmergedLeaves {
+			if !x.Covers(l) || t.Leaf(l) == nil {
+				return fmt.Errorf("%w: node %d lists leaf %d as unmerged", ErrInvalid, x, l)
+			}
+			for y := l.Node().Parent(); y != x; y = y.Parent() {
+				q := t.Parent(y)
+				if q == nil {
+					continue
+				}
+				if _, ok := slices.BinarySearch(q.UnmergedLeaves, l); !ok {
+					return fmt.Errorf("%w: leaf %d is unmerged at node %d but not at node %d", ErrInvalid, l, x, y)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// nodes gives access to the nodes of a Tree or a Diff.
+type nodes interface {
+	Leaf(Leaf) *message.LeafNode
+	Parent(Node) *message.ParentNode
+}
+
+// resolution appends the resolution of x to list (RFC 9420, section 4.1.1).
+func resolution(t nodes, x Node, list []Node) []Node {
+	if x.IsLeaf() {
+		if t.Leaf(x.Leaf()) != nil {
+			list = append(list, x)
+		}
+		return list
+	}
+	if p := t.Parent(x); p != nil {
+		list = append(list, x)
+		for _, l := range p.UnmergedLeaves {
+			list = append(list, l.Node())
+		}
+		return list
+	}
+	return resolution(t, x.Right(), resolution(t, x.Left(), list))
+}
+
+// Resolution returns the resolution of x (RFC 9420, section 4.1.1).
+func (t *Tree) Resolution(x Node) []Node { return resolution(t, x, nil) }
+
+// NodeHash returns the tree hash of the subtree at x.
+func (t *Tree) NodeHash(x Node) []byte { return t.nodeHash(x) }

@@ -1,0 +1,293 @@
+// Package tree is the ratchet tree (RFC 9420, sections 4 and 7): who is where, the keys of the nodes,
+// their hashes, and what a commit changes of them.
+//
+// A Tree is only ever changed by merging a Diff, an overlay that holds the nodes that differ. So a
+// commit that is prepared or examined and then dropped costs nothing but its own nodes, and nothing
+// ever copies the tree.
+package tree
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/quicproquo/qpq/mls/internal/codec"
+	"github.com/quicproquo/qpq/mls/internal/suite"
+	"github.com/quicproquo/qpq/mls/internal/treemath"
+	"github.com/quicproquo/qpq/mls/message"
+)
+
+// ErrInvalid is what every error about the tree's content wraps.
+var ErrInvalid = errors.New("invalid ratchet tree")
+
+// Leaf and Node are the indices of package treemath.
+type (
+	Leaf = treemath.Leaf
+	Node = treemath.Node
+)
+
+// Tree is the ratchet tree of one epoch.
+type Tree struct {
+	suite    *suite.Suite
+	leaves   []*message.LeafNode   // as many as the tree has room for: a power of two, or none
+	parents  []*message.ParentNode // one fewer; parent x is at x>>1
+	hashes   []byte                // tree hash of each node
+	members  int
+	blank    Leaf // no leaf left of it is blank
+	keys     map[keyID]Node
+	profiles map[string]*profile
+}
+
+// keyID stands for a public key in the index of keys in use.
+type keyID [16]byte
+
+const (
+	encryptionKey = 'e'
+	signatureKey  = 's'
+)
+
+func idOf(kind byte, key []byte) keyID {
+	var scratch [160]byte
+	sum := sha256.Sum256(append(append(scratch[:0], kind), key...))
+	return keyID(sum[:16])
+}
+
+// profile is what some members have in common: capabilities and the type of their credentials.
+type profile struct {
+	capabilities *message.Capabilities
+	credential   message.CredentialType
+	members      int
+}
+
+func profileKey(n *message.LeafNode) string {
+	var scratch [256]byte
+	return string(n.Capabilities.Append(codec.AppendUint16(scratch[:0], uint16(n.Credential.Type))))
+}
+
+// New returns an empty tree.
+func New(s *suite.Suite) *Tree {
+	return &Tree{suite: s, keys: map[keyID]Node{}, profiles: map[string]*profile{}}
+}
+
+// Size returns how many leaves there is room for: a power of two, or zero.
+func (t *Tree) Size() uint32 { return uint32(len(t.leaves)) }
+
+// Members returns how many leaves are not blank.
+func (t *Tree) Members() int { return t.members }
+
+// Leaf returns a leaf, nil if it is blank or outside the tree.
+func (t *Tree) Leaf(l Leaf) *message.LeafNode {
+	if int64(l) >= int64(len(t.leaves)) {
+		return nil
+	}
+	return t.leaves[l]
+}
+
+// Parent returns a parent node, nil if it is blank or outside the tree.
+func (t *Tree) Parent(x Node) *message.ParentNode {
+	if i := x >> 1; int64(i) < int64(len(t.parents)) {
+		return t.parents[i]
+	}
+	return nil
+}
+
+// Hash returns the tree hash of the whole tree.
+func (t *Tree) Hash() []byte {
+	return t.nodeHash(treemath.Root(t.Size()))
+}
+
+func (t *Tree) nodeHash(x Node) []byte {
+	n := t.suite.HashSize()
+	return t.hashes[int(x)*n : (int(x)+1)*n : (int(x)+1)*n]
+}
+
+// decodeNode reads an optional<Node> for position x.
+func decodeNode(d *codec.Decoder, x Node) (*message.LeafNode, *message.ParentNode) {
+	if !d.Bool() {
+		return nil, nil
+	}
+	switch kind := d.Uint8(); {
+	case kind == 1 && x.IsLeaf():
+		return message.DecodeLeafNode(d), nil
+	case kind == 2 && !x.IsLeaf():
+		return nil, message.DecodeParentNode(d)
+	default:
+		d.Fail("node %d is of type %d", x, kind)
+		return nil, nil
+	}
+}
+
+func appendNode(b []byte, leaf *message.LeafNode, parent *message.ParentNode) []byte {
+	switch {
+	case leaf != nil:
+		return leaf.Append(append(b, 1, 1))
+	case parent != nil:
+		return parent.Append(append(b, 1, 2))
+	default:
+		return append(b, 0)
+	}
+}
+
+func (t *Tree) appendNodeAt(b []byte, x Node) []byte {
+	if x.IsLeaf() {
+		return appendNode(b, t.Leaf(x.Leaf()), nil)
+	}
+	return appendNode(b, nil, t.Parent(x))
+}
+
+// Marshal returns the content of a ratchet_tree extension (RFC 9420, section 12.4.3.3).
+func (t *Tree) Marshal() []byte {
+	last := Node(0)
+	for x := Node(0); int64(x) < int64(treemath.Width(t.Size())); x++ {
+		if x.IsLeaf() && t.Leaf(x.Leaf()) != nil || !x.IsLeaf() && t.Parent(x) != nil {
+			last = x
+		}
+	}
+	return codec.AppendVecFunc(nil, func(b []byte) []byte {
+		if t.members == 0 {
+			return b
+		}
+		for x := Node(0); x <= last; x++ {
+			b = t.appendNodeAt(b, x)
+		}
+		return b
+	})
+}
+
+// Unmarshal decodes the content of a ratchet_tree extension and computes the tree hashes. The tree
+// is well-formed then, not yet trusted: see CheckParentHashes and CheckUnmerged. A tree of more than
+// limit members is refused.
+func Unmarshal(s *suite.Suite, data []byte, limit int) (*Tree, error) {
+	d := codec.NewDecoder(data)
+	sub := d.Sub()
+	t := New(s)
+	share := t.sharer()
+	var blankLast bool
+	for x := Node(0); !sub.Empty(); x++ {
+		leaf, parent := decodeNode(&sub, x)
+		if sub.Err() != nil {
+			break
+		}
+		blankLast = leaf == nil && parent == nil
+		if x.IsLeaf() {
+			if leaf != nil {
+				leaf = leaf.Detach(share)
+				if t.members++; t.members > limit {
+					return nil, fmt.Errorf("%w: more than %d members", ErrInvalid, limit)
+				}
+			}
+			t.leaves = append(t.leaves, leaf)
+		} else {
+			if parent != nil {
+				parent = parent.Detach()
+			}
+			t.parents = append(t.parents, parent)
+		}
+	}
+	d.FailWith(sub.Err())
+	if err := d.Done(); err != nil {
+		return nil, fmt.Errorf("decode ratchet tree: %w", err)
+	}
+	if len(t.leaves) == 0 || blankLast {
+		return nil, fmt.Errorf("%w: it is empty or ends with a blank node", ErrInvalid)
+	}
+	t.resize(treemath.Size(uint32(max(len(t.leaves), len(t.parents)+1))))
+	return t, t.index()
+}
+
+func (t *Tree) resize(size uint32) {
+	n := t.suite.HashSize()
+	t.leaves = grow(t.leaves, int(size))
+	t.parents = grow(t.parents, max(int(size), 1)-1)
+	t.hashes = grow(t.hashes, int(treemath.Width(size))*n)
+}
+
+// grow returns list with length n: cut, or extended with zero values.
+func grow[T any](list []T, n int) []T {
+	if n <= len(list) {
+		clear(list[n:])
+		return list[:n]
+	}
+	return append(list, make([]T, n-len(list))...)
+}
+
+// sharer returns a function that maps equal capabilities to one value.
+func (t *Tree) sharer() func(*message.Capabilities) *message.Capabilities {
+	known := map[string]*message.Capabilities{}
+	return func(c *message.Capabilities) *message.Capabilities {
+		var scratch [256]byte
+		b := c.Append(scratch[:0])
+		if same, ok := known[string(b)]; ok {
+			return same
+		}
+		known[string(b)] = c
+		return c
+	}
+}
+
+// index computes everything that is derived from the nodes: hashes, keys in use, profiles.
+func (t *Tree) index() error {
+	t.blank = Leaf(t.Size())
+	for i, leaf := range t.leaves {
+		if leaf == nil {
+			t.blank = min(t.blank, Leaf(i))
+			continue
+		}
+		t.countProfile(leaf, 1)
+		if !t.claim(idOf(encryptionKey, leaf.EncryptionKey), Leaf(i).Node()) ||
+			!t.claim(idOf(signatureKey, leaf.SignatureKey), Leaf(i).Node()) {
+			return fmt.Errorf("%w: leaf %d has a key that another node has", ErrInvalid, i)
+		}
+	}
+	for i, p := range t.parents {
+		if p != nil && !t.claim(idOf(encryptionKey, p.EncryptionKey), Node(2*i+1)) {
+			return fmt.Errorf("%w: node %d has a key that another node has", ErrInvalid, 2*i+1)
+		}
+	}
+	t.rehash()
+	return nil
+}
+
+func (t *Tree) claim(id keyID, x Node) bool {
+	if _, taken := t.keys[id]; taken {
+		return false
+	}
+	t.keys[id] = x
+	return true
+}
+
+func (t *Tree) countProfile(leaf *message.LeafNode, by int) {
+	key := profileKey(leaf)
+	p := t.profiles[key]
+	if p == nil {
+		p = &profile{capabilities: leaf.Capabilities, credential: leaf.Credential.Type}
+		t.profiles[key] = p
+	}
+	if p.members += by; p.members == 0 {
+		delete(t.profiles, key)
+	}
+}
+
+// Parallel calls f for each i below n, on all processors.
+func Parallel(n int, f func(i int)) {
+	workers := min(n, runtime.GOMAXPROCS(0))
+	if workers <= 1 {
+		for i := range n {
+			f(i)
+		}
+		return
+	}
+	var next atomic.Int64
+	var group sync.WaitGroup
+	for range workers {
+		group.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				f(i)
+			}
+		})
+	}
+	group.Wait()
+}
