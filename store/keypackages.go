@@ -1,0 +1,156 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/quicproquo/qpq"
+)
+
+// KeyPackage is an MLS key package that a device left for others to add it by (RFC 9420 section 10).
+type KeyPackage struct {
+	Device     qpq.DeviceID
+	Suite      uint16
+	Ref        []byte // KeyPackageRef
+	Package    []byte // encoded
+	LastResort bool   // given out again and again once the others are used up
+	Expires    time.Time
+}
+
+// KeyPackageCount says how many key packages of one suite a device has left.
+type KeyPackageCount struct {
+	Device     qpq.DeviceID
+	Suite      uint16
+	OneTime    int64
+	LastResort int64
+}
+
+// AddKeyPackages keeps key packages of one device; a last-resort one replaces those before it of its
+// suite. A package that is there already is left as it is, so a repeated upload does no harm, but one
+// that was claimed would come back: devices never upload a package twice across a claim. It returns
+// NotFound if the device is unknown or revoked, and Exhausted with code "too-many-key-packages" if the
+// device would have more than limit one-time packages of one suite.
+func (s *Store) AddKeyPackages(ctx context.Context, name string, id qpq.DeviceID, packages []KeyPackage, limit int64) error {
+	return s.update(ctx, "keep key packages", func(tx Tx) error {
+		if d, err := device(tx, name, id); err != nil {
+			return err
+		} else if !d.Revoked.IsZero() {
+			return noDevice
+		}
+		for _, k := range packages {
+			if k.LastResort {
+				if err := exec(tx, deleteLastResort, name, id[:], int64(k.Suite), some(k.Ref)); err != nil {
+					return err
+				}
+			}
+			err := exec(tx, insertPackage, name, some(k.Ref), id[:], int64(k.Suite), some(k.Package), flag(k.LastResort), millis(k.Expires))
+			if err != nil {
+				return err
+			}
+		}
+		var most int64
+		if _, err := one(tx, into{&most}, selectMostPackages, name, id[:]); err != nil {
+			return err
+		}
+		if most > limit {
+			return qpq.E(qpq.Exhausted, "too-many-key-packages", fmt.Sprintf("a device keeps at most %d key packages of a suite here", limit))
+		}
+		return nil
+	})
+}
+
+// ClaimKeyPackage takes one key package of a device that has not expired: the one-time package that
+// expires first, which nobody gets again, else the last-resort one, which stays. It returns NotFound
+// with code "no-key-package" if there is neither.
+func (s *Store) ClaimKeyPackage(ctx context.Context, name string, id qpq.DeviceID, suite uint16, now time.Time) (k KeyPackage, err error) {
+	err = s.update(ctx, "claim a key package", func(tx Tx) (err error) {
+		var found bool
+		if k, found, err = claim(tx, name, id, suite, now); err == nil && !found {
+			err = qpq.E(qpq.NotFound, "no-key-package", "the device has no key package of this suite left")
+		}
+		return err
+	})
+	return k, err
+}
+
+// ClaimKeyPackages is ClaimKeyPackage for every device of an account that is not revoked, in one
+// transaction; devices without a package are left out. It returns NotFound if there is no such account.
+func (s *Store) ClaimKeyPackages(ctx context.Context, name string, suite uint16, now time.Time) (list []KeyPackage, err error) {
+	err = s.update(ctx, "claim key packages", func(tx Tx) error {
+		if err := needAccount(tx, name); err != nil {
+			return err
+		}
+		ids, err := devicesInUse(tx, name)
+		if err != nil {
+			return err
+		}
+		list = nil
+		for _, id := range ids {
+			k, found, err := claim(tx, name, id, suite, now)
+			if err != nil {
+				return err
+			}
+			if found {
+				list = append(list, k)
+			}
+		}
+		return nil
+	})
+	return list, err
+}
+
+// CountKeyPackages returns how many packages that have not expired a device has, by suite.
+func (s *Store) CountKeyPackages(ctx context.Context, name string, id qpq.DeviceID, now time.Time) (list []KeyPackageCount, err error) {
+	err = s.view(ctx, "count key packages", func(tx Tx) error {
+		list = nil
+		return tx.Query(func(r Row) error {
+			var suite int64
+			c := KeyPackageCount{Device: id}
+			err := r.Scan(&suite, &c.OneTime, &c.LastResort)
+			c.Suite = uint16(suite)
+			list = append(list, c)
+			return err
+		}, countPackages, name, id[:], millis(now))
+	})
+	return list, err
+}
+
+func claim(tx Tx, name string, id qpq.DeviceID, suite uint16, now time.Time) (k KeyPackage, found bool, err error) {
+	var expires, last int64
+	k.Device, k.Suite = id, suite
+	found, err = one(tx, into{&k.Ref, &k.Package, &last, &expires}, selectPackage, name, id[:], int64(suite), millis(now))
+	if err != nil || !found {
+		return KeyPackage{}, false, err
+	}
+	k.LastResort, k.Expires = last != 0, instant(expires)
+	if !k.LastResort {
+		err = exec(tx, deletePackage, name, k.Ref)
+	}
+	return k, true, err
+}
+
+func devicesInUse(tx Tx, name string) (ids []qpq.DeviceID, err error) {
+	err = tx.Query(func(r Row) error {
+		d, err := scanDevice(r)
+		if d.Revoked.IsZero() {
+			ids = append(ids, d.ID)
+		}
+		return err
+	}, selectDevices, name)
+	return ids, err
+}
+
+const (
+	insertPackage = `INSERT INTO key_packages (account, ref, device, suite, package, last_resort, expires)
+		VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (account, ref) DO NOTHING`
+	selectPackage = `SELECT ref, package, last_resort, expires FROM key_packages
+		WHERE account = $1 AND device = $2 AND suite = $3 AND expires > $4 ORDER BY last_resort, expires, ref LIMIT 1`
+	selectMostPackages = `SELECT coalesce(max(n), 0) FROM (SELECT count(*) AS n FROM key_packages
+		WHERE account = $1 AND device = $2 AND last_resort = 0 GROUP BY suite) AS suites`
+	countPackages = `SELECT suite, count(*) - sum(last_resort), sum(last_resort) FROM key_packages
+		WHERE account = $1 AND device = $2 AND expires > $3 GROUP BY suite ORDER BY suite`
+	deletePackage        = `DELETE FROM key_packages WHERE account = $1 AND ref = $2`
+	deleteLastResort     = `DELETE FROM key_packages WHERE account = $1 AND device = $2 AND suite = $3 AND last_resort = 1 AND ref <> $4`
+	deleteDevicePackages = `DELETE FROM key_packages WHERE account = $1 AND device = $2`
+)

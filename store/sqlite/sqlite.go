@@ -1,0 +1,182 @@
+// Package sqlite keeps a server's store in one SQLite file: the backend of a server that runs alone.
+//
+// One goroutine writes. It turns all updates that wait into one transaction, each in a savepoint of
+// its own, and answers them once that transaction is on the disk, so that many callers share one
+// fsync. Readers have connections of their own and see the last commit (WAL mode).
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/store"
+)
+
+// Config says where the store is and what it may use.
+type Config struct {
+	Path       string // required: the database file; SQLite puts others beside it
+	Readers    int    // connections that read at the same time; zero means 4
+	Queue      int    // updates that may wait before callers block; zero means 4096
+	VFS        string // name of the registered SQLite VFS to use; empty means the operating system's
+	Migrations fs.FS  // nil means store.Migrations
+}
+
+// Engine is the store.Engine over one SQLite file.
+type Engine struct {
+	cfg     Config
+	readers chan *conn // idle reading connections; nil stands for one not opened yet
+	queue   chan *update
+	written chan struct{} // closed when the writer has ended
+	stats   counters
+
+	closing sync.RWMutex // held for reading while a call uses queue or readers
+	closed  bool
+}
+
+// Open opens the store, making it or bringing its schema up to date, which copies it first. It
+// returns Unsupported if the schema is newer than this program's, Damaged if the file is no database,
+// Unavailable if it cannot be written.
+func Open(ctx context.Context, cfg Config) (*Engine, error) {
+	cfg.Readers = cmp.Or(cfg.Readers, 4)
+	cfg.Queue = cmp.Or(cfg.Queue, 4096)
+	e := &Engine{cfg: cfg, readers: make(chan *conn, cfg.Readers), queue: make(chan *update, cfg.Queue), written: make(chan struct{})}
+	if err := e.prepare(ctx); err != nil {
+		return nil, fmt.Errorf("open the store %s: %w", cfg.Path, err)
+	}
+	w, err := e.connect(writing)
+	if err != nil {
+		return nil, fmt.Errorf("open the store %s: %w", cfg.Path, err)
+	}
+	for range cfg.Readers {
+		e.readers <- nil
+	}
+	go e.write(w)
+	return e, nil
+}
+
+// View implements store.Engine.
+func (e *Engine) View(ctx context.Context, fn func(store.Tx) error) error {
+	e.closing.RLock()
+	defer e.closing.RUnlock()
+	if e.closed {
+		return errClosed
+	}
+	var c *conn
+	select {
+	case c = <-e.readers:
+	case <-ctx.Done():
+		return cancelled(ctx)
+	}
+	defer func() { e.readers <- c }()
+	if c == nil {
+		fresh, err := e.connect(reading)
+		if err != nil {
+			return err
+		}
+		c = fresh
+	}
+	return c.view(ctx, fn)
+}
+
+// Stats implements store.Engine.
+func (e *Engine) Stats() store.Stats {
+	s := e.stats.read()
+	s.Queued = len(e.queue)
+	return s
+}
+
+// Close implements store.Engine. Updates that were queued are carried out.
+func (e *Engine) Close() error {
+	e.closing.Lock()
+	if e.closed {
+		e.closing.Unlock()
+		return nil
+	}
+	e.closed = true
+	close(e.queue)
+	e.closing.Unlock()
+	<-e.written
+	for range e.cfg.Readers {
+		if c := <-e.readers; c != nil {
+			c.close()
+		}
+	}
+	return nil
+}
+
+// Check reads the whole file and returns Damaged if anything in it is inconsistent.
+func (e *Engine) Check(ctx context.Context) error {
+	return e.View(ctx, func(tx store.Tx) error {
+		return tx.Query(func(r store.Row) error {
+			var finding string
+			if err := r.Scan(&finding); err != nil || finding == "ok" {
+				return err
+			}
+			return qpq.Wrap(qpq.Damaged, "store-damaged", textDamaged, fmt.Errorf("integrity check: %s", finding))
+		}, `PRAGMA integrity_check(1)`)
+	})
+}
+
+// mode is what a connection is for.
+type mode string
+
+const (
+	writing mode = "off"
+	reading mode = "on"
+)
+
+// connect opens a connection. Order matters: the timeout covers what follows.
+func (e *Engine) connect(m mode) (*conn, error) {
+	db, err := sqlite3.Open(e.uri(e.cfg.Path))
+	if err != nil {
+		return nil, kinded(err)
+	}
+	err = db.Exec(`PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+		PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16000;
+		PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA query_only = ` + string(m))
+	if err != nil {
+		_ = db.Close()
+		return nil, kinded(err)
+	}
+	return &conn{db: db, statements: map[string]*sqlite3.Stmt{}}, nil
+}
+
+// uri names a database file for SQLite. Its journals get the mode of the file.
+func (e *Engine) uri(path string) string {
+	q := url.Values{}
+	if e.cfg.VFS != "" {
+		q.Set("vfs", e.cfg.VFS)
+	} else {
+		q.Set("modeof", path)
+	}
+	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String()
+}
+
+// create makes the database file, readable by its owner only, before SQLite would.
+func (e *Engine) create() error {
+	if e.cfg.VFS != "" {
+		return nil
+	}
+	path, err := filepath.Abs(e.cfg.Path)
+	if err != nil {
+		return kinded(err)
+	}
+	e.cfg.Path = path
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return kinded(err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return kinded(err)
+	}
+	return kinded(f.Close())
+}

@@ -1,0 +1,200 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/quicproquo/qpq/store"
+)
+
+// maxBatch bounds how many updates share a commit, and with it how long the first of them waits.
+const maxBatch = 1024
+
+// update is one call of Update on its way through the writer.
+type update struct {
+	fn       func(store.Tx) error
+	owner    atomic.Int32 // who decides what becomes of it: nobody yet, writer or caller
+	err      error        // set before done is closed
+	panicked error
+	done     chan struct{}
+}
+
+const (
+	nobody int32 = iota
+	writer       // took it: it will be answered
+	caller       // withdrew it: it will not run
+)
+
+// Update implements store.Engine.
+func (e *Engine) Update(ctx context.Context, fn func(store.Tx) error) error {
+	u := &update{fn: fn, done: make(chan struct{})}
+	if err := e.enqueue(ctx, u); err != nil {
+		return err
+	}
+	select {
+	case <-u.done:
+	case <-ctx.Done():
+		if u.owner.CompareAndSwap(nobody, caller) {
+			return cancelled(ctx)
+		}
+		<-u.done
+	}
+	if u.panicked != nil {
+		panic(u.panicked)
+	}
+	return u.err
+}
+
+func (e *Engine) enqueue(ctx context.Context, u *update) error {
+	e.closing.RLock()
+	defer e.closing.RUnlock()
+	if e.closed {
+		return errClosed
+	}
+	if ctx.Err() != nil {
+		return cancelled(ctx)
+	}
+	select {
+	case e.queue <- u:
+		return nil
+	case <-ctx.Done():
+		return cancelled(ctx)
+	}
+}
+
+// write is the writer: it owns c and ends when the queue is closed and empty.
+func (e *Engine) write(c *conn) {
+	defer close(e.written)
+	defer c.close()
+	batch := make([]*update, 0, maxBatch)
+	for first := range e.queue {
+		batch = e.collect(append(batch[:0], first))
+		for rest := batch; len(rest) > 0; {
+			rest = e.commit(c, rest)
+		}
+		clear(batch)
+	}
+}
+
+// collect adds all updates that wait to the batch.
+func (e *Engine) collect(batch []*update) []*update {
+	for len(batch) < maxBatch {
+		select {
+		case u, open := <-e.queue:
+			if !open {
+				return batch
+			}
+			batch = append(batch, u)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// commit carries out a batch in one transaction and answers it. If a failure undoes the whole
+// transaction, all that ran share it, and the updates not reached are returned for the next one.
+func (e *Engine) commit(c *conn, batch []*update) (rest []*update) {
+	start := time.Now()
+	err := c.run(`BEGIN IMMEDIATE`)
+	for i, u := range batch {
+		if err != nil || !u.owner.CompareAndSwap(nobody, writer) {
+			continue
+		}
+		c.apply(u)
+		if c.db.GetAutocommit() { // SQLite gave up on the transaction: disk full, I/O error
+			err, batch, rest = u.err, batch[:i+1], batch[i+1:]
+			break
+		}
+	}
+	if err == nil {
+		if err = c.run(`COMMIT`); err != nil && !c.db.GetAutocommit() {
+			_ = c.run(`ROLLBACK`) // COMMIT's error is the one to tell
+		}
+	}
+	e.answer(batch, err, time.Since(start))
+	return rest
+}
+
+// answer tells every caller the outcome: its own error, or the commit's.
+func (e *Engine) answer(batch []*update, err error, took time.Duration) {
+	ok, failed := 0, 0
+	for _, u := range batch {
+		if err != nil && u.owner.CompareAndSwap(nobody, writer) || u.err == nil && u.panicked == nil {
+			u.err = err
+		}
+		if u.owner.Load() != writer {
+			continue
+		}
+		if u.err != nil || u.panicked != nil {
+			failed++
+		} else {
+			ok++
+		}
+	}
+	e.stats.add(ok, failed, err, took)
+	for _, u := range batch {
+		close(u.done)
+	}
+}
+
+// apply runs one update in a savepoint, so that its failure leaves the others alone.
+func (c *conn) apply(u *update) {
+	if u.err = c.run(`SAVEPOINT one`); u.err != nil {
+		return
+	}
+	u.err, u.panicked = contained(u.fn, c)
+	if c.db.GetAutocommit() {
+		if u.err == nil {
+			u.err = errRolledBack
+		}
+		return
+	}
+	if u.err != nil || u.panicked != nil {
+		if err := c.run(`ROLLBACK TO one`); err != nil && u.err == nil {
+			u.err = err
+		}
+	}
+	if err := c.run(`RELEASE one`); err != nil && u.err == nil {
+		u.err = err
+	}
+}
+
+// contained runs fn and catches its panic, for the caller to go on with.
+func contained(fn func(store.Tx) error, tx store.Tx) (err, panicked error) {
+	defer func() {
+		if p := recover(); p != nil {
+			panicked = fmt.Errorf("panic in a store transaction: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return fn(tx), nil
+}
+
+// counters are the engine's Stats.
+type counters struct {
+	mu    sync.Mutex
+	stats store.Stats
+}
+
+func (c *counters) read() store.Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stats
+}
+
+func (c *counters) add(ok, failed int, err error, took time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stats.Updates += uint64(ok)
+	c.stats.Failed += uint64(failed)
+	c.stats.Commits++
+	c.stats.CommitTime += took
+	c.stats.LargestBatch = max(c.stats.LargestBatch, ok+failed)
+	if err != nil {
+		c.stats.CommitErrors++
+	}
+}
