@@ -38,7 +38,7 @@ func (e ecdsaScheme) parse(priv []byte) (*Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSignatureKey, err)
 	}
-	return &Signer{pub: pub, secret: &signerSecret{scheme: e, raw: raw, key: key}}, nil
+	return newSigner(e, pub, raw, key), nil
 }
 
 // generate draws scalars until one is in range (FIPS 186-5 appendix A.2.2). A source that yields none in 64 is broken.

@@ -93,7 +93,7 @@ func parseEdDSA(scheme signature, priv []byte, seedSize int, expand func(seed []
 		clear(key)
 		return nil, fmt.Errorf("%w: private key with another public key", ErrSignatureKey)
 	}
-	return &Signer{pub: pub, secret: &signerSecret{scheme: scheme, raw: key[:seedSize:seedSize], key: key}}, nil
+	return newSigner(scheme, pub, key[:seedSize:seedSize], key), nil
 }
 
 func generateEdDSA(scheme signature, rand io.Reader, seedSize int) (*Signer, error) {

@@ -30,7 +30,7 @@ type signature interface {
 // Signer is a parsed signature private key with its public key. It cannot be printed. It is safe for concurrent use until Wipe.
 type Signer struct {
 	pub    []byte
-	secret *signerSecret // a pointer, so that fmt finds an address even inside other structs
+	secret func() *signerSecret // a function, so that fmt finds an address even in an unexported field of another struct
 }
 
 type signerSecret struct {
@@ -39,26 +39,32 @@ type signerSecret struct {
 	key    any    // what the scheme parsed from it
 }
 
+func newSigner(scheme signature, pub, raw []byte, key any) *Signer {
+	s := &signerSecret{scheme: scheme, raw: raw, key: key}
+	return &Signer{pub: pub, secret: func() *signerSecret { return s }}
+}
+
 // Public returns the public key, not a copy: it must not be changed.
 func (k *Signer) Public() []byte { return k.pub }
 
 // Bytes returns a copy of the private key, nil after Wipe: the seed of EdDSA, the big-endian scalar of ECDSA.
-func (k *Signer) Bytes() []byte { return bytes.Clone(k.secret.raw) }
+func (k *Signer) Bytes() []byte { return bytes.Clone(k.secret().raw) }
 
 // Equal reports in constant time whether both hold the same private key; wiped signers equal nothing.
 func (k *Signer) Equal(other *Signer) bool {
-	a, b := k.secret, other.secret
+	a, b := k.secret(), other.secret()
 	return a.scheme == b.scheme && len(a.raw) > 0 && subtle.ConstantTimeCompare(a.raw, b.raw) == 1
 }
 
 // Wipe overwrites the private key; what the standard library parsed from an ECDSA key can only be released. It must not run
 // beside another use of the signer.
 func (k *Signer) Wipe() {
-	clear(k.secret.raw)
-	if expanded, ok := k.secret.key.([]byte); ok {
+	s := k.secret()
+	clear(s.raw)
+	if expanded, ok := s.key.([]byte); ok {
 		clear(expanded)
 	}
-	k.secret.raw, k.secret.key = nil, nil
+	s.raw, s.key = nil, nil
 }
 
 // Format prints a placeholder for every verb.
@@ -85,10 +91,12 @@ func (s *Suite) SignWithLabel(k *Signer, rand io.Reader, label string, content [
 	if err := fits(content); err != nil {
 		return nil, err
 	}
-	if k == nil || k.secret.scheme != s.signature || k.secret.raw == nil {
-		return nil, fmt.Errorf("sign %q: %w: wiped, or not of suite %#04x", label, ErrSignatureKey, s.id)
+	if k != nil {
+		if secret := k.secret(); secret.scheme == s.signature && secret.raw != nil {
+			return s.signature.sign(secret, reader(rand), labelled(label, content))
+		}
 	}
-	return s.signature.sign(k.secret, reader(rand), labelled(label, content))
+	return nil, fmt.Errorf("sign %q: %w: wiped, or not of suite %#04x", label, ErrSignatureKey, s.id)
 }
 
 // VerifyWithLabel returns [ErrSignatureKey] or [ErrSignature] unless sig is a signature of content under the label.
