@@ -35,7 +35,7 @@ func newDHKEM(id KEM, own KDF, c curve, kdf KDF, aead AEAD) Suite {
 		schedule: newSchedule(id, kdf, aead),
 	}
 	n := c.size()
-	return Suite{sizes: sizes{enc: n, pk: n, sk: n}, kem: k}
+	return Suite{sizes: sizes{enc: n, pk: n, sk: n}, kdf: kdf, kem: k}
 }
 
 func (k *dhkem) check(pub []byte) error {

@@ -59,6 +59,7 @@ type sizes struct{ enc, pk, sk int }
 // Suite is one HPKE ciphersuite. It is immutable and safe for concurrent use.
 type Suite struct {
 	sizes
+	kdf KDF
 	kem kem
 }
 
@@ -136,9 +137,12 @@ func (s *Suite) Open(k *KeyPair, enc, info, aad, ciphertext []byte) ([]byte, err
 	return plaintext, nil
 }
 
-// SendExport shares a secret of n bytes with the holder of pub (SendExportBase of RFC 9180 section 6.2). Of rand holds what
-// Seal says.
+// SendExport shares a secret of n bytes with the holder of pub (SendExportBase of RFC 9180 section 6.2), or returns
+// [ErrLength] if n exceeds 255 hashes. Of rand holds what Seal says.
 func (s *Suite) SendExport(rand io.Reader, pub, info, exporterContext []byte, n int) (enc, secret []byte, err error) {
+	if err := s.exportable(n); err != nil {
+		return nil, nil, err
+	}
 	enc, ctx, err := s.send(rand, pub, info)
 	if err != nil {
 		return nil, nil, err
@@ -149,6 +153,9 @@ func (s *Suite) SendExport(rand io.Reader, pub, info, exporterContext []byte, n 
 
 // ReceiveExport recovers the secret that SendExport returned.
 func (s *Suite) ReceiveExport(k *KeyPair, enc, info, exporterContext []byte, n int) ([]byte, error) {
+	if err := s.exportable(n); err != nil {
+		return nil, err
+	}
 	ctx, err := s.receive(k, enc, info)
 	if err != nil {
 		return nil, err
@@ -168,6 +175,13 @@ func (s *Suite) receive(k *KeyPair, enc, info []byte) (recipient, error) {
 		return nil, fmt.Errorf("%w: encapsulated key of %d bytes, want %d", ErrPublicKey, len(enc), s.enc)
 	}
 	return s.kem.recipient(k, enc, info)
+}
+
+func (s *Suite) exportable(n int) error {
+	if n < 0 || n > 255*s.kdf.Size() {
+		return fmt.Errorf("%w: export of %d bytes, at most %d", ErrLength, n, 255*s.kdf.Size())
+	}
+	return nil
 }
 
 func reader(r io.Reader) io.Reader {

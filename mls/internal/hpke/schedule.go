@@ -1,7 +1,5 @@
 package hpke
 
-import "fmt"
-
 // schedule is what the key schedule of a ciphersuite (RFC 9180 section 5.1) needs in base mode.
 type schedule struct {
 	kdf       KDF
@@ -46,9 +44,6 @@ func (c *context) Open(aad, ciphertext []byte) ([]byte, error) {
 
 // Export derives a secret of n bytes. The context cannot be used again.
 func (c *context) Export(exporterContext string, n int) ([]byte, error) {
-	if n < 0 || n > 255*c.kdf.Size() {
-		return nil, fmt.Errorf("%w: export of %d bytes", ErrLength, n)
-	}
 	exp := c.expand("exp", c.kdf.Size())
 	defer clear(exp)
 	defer clear(c.secret)

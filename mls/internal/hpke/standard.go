@@ -37,7 +37,7 @@ func newStandard(id KEM, kdf KDF, aead AEAD) Suite {
 	default:
 		panic(fmt.Sprintf("hpke: no sizes of KEM %#04x", uint16(id)))
 	}
-	return Suite{sizes: s.sizes, kem: s}
+	return Suite{sizes: s.sizes, kdf: kdf, kem: s}
 }
 
 func must[T any](v T, err error) T {
