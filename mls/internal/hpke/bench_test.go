@@ -48,3 +48,36 @@ func BenchmarkX25519(b *testing.B) {
 	run("seal/own", func() { suite.Seal(nil, pub, info, nil, plaintext) })
 	run("seal/std", func() { hpke.Seal(stdPub, hpke.HKDFSHA256(), hpke.AES128GCM(), info, plaintext) })
 }
+
+// BenchmarkHybrid compares the hybrid with that of the standard library.
+func BenchmarkHybrid(b *testing.B) {
+	suite, kdf, aead := New(MLKEM768X25519, HKDFSHA256, AES128GCM), hpke.HKDFSHA256(), hpke.AES128GCM()
+	pair, err := suite.GenerateKeyPair(nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	priv, pub, info, plaintext := pair.Bytes(), pair.Public(), make([]byte, 200), make([]byte, 32)
+	std := hpke.MLKEM768X25519()
+	stdPriv, _ := std.NewPrivateKey(priv)
+	enc, ct, _ := suite.Seal(nil, pub, info, nil, plaintext)
+	joined := append(enc[:len(enc):len(enc)], ct...)
+	run := func(name string, f func()) {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				f()
+			}
+		})
+	}
+	run("derive/own", func() { suite.DeriveKeyPair(plaintext) })
+	run("derive/std", func() { std.DeriveKeyPair(plaintext) })
+	run("check/own", func() { suite.Check(pub) })
+	run("check/std", func() { std.NewPublicKey(pub) })
+	run("seal/own", func() { suite.Seal(nil, pub, info, nil, plaintext) })
+	run("seal/std", func() {
+		k, _ := std.NewPublicKey(pub)
+		hpke.Seal(k, kdf, aead, info, plaintext)
+	})
+	run("open/own", func() { suite.Open(pair, enc, info, nil, ct) })
+	run("open/std", func() { hpke.Open(stdPriv, kdf, aead, info, joined) })
+}

@@ -68,15 +68,22 @@ func (k *dhkem) pair(priv, pub []byte) *KeyPair {
 }
 
 func (k *dhkem) sender(rand io.Reader, pub, info []byte) ([]byte, sender, error) {
-	ephemeral := make([]byte, k.curve.size())
-	defer clear(ephemeral)
-	if _, err := io.ReadFull(rand, ephemeral); err != nil {
-		return nil, nil, fmt.Errorf("draw ephemeral key: %w", err)
+	ephemeral, enc, err := ephemeralKey(rand, k.curve)
+	if err != nil {
+		return nil, nil, err
 	}
-	k.curve.clamp(ephemeral)
-	enc := k.curve.public(make([]byte, 0, k.curve.size()), ephemeral)
+	defer clear(ephemeral)
 	ctx, err := k.agree(ephemeral, pub, enc, pub, info)
 	return enc, ctx, err
+}
+
+func ephemeralKey(rand io.Reader, c curve) (priv, pub []byte, err error) {
+	priv = make([]byte, c.size())
+	if _, err := io.ReadFull(rand, priv); err != nil {
+		return nil, nil, fmt.Errorf("draw ephemeral key: %w", err)
+	}
+	c.clamp(priv)
+	return priv, c.public(make([]byte, 0, c.size()), priv), nil
 }
 
 func (k *dhkem) recipient(pair *KeyPair, enc, info []byte) (recipient, error) {

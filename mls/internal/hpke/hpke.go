@@ -1,5 +1,5 @@
-// Package hpke is single-shot HPKE in base mode (RFC 9180) for the key encapsulation mechanisms of MLS: its own fast
-// DHKEM for X25519 and X448, and the standard library's for the NIST curves and for MLKEM768-X25519.
+// Package hpke is single-shot HPKE in base mode (RFC 9180) for the key encapsulation mechanisms of MLS: its own, fast ones for
+// X25519, X448 and MLKEM768-X25519, and the standard library's for the NIST curves.
 package hpke
 
 import (
@@ -70,6 +70,8 @@ func New(id KEM, kdf KDF, aead AEAD) Suite {
 		return newDHKEM(id, HKDFSHA256, curve25519{}, kdf, aead)
 	case X448:
 		return newDHKEM(id, HKDFSHA512, curve448{}, kdf, aead)
+	case MLKEM768X25519:
+		return newHybrid(kdf, aead)
 	default:
 		return newStandard(id, kdf, aead)
 	}
@@ -113,8 +115,8 @@ func (s *Suite) NewKeyPair(priv, pub []byte) (*KeyPair, error) {
 	return s.kem.parse(priv, pub)
 }
 
-// Seal encrypts one message to pub (SealBase of RFC 9180 section 6.1). Only X25519 and X448 draw from rand, where nil means
-// crypto/rand; the standard library draws its own.
+// Seal encrypts one message to pub (SealBase of RFC 9180 section 6.1). Of rand, where nil means crypto/rand, comes the
+// ephemeral key of X25519 and X448, also as a part of a hybrid; for ML-KEM and the NIST curves the standard library draws its own.
 func (s *Suite) Seal(rand io.Reader, pub, info, aad, plaintext []byte) (enc, ciphertext []byte, err error) {
 	enc, ctx, err := s.send(rand, pub, info)
 	if err != nil {

@@ -2,7 +2,6 @@ package hpke
 
 import (
 	"bytes"
-	"crypto/ecdh"
 	"crypto/hpke"
 	"encoding/hex"
 	"encoding/json"
@@ -79,12 +78,17 @@ func TestRFC9180(t *testing.T) {
 	}
 }
 
-func TestX25519AgainstStandardLibrary(t *testing.T) {
-	kem := hpke.DHKEM(ecdh.X25519())
+func TestAgainstStandardLibrary(t *testing.T) {
+	for _, id := range []KEM{X25519, MLKEM768X25519} {
+		t.Run(fmt.Sprintf("%04x", id), func(t *testing.T) { againstStandardLibrary(t, id, must(hpke.NewKEM(uint16(id)))) })
+	}
+}
+
+func againstStandardLibrary(t *testing.T, id KEM, kem hpke.KEM) {
 	info, aad, plaintext := []byte("info"), []byte("aad"), []byte("plaintext")
 	for _, kdf := range []KDF{HKDFSHA256, HKDFSHA384, HKDFSHA512} {
 		for _, aead := range []AEAD{AES128GCM, AES256GCM, ChaCha20Poly1305} {
-			s := New(X25519, kdf, aead)
+			s := New(id, kdf, aead)
 			theirKDF, theirAEAD := must(hpke.NewKDF(uint16(kdf))), must(hpke.NewAEAD(uint16(aead)))
 			k, err := s.GenerateKeyPair(nil)
 			ok(t, err)

@@ -2,7 +2,6 @@ package hpke
 
 import (
 	"bytes"
-	"crypto/hpke"
 	"crypto/subtle"
 	"fmt"
 	"io"
@@ -16,11 +15,11 @@ type KeyPair struct {
 
 type secret struct {
 	kem    KEM
-	raw    []byte          // as SerializePrivateKey
-	parsed hpke.PrivateKey // only of the standard library's KEMs
+	raw    []byte // as SerializePrivateKey
+	parsed any    // nil, a hybridKey, or what the standard library parsed
 }
 
-func newKeyPair(kem KEM, priv, pub []byte, parsed hpke.PrivateKey) *KeyPair {
+func newKeyPair(kem KEM, priv, pub []byte, parsed any) *KeyPair {
 	s := &secret{kem: kem, raw: priv, parsed: parsed}
 	return &KeyPair{pub: pub, secret: func() *secret { return s }}
 }
@@ -43,6 +42,9 @@ func (k *KeyPair) Equal(other *KeyPair) bool {
 func (k *KeyPair) Wipe() {
 	s := k.secret()
 	clear(s.raw)
+	if k, ok := s.parsed.(*hybridKey); ok {
+		clear(k.dh[:])
+	}
 	s.raw, s.parsed = nil, nil
 }
 

@@ -3,7 +3,6 @@ package hpke
 import (
 	"bytes"
 	"crypto/hpke"
-	"crypto/mlkem"
 	"crypto/subtle"
 	"fmt"
 	"io"
@@ -32,8 +31,6 @@ func newStandard(id KEM, kdf KDF, aead AEAD) Suite {
 		s.sizes = sizes{enc: 97, pk: 97, sk: 48}
 	case P521:
 		s.sizes = sizes{enc: 133, pk: 133, sk: 66}
-	case MLKEM768X25519:
-		s.sizes = sizes{enc: mlkem.CiphertextSize768 + 32, pk: mlkem.EncapsulationKeySize768 + 32, sk: 32}
 	default:
 		panic(fmt.Sprintf("hpke: no sizes of KEM %#04x", uint16(id)))
 	}
@@ -48,27 +45,8 @@ func must[T any](v T, err error) T {
 }
 
 func (s *standard) check(pub []byte) error {
-	if s.id == MLKEM768X25519 {
-		return checkHybrid(pub)
-	}
 	_, err := s.public(pub)
 	return err
-}
-
-// checkHybrid accepts what the standard library can encapsulate to, at a fraction of the cost of its parsing, which expands
-// the key's matrix: every coefficient is below q (FIPS 203 section 7.2), and the X25519 key is not of low order.
-func checkHybrid(pub []byte) error {
-	const q, rho = 3329, 32
-	t := pub[:mlkem.EncapsulationKeySize768-rho]
-	for ; len(t) >= 3; t = t[3:] { // two coefficients of twelve bits, little-endian
-		if uint16(t[0])|uint16(t[1]&0x0f)<<8 >= q || uint16(t[1])>>4|uint16(t[2])<<4 >= q {
-			return fmt.Errorf("%w: ML-KEM coefficient out of range", ErrPublicKey)
-		}
-	}
-	if (curve25519{}).lowOrder(pub[mlkem.EncapsulationKeySize768:]) {
-		return fmt.Errorf("%w: point of low order", ErrPublicKey)
-	}
-	return nil
 }
 
 func (s *standard) public(pub []byte) (hpke.PublicKey, error) {
@@ -120,7 +98,7 @@ func (s *standard) recipient(k *KeyPair, enc, info []byte) (recipient, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, err := hpke.NewRecipient(enc, priv.parsed, s.kdf, s.aead, info)
+	ctx, err := hpke.NewRecipient(enc, priv.parsed.(hpke.PrivateKey), s.kdf, s.aead, info)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrPublicKey, err)
 	}

@@ -43,8 +43,8 @@ func (s *Suite) PublicKeySize() int { return s.hpke.PublicKeySize() }
 // KEMOutputSize returns the length of a KEM output in bytes.
 func (s *Suite) KEMOutputSize() int { return s.hpke.EncSize() }
 
-// EncryptWithLabel encrypts to an HPKE public key (RFC 9420 section 5.1.3). Only X25519 and X448 draw from rand, where nil
-// means crypto/rand; for the others the standard library draws its own.
+// EncryptWithLabel encrypts to an HPKE public key (RFC 9420 section 5.1.3). Of rand, where nil means crypto/rand,
+// comes the ephemeral key of X25519 and X448; for ML-KEM and the NIST curves the standard library draws its own.
 func (s *Suite) EncryptWithLabel(rand io.Reader, pub []byte, label string, context, plaintext []byte) (kemOutput, ciphertext []byte, err error) {
 	if err := fits(context); err != nil {
 		return nil, nil, err
