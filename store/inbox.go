@@ -29,7 +29,7 @@ type Delivery struct {
 }
 
 // Enqueue puts a message into the inboxes of the accounts given, once: a repetition does nothing and
-// reports so. It returns Exists with code "message-id-reused" if another message has this id.
+// reports so. Accounts that do not exist, or not any more, get nothing. It returns Exists with code "message-id-reused" if another message has this id.
 func (s *Store) Enqueue(ctx context.Context, m Message, accounts []string) (repeated bool, err error) {
 	recipients := slices.Compact(slices.Sorted(slices.Values(accounts))) // one order for all: no deadlocks
 	err = s.update(ctx, "enqueue a message", func(tx Tx) error {
@@ -63,7 +63,7 @@ func sameMessage(tx Tx, m Message) error {
 
 func deliver(tx Tx, account string, m Message) error {
 	var seq int64
-	if _, err := one(tx, into{&seq}, nextSeq, account); err != nil {
+	if found, err := one(tx, into{&seq}, nextSeq, account); err != nil || !found {
 		return err
 	}
 	return exec(tx, insertInbox, account, seq, m.Channel[:], m.ID[:])
@@ -87,6 +87,7 @@ func (s *Store) Inbox(ctx context.Context, account string, after, limit int64) (
 }
 
 // Acknowledge moves a device's cursor up to seq, which includes everything before it, and never back.
+// For an account that does not exist it does nothing.
 func (s *Store) Acknowledge(ctx context.Context, account string, id qpq.DeviceID, seq int64, now time.Time) error {
 	return s.update(ctx, "acknowledge messages", func(tx Tx) error {
 		return exec(tx, upsertCursor, account, id[:], seq, millis(now))
@@ -107,13 +108,14 @@ const (
 	insertMessage = `INSERT INTO messages (channel, message, hash, payload, expires, forget)
 		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (channel, message) DO NOTHING`
 	selectMessageHash = `SELECT hash FROM messages WHERE channel = $1 AND message = $2`
-	nextSeq           = `INSERT INTO mailboxes (account, last) VALUES ($1, 1)
+	nextSeq           = `INSERT INTO mailboxes (account, last) SELECT name, 1 FROM accounts WHERE name = $1 AND erased = 0
 		ON CONFLICT (account) DO UPDATE SET last = mailboxes.last + 1 RETURNING last`
 	insertInbox = `INSERT INTO inbox (account, seq, channel, message) VALUES ($1, $2, $3, $4)`
 	selectInbox = `SELECT i.seq, i.channel, i.message, m.payload FROM inbox AS i
 		JOIN messages AS m ON m.channel = i.channel AND m.message = i.message
 		WHERE i.account = $1 AND i.seq > $2 ORDER BY i.seq LIMIT $3`
-	upsertCursor = `INSERT INTO cursors (account, device, seq, moved) VALUES ($1, $2, $3, $4)
+	upsertCursor = `INSERT INTO cursors (account, device, seq, moved)
+		SELECT name, $2, $3, $4 FROM accounts WHERE name = $1 AND erased = 0
 		ON CONFLICT (account, device) DO UPDATE SET moved = excluded.moved,
 		seq = CASE WHEN excluded.seq > cursors.seq THEN excluded.seq ELSE cursors.seq END`
 	selectCursor = `SELECT seq FROM cursors WHERE account = $1 AND device = $2`

@@ -23,11 +23,24 @@ func Run(t *testing.T, open func(testing.TB) store.Engine) {
 		name string
 		test func(*testing.T, store.Engine)
 	}{
+		{"Engine", testEngine},
 		{"Meta", testMeta},
 		{"Register", testRegister},
 		{"Tombstone", testTombstone},
 		{"ErasureIsComplete", testErasureIsComplete},
 		{"ChangeAccount", testChangeAccount},
+		{"Devices", testDevices},
+		{"Sessions", testSessions},
+		{"Vault", testVault},
+		{"KeyPackages", testKeyPackages},
+		{"Attempts", testAttempts},
+		{"Tokens", testTokens},
+		{"Links", testLinks},
+		{"Resets", testResets},
+		{"Inbox", testInbox},
+		{"Sweep", testSweep},
+		{"Races", testRaces},
+		{"Model", testModel},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
 	}
