@@ -50,7 +50,7 @@ struct LinkAnswerReply {
 }
 
 struct LinkWait {
-  # LinkWait waits for the answer at a rendezvous. Taking it ends the rendezvous.
+  # LinkWait waits for the answer at a rendezvous, where it stays until the rendezvous expires.
 
   rendezvous @0 :Data $Q.len(16);
   waitSeconds @1 :UInt16;                # long poll; the server waits at most 60

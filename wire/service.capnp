@@ -50,7 +50,7 @@ interface NodeService {
   linkOffer @24 Link.LinkOffer -> Link.LinkOfferReply $Q.access(public) $Q.idempotent;
   linkTake @25 Link.LinkTake -> Link.LinkTakeReply $Q.idempotent;
   linkAnswer @26 Link.LinkAnswer -> Link.LinkAnswerReply $Q.idempotent;
-  linkWait @27 Link.LinkWait -> Link.LinkWaitReply $Q.access(public);
+  linkWait @27 Link.LinkWait -> Link.LinkWaitReply $Q.access(public) $Q.idempotent;
 
   tokenCreate @28 Admin.TokenCreate -> Admin.TokenCreateReply $Q.access(admin);
   tokensList @29 Admin.TokensList -> Admin.TokensListReply $Q.access(admin) $Q.idempotent;
