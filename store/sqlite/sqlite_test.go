@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"context"
 	"path/filepath"
 	"testing"
 
@@ -8,6 +9,8 @@ import (
 	"github.com/quicproquo/qpq/store/sqlite"
 	"github.com/quicproquo/qpq/store/storetest"
 )
+
+var background = context.Background()
 
 func TestSuite(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) store.Engine {

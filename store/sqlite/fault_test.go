@@ -1,0 +1,212 @@
+package sqlite_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync/atomic"
+	"testing"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/store"
+	"github.com/quicproquo/qpq/store/sqlite"
+	"github.com/quicproquo/qpq/store/storetest/disk"
+)
+
+// TestFaults lets the disk fail at every operation in turn, for good: callers learn what is wrong, what
+// was acknowledged stays, and the store works again when the disk does.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		fault error
+		kind  qpq.Kind
+		code  string
+	}{
+		"disk full": {sqlite3.FULL, qpq.Exhausted, "disk-full"},
+		"read-only": {sqlite3.READONLY, qpq.Unavailable, "disk-read-only"},
+		"I/O error": {sqlite3.IOERR_WRITE, qpq.Unavailable, "store-failing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			faults := 0
+			for at := range int64(40) {
+				if failAt(t, at, c.fault, c.kind, c.code) {
+					faults++
+				}
+			}
+			if faults < 20 {
+				t.Errorf("the disk failed in only %d of 40 runs", faults)
+			}
+		})
+	}
+}
+
+// failAt runs transfers on a disk whose operation number at, counted from the first transfer, and all
+// later ones fail. It reports whether a transfer failed.
+func failAt(t *testing.T, at int64, fault error, kind qpq.Kind, code string) (failed bool) {
+	t.Helper()
+	d, l := disk.New(t, uint64(at)), &ledger{acked: map[int]bool{}}
+	var armed, healed atomic.Bool
+	var ops atomic.Int64
+	d.Before = func(disk.Op) error {
+		if armed.Load() && !healed.Load() && ops.Add(1) > at {
+			return fault
+		}
+		return nil
+	}
+	e := open(t, diskConfig(d))
+	armed.Store(true)
+	for range 30 {
+		if err := l.transfer(e); err != nil {
+			if failed = true; qpq.KindOf(err) != kind || qpq.CodeOf(err) != code {
+				t.Fatalf("fault at %d: %v is %v %q", at, err, qpq.KindOf(err), qpq.CodeOf(err))
+			}
+			if err := l.audit(e); err != nil {
+				t.Fatalf("fault at %d, while it lasts: %v", at, err)
+			}
+		}
+	}
+	healed.Store(true)
+	if err := l.transfer(e); err != nil {
+		t.Fatalf("fault at %d: a healed disk: %v", at, err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	e = open(t, diskConfig(d))
+	if err := l.audit(e); err != nil {
+		t.Fatalf("fault at %d, after a restart: %v", at, err)
+	}
+	if err := e.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return failed
+}
+
+// TestSharedCommits holds every commit at its sync until all callers wait or are done, as a slow disk
+// would, and counts syncs.
+func TestSharedCommits(t *testing.T) {
+	t.Parallel()
+	const callers, each = 256, 8
+	d, l := disk.New(t, 1), &ledger{acked: map[int]bool{}}
+	var working, waiting atomic.Int64
+	d.Before = func(op disk.Op) error {
+		for op.Kind == disk.Sync && waiting.Load() < working.Load() {
+			runtime.Gosched()
+		}
+		return nil
+	}
+	e := open(t, diskConfig(d))
+	before := d.Syncs()
+	working.Store(callers)
+	done := make(chan error)
+	for range callers {
+		go func() {
+			var err error
+			for range each {
+				waiting.Add(1)
+				err = errors.Join(err, l.transfer(e))
+				waiting.Add(-1)
+			}
+			working.Add(-1)
+			done <- err
+		}()
+	}
+	for range callers {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	s := e.Stats()
+	if s.Updates != callers*each || s.Failed != 0 || s.Queued != 0 || s.LargestBatch < 2 || s.CommitTime == 0 {
+		t.Errorf("stats: %+v", s)
+	}
+	if syncs := d.Syncs() - before; syncs*1000 > 60*callers*each {
+		t.Errorf("%d syncs for %d updates, more than 60 in a thousand", syncs, callers*each)
+	}
+	if err := l.audit(e); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDamage: a file that is no database, and one whose middle was overwritten.
+func TestDamage(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "qpq.db")
+	e := open(t, sqlite.Config{Path: path})
+	l := &ledger{acked: map[int]bool{}}
+	for range 100 {
+		if err := l.transfer(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, append(append(bytes.Clone(whole[:len(whole)/2]), make([]byte, 8192)...), whole[len(whole)/2+8192:]...))
+	e = open(t, sqlite.Config{Path: path})
+	if err := e.Check(t.Context()); qpq.KindOf(err) != qpq.Damaged {
+		t.Errorf("check of an overwritten file: %v", err)
+	}
+	_ = e.Close()
+	write(t, path, bytes.Repeat([]byte("not a database "), 1000))
+	if _, err := sqlite.Open(t.Context(), sqlite.Config{Path: path}); qpq.KindOf(err) != qpq.Damaged {
+		t.Errorf("opening a file that is no database: %v", err)
+	}
+}
+
+func write(t *testing.T, path string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestWithdrawn cancels a caller that waits behind a blocked commit: it returns at once and its update
+// never happens.
+func TestWithdrawn(t *testing.T) {
+	t.Parallel()
+	e := open(t, sqlite.Config{Path: filepath.Join(t.TempDir(), "qpq.db"), Queue: 1})
+	running, release := make(chan struct{}), make(chan struct{})
+	first := make(chan error)
+	go func() {
+		first <- e.Update(background, func(store.Tx) error {
+			close(running)
+			<-release
+			return nil
+		})
+	}()
+	<-running
+	results := make(chan error)
+	ctx, cancel := context.WithCancel(t.Context())
+	for range 3 { // one is queued, two wait for room
+		go func() {
+			results <- e.Update(ctx, func(store.Tx) error { t.Error("a withdrawn update ran"); return nil })
+		}()
+	}
+	for e.Stats().Queued == 0 {
+		runtime.Gosched()
+	}
+	cancel()
+	for range 3 {
+		if err := <-results; qpq.KindOf(err) != qpq.Unavailable || qpq.CodeOf(err) != "cancelled" {
+			t.Errorf("a withdrawn update returned %v", err)
+		}
+	}
+	close(release)
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+}

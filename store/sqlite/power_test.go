@@ -1,0 +1,152 @@
+package sqlite_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/store"
+	"github.com/quicproquo/qpq/store/sqlite"
+	"github.com/quicproquo/qpq/store/storetest/disk"
+)
+
+func diskConfig(d *disk.Disk) sqlite.Config { return sqlite.Config{Path: "/qpq.db", VFS: d.Name()} }
+
+// ledger is what the callers of a crashing store know: which transfers were tried and which of them
+// were acknowledged. A transfer writes two rows, so that half of one can be told.
+type ledger struct {
+	mu    sync.Mutex
+	tried int
+	acked map[int]bool
+}
+
+func (l *ledger) transfer(e store.Engine) error {
+	l.mu.Lock()
+	n := l.tried
+	l.tried++
+	l.mu.Unlock()
+	err := e.Update(background, func(tx store.Tx) error {
+		for _, side := range []string{"debit", "credit"} {
+			value := make([]byte, 10+n%40*100)
+			_, err := tx.Exec(`INSERT INTO vault_items (account, item, version, value) VALUES ($1, $2, $3, $4)`,
+				side, fmt.Sprint(n), int64(n), value)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		l.mu.Lock()
+		l.acked[n] = true
+		l.mu.Unlock()
+	}
+	return err
+}
+
+var errLost = errors.New("was acknowledged and is lost")
+
+// audit compares the store with the ledger.
+func (l *ledger) audit(e store.Engine) error {
+	present := map[int64]int{}
+	err := e.View(background, func(tx store.Tx) error {
+		return tx.Query(func(r store.Row) error {
+			var n int64
+			err := r.Scan(&n)
+			present[n]++
+			return err
+		}, `SELECT version FROM vault_items`)
+	})
+	if err != nil {
+		return err
+	}
+	for n, rows := range present {
+		if rows != 2 {
+			return fmt.Errorf("transfer %d is there by half", n)
+		}
+	}
+	for n := range l.acked {
+		if present[int64(n)] == 0 {
+			return fmt.Errorf("transfer %d %w", n, errLost)
+		}
+	}
+	return nil
+}
+
+// live is one life of a server: it opens the store, audits it and works until power fails after some
+// operations. It returns what the audit found.
+func live(d *disk.Disk, l *ledger, r *rand.Rand) (worked bool, err error) {
+	d.FailAfter(r.IntN(160))
+	e, err := sqlite.Open(background, diskConfig(d))
+	if err == nil {
+		worked, err = true, l.audit(e)
+		var wg sync.WaitGroup
+		for range 1 + r.IntN(8) {
+			wg.Go(func() {
+				for l.transfer(e) == nil {
+				}
+			})
+		}
+		wg.Wait()
+	}
+	d.FailAfter(0) // it stays down while the dead server lets go of it
+	if e != nil {
+		_ = e.Close()
+	}
+	d.PowerLoss()
+	if k := qpq.KindOf(err); k == qpq.Unavailable {
+		err = nil // power failed before there was anything to find
+	}
+	return worked, err
+}
+
+// history runs lives until something is found, and a last audit on a healthy disk.
+func history(t *testing.T, seed uint64, lies bool) (lives int, err error) {
+	d, l := disk.New(t, seed), &ledger{acked: map[int]bool{}}
+	d.Lies = lies
+	r := rand.New(rand.NewPCG(seed, 2))
+	for range 8 {
+		worked, err := live(d, l, r)
+		if err != nil {
+			return lives, err
+		}
+		if worked {
+			lives++
+		}
+	}
+	e, err := sqlite.Open(background, diskConfig(d))
+	if err != nil {
+		return lives, err
+	}
+	return lives, errors.Join(l.audit(e), e.Check(background), l.transfer(e), e.Close())
+}
+
+// TestPowerLoss: whatever is acknowledged survives, and nothing is ever there by half.
+func TestPowerLoss(t *testing.T) {
+	t.Parallel()
+	lives := 0
+	for seed := range uint64(25) {
+		n, err := history(t, seed, false)
+		if err != nil {
+			t.Fatalf("seed %d: %v (%v)", seed, err, errors.Unwrap(err))
+		}
+		lives += n
+	}
+	if lives < 50 {
+		t.Errorf("only %d lives got to work", lives)
+	}
+}
+
+// TestPowerLossIsFound plants a disk that does not sync: the histories above must lose something.
+func TestPowerLossIsFound(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(25) {
+		if _, err := history(t, seed, true); errors.Is(err, errLost) {
+			return
+		}
+	}
+	t.Error("no history notices that an acknowledged transfer is lost")
+}
