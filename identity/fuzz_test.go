@@ -53,12 +53,17 @@ func decoders() map[string]struct {
 			if err != nil {
 				return nil, err
 			}
+			name, err := normaliseName(u.Name)
+			domain, err2 := normaliseDomain(u.Domain)
+			if err != nil || err2 != nil || name != u.Name || domain != u.Domain {
+				panic("the short way took " + u.String() + ", and the long way would not")
+			}
 			again, err := ParseUser(u.String())
 			if err != nil || again != u {
 				panic("the normal form " + u.String() + " has another one")
 			}
 			return b, nil
-		}, [][]byte{[]byte("Alice@Example.org"), []byte("zoe\u0308@bücher.example"), []byte("a@[2001:db8::1]"), []byte("山田@1.2.3.4")}},
+		}, [][]byte{[]byte("Alice@Example.org"), []byte("alice9@example.org"), []byte("zoe\u0308@bücher.example"), []byte("a@[2001:db8::1]"), []byte("山田@1.2.3.4")}},
 		"FuzzRecoveryCode": {func(b []byte) ([]byte, error) {
 			c, err := ParseRecoveryCode(string(b))
 			if err != nil {

@@ -49,6 +49,23 @@ func ParseUser(s string) (qpq.UserID, error) {
 // them, in one script, and without names of another script that look like Latin ones. What is not
 // caught: look-alikes within one script (rn and m, 1 and l, ı and i). It fails with qpq.Invalid.
 func NormaliseName(s string) (string, error) {
+	if plainName(s) {
+		return s, nil
+	}
+	return normaliseName(s)
+}
+
+// plainName reports whether s is in normal form already, for the names that most people have.
+func plainName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return s != "" && len(s) <= MaxName
+}
+
+func normaliseName(s string) (string, error) {
 	if len(s) > maxInput || !utf8.ValidString(s) {
 		return "", badUser("bad-name", s, "it is too long or no UTF-8")
 	}
@@ -89,6 +106,32 @@ var domains = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainNa
 // NormaliseDomain returns a server's domain in normal form: IDNA A-labels in lower case (UTS 46,
 // nontransitional), or an address, IPv6 in brackets. It fails with qpq.Invalid.
 func NormaliseDomain(s string) (string, error) {
+	if plainDomain(s) {
+		return s, nil
+	}
+	return normaliseDomain(s)
+}
+
+// plainDomain reports whether s is in normal form already, for domains of small letters and dots.
+func plainDomain(s string) bool {
+	label := 0
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z':
+			label++
+		case c == '.' && label > 0:
+			label = 0
+		default:
+			return false
+		}
+		if label > 63 {
+			return false
+		}
+	}
+	return label > 0 && len(s) <= MaxDomain
+}
+
+func normaliseDomain(s string) (string, error) {
 	if len(s) > maxInput || !utf8.ValidString(s) {
 		return "", badUser("bad-domain", s, "it is too long or no UTF-8")
 	}

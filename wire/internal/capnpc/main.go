@@ -59,7 +59,7 @@ func generate(s *schema, file string, check bool) error {
 	}
 	code, err := format.Source(g.out.Bytes())
 	if err != nil {
-		return fmt.Errorf("format: %w\n%s", err, g.out.Bytes())
+		return fmt.Errorf("format %q: %w", g.out.Bytes(), err)
 	}
 	name := file + ".go"
 	if !check {
