@@ -83,7 +83,7 @@ func decodeCommit(d *codec.Decoder) *Commit {
 	c := &Commit{Proposals: codec.List(d, func(d *codec.Decoder) ProposalOrRef {
 		switch t := d.Uint8(); t {
 		case 1:
-			return ProposalOrRef{Proposal: decodeProposal(d)}
+			return ProposalOrRef{Proposal: DecodeProposal(d)}
 		case 2:
 			return ProposalOrRef{Reference: d.Vec()}
 		default:

@@ -94,7 +94,7 @@ func (c *FramedContent) decodeBody(d *codec.Decoder) {
 	case ContentApplication:
 		c.Application = d.Vec()
 	case ContentProposal:
-		c.Proposal = decodeProposal(d)
+		c.Proposal = DecodeProposal(d)
 	case ContentCommit:
 		c.Commit = decodeCommit(d)
 	default:

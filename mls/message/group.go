@@ -24,7 +24,8 @@ func (c *GroupContext) Append(b []byte) []byte {
 	return c.Extensions.Append(b)
 }
 
-func decodeGroupContext(d *codec.Decoder) GroupContext {
+// DecodeGroupContext reads a group context.
+func DecodeGroupContext(d *codec.Decoder) GroupContext {
 	c := GroupContext{
 		Version:                 ProtocolVersion(d.Uint16()),
 		CipherSuite:             CipherSuite(d.Uint16()),
@@ -42,7 +43,7 @@ func decodeGroupContext(d *codec.Decoder) GroupContext {
 
 // UnmarshalGroupContext decodes a group context.
 func UnmarshalGroupContext(data []byte) (GroupContext, error) {
-	return whole(data, "group context", decodeGroupContext)
+	return whole(data, "group context", DecodeGroupContext)
 }
 
 // GroupInfo tells somebody who joins what the group is (RFC 9420, section 12.4.3).
@@ -67,7 +68,7 @@ func (g *GroupInfo) Append(b []byte) []byte { return codec.AppendVec(g.AppendTBS
 
 func decodeGroupInfo(d *codec.Decoder) *GroupInfo {
 	return &GroupInfo{
-		Context:         decodeGroupContext(d),
+		Context:         DecodeGroupContext(d),
 		Extensions:      decodeExtensions(d),
 		ConfirmationTag: d.Vec(),
 		Signer:          LeafIndex(d.Uint32()),

@@ -117,7 +117,8 @@ func AppendProposal(b []byte, p Proposal) []byte {
 	return p.append(codec.AppendUint16(b, uint16(p.Type())))
 }
 
-func decodeProposal(d *codec.Decoder) Proposal {
+// DecodeProposal reads a proposal.
+func DecodeProposal(d *codec.Decoder) Proposal {
 	switch t := ProposalType(d.Uint16()); t {
 	case ProposalAdd:
 		return &Add{decodeKeyPackage(d)}
@@ -148,7 +149,7 @@ func decodeProposal(d *codec.Decoder) Proposal {
 }
 
 // UnmarshalProposal decodes a proposal.
-func UnmarshalProposal(data []byte) (Proposal, error) { return whole(data, "proposal", decodeProposal) }
+func UnmarshalProposal(data []byte) (Proposal, error) { return whole(data, "proposal", DecodeProposal) }
 
 // PSKType says where a pre-shared key comes from (RFC 9420, section 8.4).
 type PSKType uint8

@@ -60,6 +60,14 @@ func AppendUint32(b []byte, v uint32) []byte { return binary.BigEndian.AppendUin
 // AppendUint64 appends v.
 func AppendUint64(b []byte, v uint64) []byte { return binary.BigEndian.AppendUint64(b, v) }
 
+// AppendBool appends the presence byte of an optional value.
+func AppendBool(b []byte, v bool) []byte {
+	if v {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
+
 // AppendVecFunc appends what body appends, preceded by its length.
 func AppendVecFunc(b []byte, body func([]byte) []byte) []byte {
 	start := len(b)

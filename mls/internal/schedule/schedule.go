@@ -21,7 +21,6 @@ type Epoch struct {
 	Resumption      []byte
 	Authenticator   []byte
 	Init            []byte
-	AppExport       []byte // application_export_secret of draft-ietf-mls-extensions
 	suite           *suite.Suite
 	externalKeyPair *suite.KeyPair
 }
@@ -72,14 +71,13 @@ func FromEpochSecret(s *suite.Suite, epoch []byte) *Epoch {
 		Resumption:    s.DeriveSecret(epoch, "resumption"),
 		Authenticator: s.DeriveSecret(epoch, "authentication"),
 		Init:          s.DeriveSecret(epoch, "init"),
-		AppExport:     s.DeriveSecret(epoch, "application_export"),
 		suite:         s,
 	}
 }
 
 func (e *Epoch) fields() []*[]byte {
 	return []*[]byte{&e.SenderData, &e.Encryption, &e.Exporter, &e.External, &e.Confirmation, &e.Membership,
-		&e.Resumption, &e.Authenticator, &e.Init, &e.AppExport}
+		&e.Resumption, &e.Authenticator, &e.Init}
 }
 
 // Append appends an encoding of the secrets, for Decode.

@@ -291,7 +291,7 @@ func Decode(s *suite.Suite, data []byte) (*Tree, error) {
 func (t *Tree) AppendMember(b []byte, l treemath.Leaf) []byte {
 	for _, r := range t.ratchets[l] {
 		b = codec.AppendUint32(b, r.next)
-		b = append(b, map[bool]byte{true: 1}[r.spent])
+		b = codec.AppendBool(b, r.spent)
 		b = codec.AppendVec(b, r.secret)
 		b = codec.AppendList(b, slices.Sorted(maps.Keys(r.skipped)), func(b []byte, g uint32) []byte {
 			b = codec.AppendUint32(b, g)

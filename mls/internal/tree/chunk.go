@@ -29,11 +29,7 @@ func (t *Tree) Chunk(d *Diff, chunk int) []byte {
 	var b []byte
 	first := Node(chunk * chunkNodes)
 	for x := first; x < first+chunkNodes && uint32(x) < treemath.Width(size); x++ {
-		if x.IsLeaf() {
-			b = appendNode(b, view.Leaf(x.Leaf()), nil)
-		} else {
-			b = appendNode(b, nil, view.Parent(x))
-		}
+		b = appendNodeAt(b, view, x)
 	}
 	return b
 }

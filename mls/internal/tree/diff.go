@@ -418,3 +418,7 @@ func (t *Tree) DecodeDiff(dec *codec.Decoder) *Diff {
 	d.blank = 0
 	return d
 }
+
+// Marshal returns the content of a ratchet_tree extension (RFC 9420, section 12.4.3.3) of the tree as
+// it will be.
+func (d *Diff) Marshal() []byte { return marshal(d, d.size) }

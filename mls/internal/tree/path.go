@@ -66,11 +66,21 @@ func (d *Diff) recipients(step Step, added []Leaf) []Node {
 	})
 }
 
-func (d *Diff) publicKey(x Node) []byte {
+// PublicKey returns the encryption key of a node, nil if it is blank or outside the tree.
+func (d *Diff) PublicKey(x Node) []byte { return publicKey(d, x) }
+
+// PublicKey returns the encryption key of a node, nil if it is blank or outside the tree.
+func (t *Tree) PublicKey(x Node) []byte { return publicKey(t, x) }
+
+func publicKey(t nodes, x Node) []byte {
 	if x.IsLeaf() {
-		return d.Leaf(x.Leaf()).EncryptionKey
+		if n := t.Leaf(x.Leaf()); n != nil {
+			return n.EncryptionKey
+		}
+	} else if p := t.Parent(x); p != nil {
+		return p.EncryptionKey
 	}
-	return d.Parent(x).EncryptionKey
+	return nil
 }
 
 // Secrets are the path secrets of an update path and the keys that come of them (RFC 9420, section
@@ -121,7 +131,7 @@ func (d *Diff) Encrypt(random io.Reader, path []Step, secrets *Secrets, added []
 		to := d.recipients(step, added)
 		nodes[i] = message.UpdatePathNode{EncryptionKey: secrets.Keys[i].Public(), Secrets: make([]message.HPKECiphertext, len(to))}
 		for j, x := range to {
-			seals = append(seals, seal{i, j, d.publicKey(x)})
+			seals = append(seals, seal{i, j, d.PublicKey(x)})
 		}
 	}
 	errs := make([]error, len(seals))
@@ -166,7 +176,7 @@ func (d *Diff) Decrypt(own Leaf, keys map[Node]*suite.KeyPair, path []Step, node
 	}
 	for j, x := range d.recipients(path[at], added) {
 		key := keys[x]
-		if key == nil || !bytes.Equal(key.Public(), d.publicKey(x)) {
+		if key == nil || !bytes.Equal(key.Public(), d.PublicKey(x)) {
 			continue
 		}
 		sealed := nodes[at].Secrets[j]

@@ -131,30 +131,28 @@ func appendNode(b []byte, leaf *message.LeafNode, parent *message.ParentNode) []
 	}
 }
 
-func (t *Tree) appendNodeAt(b []byte, x Node) []byte {
+// Marshal returns the content of a ratchet_tree extension (RFC 9420, section 12.4.3.3).
+func (t *Tree) Marshal() []byte { return marshal(t, t.Size()) }
+
+func marshal(t nodes, size uint32) []byte {
+	return codec.AppendVecFunc(nil, func(b []byte) []byte {
+		end := len(b) // of the last node that is not blank
+		for x := Node(0); uint32(x) < treemath.Width(size); x++ {
+			before := len(b)
+			b = appendNodeAt(b, t, x)
+			if len(b) > before+1 {
+				end = len(b)
+			}
+		}
+		return b[:end]
+	})
+}
+
+func appendNodeAt(b []byte, t nodes, x Node) []byte {
 	if x.IsLeaf() {
 		return appendNode(b, t.Leaf(x.Leaf()), nil)
 	}
 	return appendNode(b, nil, t.Parent(x))
-}
-
-// Marshal returns the content of a ratchet_tree extension (RFC 9420, section 12.4.3.3).
-func (t *Tree) Marshal() []byte {
-	last := Node(0)
-	for x := Node(0); int64(x) < int64(treemath.Width(t.Size())); x++ {
-		if x.IsLeaf() && t.Leaf(x.Leaf()) != nil || !x.IsLeaf() && t.Parent(x) != nil {
-			last = x
-		}
-	}
-	return codec.AppendVecFunc(nil, func(b []byte) []byte {
-		if t.members == 0 {
-			return b
-		}
-		for x := Node(0); x <= last; x++ {
-			b = t.appendNodeAt(b, x)
-		}
-		return b
-	})
 }
 
 // Unmarshal decodes the content of a ratchet_tree extension and computes the tree hashes. The tree

@@ -1,0 +1,169 @@
+package mls
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/quicproquo/qpq/mls/internal/schedule"
+	"github.com/quicproquo/qpq/mls/internal/suite"
+	"github.com/quicproquo/qpq/mls/internal/transition"
+	"github.com/quicproquo/qpq/mls/internal/tree"
+	"github.com/quicproquo/qpq/mls/message"
+)
+
+// ExternalOptions is what joining by an external commit takes besides the group info.
+type ExternalOptions struct {
+	// RatchetTree is the tree, where the group info does not carry it.
+	RatchetTree []byte
+	// Resync, if not nil, is the leaf of this client's former appearance, which the commit removes.
+	Resync *LeafIndex
+	// PSKs are external pre-shared keys to mix in, by their ids.
+	PSKs [][]byte
+	// SelfRemoves are proposals of members to leave that the delivery service has, as MLS messages.
+	// The commit includes them (draft-ietf-mls-extensions).
+	SelfRemoves       [][]byte
+	Leaf              LeafOptions
+	AuthenticatedData []byte
+}
+
+// JoinExternal makes a commit by which this client adds itself to the group that a group info
+// describes, an MLS message or bare (RFC 9420, section 12.4.3.2). The group cannot be used before the
+// pending commit is applied, once the delivery service has accepted it. Store the group's Records before
+// sending it.
+func JoinExternal(config Config, groupInfo []byte, identity Identity, o ExternalOptions) (*Group, *PendingCommit, error) {
+	c, err := config.filled()
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := parseGroupInfo(c, groupInfo)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := c.suite(info.Context.CipherSuite)
+	if err != nil {
+		return nil, nil, err
+	}
+	g, err := fromGroupInfo(c, s, info, o.RatchetTree)
+	if err != nil {
+		return nil, nil, fmt.Errorf("join: %w", err)
+	}
+	g.status = joining
+	g.tag = bytes.Clone(info.ConfirmationTag)
+	g.interim = schedule.InterimTranscriptHash(s, info.Context.ConfirmedTranscriptHash, g.tag)
+	g.secrets = &schedule.Epoch{Encryption: make([]byte, s.HashSize())} // nobody outside knows any
+	g.epoch = newEpoch(info.Context, s, g.tree.Size(), g.secrets)
+	p, err := g.joinByCommit(identity, info, o)
+	if err != nil {
+		return nil, nil, fmt.Errorf("join: %w", err)
+	}
+	return g, p, nil
+}
+
+func parseGroupInfo(c *Config, data []byte) (*message.GroupInfo, error) {
+	m, err := c.unmarshal(data)
+	if err == nil && m.GroupInfo != nil {
+		return m.GroupInfo, nil
+	}
+	if info, bare := message.UnmarshalGroupInfo(data); bare == nil && len(data) <= c.MaxMessageSize {
+		return info, nil
+	}
+	if err == nil {
+		err = fmt.Errorf("%w: the message is something else", ErrGroupInfo)
+	}
+	return nil, err
+}
+
+func (g *Group) joinByCommit(identity Identity, info *message.GroupInfo, o ExternalOptions) (*PendingCommit, error) {
+	data, ok := info.Extensions.Find(message.ExtensionExternalPub)
+	if !ok {
+		return nil, fmt.Errorf("%w: it has no external key", ErrGroupInfo)
+	}
+	externalPub, err := message.UnmarshalExternalPub(data)
+	if err != nil {
+		return nil, err
+	}
+	kemOutput, initSecret, err := schedule.NewExternalInit(g.suite, externalPub)
+	if err != nil {
+		return nil, fmt.Errorf("%w: external key: %w", ErrGroupInfo, err)
+	}
+	sender := Sender{Type: message.SenderNewMemberCommit}
+	items, refs, err := g.externalProposals(kemOutput, o)
+	if err != nil {
+		return nil, err
+	}
+	result, err := transition.Apply(g.rules, g.tree, &g.epoch.context, sender, items)
+	if err != nil {
+		return nil, err
+	}
+	psks, err := g.psks(result.PSKs)
+	if err != nil {
+		return nil, err
+	}
+	own, err := result.Diff.NextBlank()
+	if err != nil {
+		return nil, err
+	}
+	b := &committing{group: g, items: items, commit: &message.Commit{Proposals: refs}, psks: psks, initSecret: initSecret,
+		options: CommitOptions{Leaf: &o.Leaf, AuthenticatedData: o.AuthenticatedData}, sender: sender, before: g.tree.Leaf,
+		next: &next{result: result, own: own, keys: map[tree.Node]*suite.KeyPair{}}}
+	p, err := b.run(identity, true)
+	if err != nil {
+		b.next.wipe()
+		return nil, err
+	}
+	g.pending = p
+	p.Records = g.Records()
+	return p, nil
+}
+
+func (g *Group) externalProposals(kemOutput []byte, o ExternalOptions) (items []transition.Item, refs []message.ProposalOrRef, err error) {
+	sender := Sender{Type: message.SenderNewMemberCommit}
+	add := func(p Proposal) {
+		items = append(items, transition.Item{Proposal: p, Sender: sender})
+		refs = append(refs, message.ProposalOrRef{Proposal: p})
+	}
+	add(&message.ExternalInit{KEMOutput: kemOutput})
+	if o.Resync != nil {
+		add(&message.Remove{Removed: *o.Resync})
+	}
+	for _, id := range o.PSKs {
+		p, err := g.ExternalPSK(id)
+		if err != nil {
+			return nil, nil, err
+		}
+		add(p)
+	}
+	for _, data := range o.SelfRemoves {
+		c, err := g.selfRemoveFromOutside(data)
+		if err != nil {
+			return nil, nil, err
+		}
+		items = append(items, c.item)
+		refs = append(refs, message.ProposalOrRef{Reference: c.ref})
+	}
+	return items, refs, nil
+}
+
+// selfRemoveFromOutside verifies a member's proposal to leave as far as somebody who joins can: not
+// its membership tag.
+func (g *Group) selfRemoveFromOutside(data []byte) (*cachedProposal, error) {
+	m, err := g.config.unmarshal(data)
+	if err != nil {
+		return nil, err
+	}
+	if m.Public == nil || m.Public.Content.Type != message.ContentProposal || m.Public.Content.Proposal.Type() != message.ProposalSelfRemove {
+		return nil, fmt.Errorf("%w: a self-remove is wanted", ErrProposal)
+	}
+	if _, err := g.epochFor(m.Public.Content.GroupID, m.Public.Content.Epoch, message.ContentProposal); err != nil {
+		return nil, err
+	}
+	a := m.Public.Authenticated()
+	key, _, err := g.senderKey(a.Content)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.verify(a, key, g.epoch.encoded); err != nil {
+		return nil, err
+	}
+	return g.cacheProposal(a)
+}

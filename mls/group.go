@@ -1,0 +1,252 @@
+package mls
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+
+	"github.com/quicproquo/qpq/mls/internal/schedule"
+	"github.com/quicproquo/qpq/mls/internal/secrettree"
+	"github.com/quicproquo/qpq/mls/internal/suite"
+	"github.com/quicproquo/qpq/mls/internal/transition"
+	"github.com/quicproquo/qpq/mls/internal/tree"
+	"github.com/quicproquo/qpq/mls/message"
+)
+
+// Group is one client's state of a group. It is owned by one goroutine and cannot be printed.
+type Group struct {
+	config    *Config
+	suite     *suite.Suite
+	rules     *transition.Rules
+	own       LeafIndex
+	key       *suite.Signer
+	tree      *tree.Tree
+	keys      map[tree.Node]*suite.KeyPair // own leaf and the nodes above it whose key is known
+	epoch     *epoch
+	secrets   *schedule.Epoch
+	interim   []byte   // interim transcript hash
+	tag       []byte   // confirmation tag
+	past      []*epoch // the newest first
+	proposals []*cachedProposal
+	updates   map[string]*suite.KeyPair // keys of own update proposals, by public key
+	resume    map[uint64][]byte         // resumption keys by epoch
+	pending   *PendingCommit
+	reinit    *message.ReInit // what the last commit ended the group for
+	status    status
+}
+
+type status uint8
+
+const (
+	active  status = iota
+	joining        // an external commit is not confirmed yet
+	removed
+)
+
+// epoch is what it takes to open messages of one epoch.
+type epoch struct {
+	context    message.GroupContext
+	encoded    []byte // of context
+	senderData []byte
+	secrets    *secrettree.Tree
+	replaced   map[LeafIndex]*LeafNode // the leaves that the next commit changed, as they were
+}
+
+func newEpoch(context message.GroupContext, s *suite.Suite, size uint32, secrets *schedule.Epoch) *epoch {
+	e := &epoch{context: context, encoded: context.Append(nil), senderData: bytes.Clone(secrets.SenderData)}
+	e.secrets = secrettree.New(s, size, secrets.Encryption)
+	secrets.Encryption = nil // the secret tree consumes it
+	return e
+}
+
+func (e *epoch) wipe() {
+	clear(e.senderData)
+	e.secrets.Wipe()
+}
+
+// cachedProposal is a proposal that waits for a commit.
+type cachedProposal struct {
+	ref     []byte
+	encoded []byte // the authenticated content
+	item    transition.Item
+}
+
+// Member is a member of a group.
+type Member struct {
+	Index LeafIndex
+	Leaf  *LeafNode
+}
+
+// GroupID returns the group's identifier.
+func (g *Group) GroupID() []byte { return bytes.Clone(g.epoch.context.GroupID) }
+
+// Epoch returns the number of the current epoch.
+func (g *Group) Epoch() uint64 { return g.epoch.context.Epoch }
+
+// CipherSuite returns the group's cipher suite.
+func (g *Group) CipherSuite() CipherSuite { return g.epoch.context.CipherSuite }
+
+// Extensions returns the extensions of the group context.
+func (g *Group) Extensions() Extensions { return slices.Clone(g.epoch.context.Extensions) }
+
+// Context returns the group context.
+func (g *Group) Context() message.GroupContext { return g.epoch.context }
+
+// OwnLeaf returns the leaf of this client.
+func (g *Group) OwnLeaf() LeafIndex { return g.own }
+
+// Size returns how many members the group has.
+func (g *Group) Size() int { return g.tree.Members() }
+
+// Members iterates over the members from the left of the tree to the right.
+func (g *Group) Members() iter.Seq[Member] {
+	return func(yield func(Member) bool) {
+		for l := LeafIndex(0); uint32(l) < g.tree.Size(); l++ {
+			if n := g.tree.Leaf(l); n != nil && !yield(Member{l, n}) {
+				return
+			}
+		}
+	}
+}
+
+// Member returns the member at a leaf.
+func (g *Group) Member(l LeafIndex) (Member, bool) {
+	n := g.tree.Leaf(l)
+	return Member{l, n}, n != nil
+}
+
+// RatchetTree returns the ratchet tree as the content of a ratchet_tree extension, for somebody who
+// joins without one in its welcome or group info.
+func (g *Group) RatchetTree() []byte { return g.tree.Marshal() }
+
+// EpochAuthenticator returns a value that members share in this epoch and nobody else can know (RFC
+// 9420, section 8.7).
+func (g *Group) EpochAuthenticator() []byte { return bytes.Clone(g.secrets.Authenticator) }
+
+// ConfirmedTranscriptHash returns the hash over all commits so far.
+func (g *Group) ConfirmedTranscriptHash() []byte {
+	return bytes.Clone(g.epoch.context.ConfirmedTranscriptHash)
+}
+
+// Export derives a secret of n bytes for use outside of MLS (RFC 9420, section 8.5). It is bound to
+// the epoch.
+func (g *Group) Export(label string, context []byte, n int) ([]byte, error) {
+	if err := g.usable(); err != nil {
+		return nil, err
+	}
+	if n < 0 || n > 255*g.suite.HashSize() {
+		return nil, fmt.Errorf("%w: export of %d bytes", ErrTooLarge, n)
+	}
+	return g.secrets.Export(label, context, n), nil
+}
+
+// ReInitialised returns the parameters of the group that takes this one's place, if the last commit
+// ended it.
+func (g *Group) ReInitialised() (*message.ReInit, bool) { return g.reinit, g.reinit != nil }
+
+// Removed reports whether this client was removed from the group.
+func (g *Group) Removed() bool { return g.status == removed }
+
+// usable returns why the group cannot be used, if it cannot.
+func (g *Group) usable() error {
+	switch g.status {
+	case joining:
+		return ErrJoining
+	case removed:
+		return ErrRemoved
+	}
+	return nil
+}
+
+// Wipe erases all secrets of the group, but not the signature key. The group is unusable then.
+func (g *Group) Wipe() {
+	g.secrets.Wipe()
+	g.epoch.wipe()
+	for _, e := range g.past {
+		e.wipe()
+	}
+	for _, k := range g.keys {
+		k.Wipe()
+	}
+	for _, k := range g.updates {
+		k.Wipe()
+	}
+	for _, s := range g.resume {
+		clear(s)
+	}
+	if g.pending != nil {
+		g.pending.next.wipe()
+	}
+	g.status = removed
+}
+
+// Format keeps the secrets out of logs.
+func (g *Group) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, fmt.Sprintf("[group %x, epoch %d]", g.epoch.context.GroupID, g.Epoch()))
+}
+
+// GroupInfoOptions is what a group info tells besides the group itself.
+type GroupInfoOptions struct {
+	WithoutTree bool // leaves out the ratchet tree, which is large; it must reach the reader otherwise
+	ExternalPub bool // allows the reader to join by an external commit
+	Extensions  Extensions
+}
+
+// GroupInfo returns a signed description of the group in its current epoch, as an MLS message (RFC
+// 9420, section 12.4.3).
+func (g *Group) GroupInfo(o GroupInfoOptions) ([]byte, error) {
+	if err := g.usable(); err != nil {
+		return nil, err
+	}
+	info, err := g.groupInfo(o, g.own, g.key, g.epoch.context, g.tag, g.secrets, g.tree.Marshal)
+	if err != nil {
+		return nil, err
+	}
+	return (&message.Message{GroupInfo: info}).Marshal(), nil
+}
+
+func (g *Group) groupInfo(o GroupInfoOptions, signer LeafIndex, key *suite.Signer, context message.GroupContext, tag []byte,
+	secrets *schedule.Epoch, marshalTree func() []byte) (*message.GroupInfo, error) {
+	info := &message.GroupInfo{Context: context, ConfirmationTag: tag, Signer: signer, Extensions: slices.Clone(o.Extensions)}
+	if o.ExternalPub {
+		pair, err := secrets.ExternalKeyPair()
+		if err != nil {
+			return nil, err
+		}
+		info.Extensions = info.Extensions.With(message.ExtensionExternalPub, message.MarshalExternalPub(pair.Public()))
+	}
+	if !o.WithoutTree {
+		info.Extensions = info.Extensions.With(message.ExtensionRatchetTree, marshalTree())
+	}
+	if t, ok := grease(g.ownExtensionTypes()); ok && !g.config.NoGREASE {
+		info.Extensions = info.Extensions.With(t, []byte{})
+	}
+	var err error
+	info.Signature, err = g.suite.SignWithLabel(key, g.config.Rand, "GroupInfoTBS", info.AppendTBS(nil))
+	return info, err
+}
+
+func (g *Group) ownExtensionTypes() []message.ExtensionType {
+	if n := g.tree.Leaf(g.own); n != nil {
+		return n.Capabilities.Extensions
+	}
+	return nil
+}
+
+// leafAt returns the leaf node that was at l in an epoch, the current or a past one.
+func (g *Group) leafAt(e *epoch, l LeafIndex) *LeafNode {
+	if e == g.epoch {
+		return g.tree.Leaf(l)
+	}
+	for _, p := range slices.Backward(g.past) { // from the oldest on
+		if p.context.Epoch < e.context.Epoch {
+			continue
+		}
+		if n, ok := p.replaced[l]; ok {
+			return n
+		}
+	}
+	return g.tree.Leaf(l)
+}

@@ -1,0 +1,190 @@
+// Package transition is what proposals do to a group: whether a list of them is valid (RFC 9420,
+// section 12.2), and the tree and extensions that come of it (section 12.3). Members and those who only
+// follow a group's public messages share it, so that they cannot disagree.
+package transition
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/quicproquo/qpq/mls/internal/suite"
+	"github.com/quicproquo/qpq/mls/internal/tree"
+	"github.com/quicproquo/qpq/mls/message"
+)
+
+// The errors of this package; the public packages name them too.
+var (
+	ErrLeafNode     = errors.New("invalid leaf node")
+	ErrKeyPackage   = errors.New("invalid key package")
+	ErrCredential   = errors.New("credential refused")
+	ErrCapabilities = errors.New("required capabilities are missing")
+	ErrLifetime     = errors.New("lifetime refused")
+	ErrProposal     = errors.New("invalid proposal")
+	ErrSuite        = errors.New("wrong cipher suite")
+	ErrMembers      = errors.New("too many members")
+	ErrSignature    = errors.New("invalid signature")
+)
+
+// Rules is what the application decides. Every field but Suite may be left zero.
+type Rules struct {
+	Suite      *suite.Suite
+	MaxMembers int
+	// MaxLifetime bounds how long a key package may be valid; zero or less: no bound.
+	MaxLifetime time.Duration
+	// Credential decides whether a credential speaks the truth about who holds the key.
+	Credential func(c message.Credential, signatureKey []byte) error
+	// Successor decides whether a member may replace its credential.
+	Successor func(old, next message.Credential) error
+	// Proposal decides whether a proposal is authorised, and knows the custom types.
+	Proposal func(p message.Proposal, sender message.Sender) error
+	// PathRequired tells of a custom type whether a commit of it needs a path.
+	PathRequired func(t message.ProposalType) bool
+	// AppData applies a component's updates, in order, to its entry.
+	AppData func(c message.ComponentID, current []byte, updates [][]byte) ([]byte, error)
+	// ResumptionUsage allows pre-shared keys of this usage besides the usual one, for the commit that
+	// starts a group in another's place.
+	ResumptionUsage message.ResumptionUsage
+}
+
+// CheckLeafForm verifies what a leaf node tells of itself: its encryption key, its capabilities, the
+// extensions it has and the suite of the group. The signature key is verified with the signature.
+func (r *Rules) CheckLeafForm(n *message.LeafNode) error {
+	if err := r.Suite.CheckPublicKey(n.EncryptionKey); err != nil {
+		return fmt.Errorf("%w: encryption key: %w", ErrLeafNode, err)
+	}
+	for _, e := range n.Extensions {
+		if !n.Capabilities.HasExtension(e.Type) {
+			return fmt.Errorf("%w: extension %d is not among its capabilities", ErrLeafNode, e.Type)
+		}
+	}
+	if !n.Capabilities.HasCipherSuite(message.CipherSuite(r.Suite.ID())) {
+		return fmt.Errorf("%w: %w: it lacks suite %#04x", ErrLeafNode, ErrCapabilities, r.Suite.ID())
+	}
+	if !slices.Contains(n.Capabilities.Versions, message.MLS10) {
+		return fmt.Errorf("%w: %w: it lacks version 1.0", ErrLeafNode, ErrCapabilities)
+	}
+	if !n.Capabilities.HasCredential(n.Credential.Type) {
+		return fmt.Errorf("%w: %w: it lacks its own type of credential", ErrLeafNode, ErrCapabilities)
+	}
+	return nil
+}
+
+// CheckLeafSignature verifies the signature of a leaf node.
+func (r *Rules) CheckLeafSignature(n *message.LeafNode, groupID []byte, l message.LeafIndex) error {
+	var scratch [1024]byte
+	if err := r.Suite.VerifyWithLabel(n.SignatureKey, "LeafNodeTBS", n.AppendTBS(scratch[:0], groupID, l), n.Signature); err != nil {
+		return fmt.Errorf("%w: %w: %w", ErrLeafNode, ErrSignature, err)
+	}
+	return nil
+}
+
+// CheckCredential asks the application about a leaf's credential.
+func (r *Rules) CheckCredential(n *message.LeafNode) error {
+	if r.Credential == nil {
+		return nil
+	}
+	if err := r.Credential(n.Credential, n.SignatureKey); err != nil {
+		return fmt.Errorf("%w: %w", ErrCredential, err)
+	}
+	return nil
+}
+
+// CheckLeaf verifies a leaf node that enters the tree at l from the given source (RFC 9420, section
+// 7.3), but for what depends on the other members.
+func (r *Rules) CheckLeaf(n *message.LeafNode, source message.LeafNodeSource, groupID []byte, l message.LeafIndex) error {
+	if n.Source != source {
+		return fmt.Errorf("%w: source %d where %d belongs", ErrLeafNode, n.Source, source)
+	}
+	if err := r.CheckLeafForm(n); err != nil {
+		return err
+	}
+	if err := r.CheckLeafSignature(n, groupID, l); err != nil {
+		return err
+	}
+	return r.CheckCredential(n)
+}
+
+// CheckReplacement verifies a leaf node that replaces a member's old one, by an update or a commit.
+func (r *Rules) CheckReplacement(old, n *message.LeafNode, source message.LeafNodeSource, groupID []byte, l message.LeafIndex) error {
+	if err := r.CheckLeaf(n, source, groupID, l); err != nil {
+		return err
+	}
+	if bytes.Equal(old.EncryptionKey, n.EncryptionKey) {
+		return fmt.Errorf("%w: the encryption key did not change", ErrLeafNode)
+	}
+	if r.Successor != nil && !old.Credential.Equal(n.Credential) {
+		if err := r.Successor(old.Credential, n.Credential); err != nil {
+			return fmt.Errorf("%w: %w", ErrCredential, err)
+		}
+	}
+	return nil
+}
+
+// CheckKeyPackage verifies a key package (RFC 9420, section 10.1) as it is when received: whether its
+// time has come or passed is not asked, because members who read it at different times must agree.
+func (r *Rules) CheckKeyPackage(k *message.KeyPackage) error {
+	if uint16(k.CipherSuite) != r.Suite.ID() {
+		return fmt.Errorf("%w: %w: %#04x where %#04x belongs", ErrKeyPackage, ErrSuite, k.CipherSuite, r.Suite.ID())
+	}
+	if err := r.Suite.CheckPublicKey(k.InitKey); err != nil {
+		return fmt.Errorf("%w: init key: %w", ErrKeyPackage, err)
+	}
+	if bytes.Equal(k.InitKey, k.LeafNode.EncryptionKey) {
+		return fmt.Errorf("%w: init key and encryption key are the same", ErrKeyPackage)
+	}
+	if err := r.CheckLeaf(k.LeafNode, message.SourceKeyPackage, nil, 0); err != nil {
+		return fmt.Errorf("%w: %w", ErrKeyPackage, err)
+	}
+	if l := k.LeafNode.Lifetime; l.NotAfter < l.NotBefore ||
+		r.MaxLifetime > 0 && l.NotAfter-l.NotBefore > uint64(r.MaxLifetime/time.Second) {
+		return fmt.Errorf("%w: %w: it is longer than allowed", ErrKeyPackage, ErrLifetime)
+	}
+	if err := r.Suite.VerifyWithLabel(k.LeafNode.SignatureKey, "KeyPackageTBS", k.AppendTBS(nil), k.Signature); err != nil {
+		return fmt.Errorf("%w: %w: %w", ErrKeyPackage, ErrSignature, err)
+	}
+	return nil
+}
+
+// CheckCompatible verifies that all members of d support what the group's extensions ask for, the
+// extensions themselves, and each other's types of credentials.
+func (r *Rules) CheckCompatible(d *tree.Diff, extensions message.Extensions) error {
+	required, err := Required(extensions)
+	if err != nil {
+		return err
+	}
+	var used []message.CredentialType
+	_ = d.Profiles(func(_ *message.Capabilities, t message.CredentialType) error {
+		if !slices.Contains(used, t) {
+			used = append(used, t)
+		}
+		return nil
+	})
+	return d.Profiles(func(c *message.Capabilities, _ message.CredentialType) error {
+		if !c.Supports(required) {
+			return fmt.Errorf("%w: a member lacks what the group requires", ErrCapabilities)
+		}
+		for _, e := range extensions {
+			if !c.HasExtension(e.Type) {
+				return fmt.Errorf("%w: a member does not know extension %d of the group", ErrCapabilities, e.Type)
+			}
+		}
+		for _, t := range used {
+			if !c.HasCredential(t) {
+				return fmt.Errorf("%w: a member does not know credentials of type %d", ErrCapabilities, t)
+			}
+		}
+		return nil
+	})
+}
+
+// Required returns the required_capabilities extension, empty if there is none.
+func Required(extensions message.Extensions) (*message.RequiredCapabilities, error) {
+	data, ok := extensions.Find(message.ExtensionRequiredCapabilities)
+	if !ok {
+		return &message.RequiredCapabilities{}, nil
+	}
+	return message.UnmarshalRequiredCapabilities(data)
+}

@@ -1,0 +1,107 @@
+package transition
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/quicproquo/qpq/mls/internal/tree"
+	"github.com/quicproquo/qpq/mls/message"
+)
+
+// ErrParentHash says that a committer's leaf does not carry the hash of the path above it.
+var ErrParentHash = fmt.Errorf("%w: parent hash", tree.ErrPath)
+
+// MergePath validates the path of a commit by the member that will be at leaf, and applies its public
+// part to the result's tree (RFC 9420, section 12.4.2). It returns the steps of the path. replaced is
+// the leaf node that this one takes the place of, nil for somebody new.
+func (r *Rules) MergePath(result *Result, groupID []byte, leaf tree.Leaf, replaced *message.LeafNode, path *message.UpdatePath) ([]tree.Step, error) {
+	d := result.Diff
+	n := path.LeafNode
+	check := func() error {
+		if replaced == nil {
+			return r.CheckLeaf(n, message.SourceCommit, groupID, leaf)
+		}
+		return r.CheckReplacement(replaced, n, message.SourceCommit, groupID, leaf)
+	}
+	if err := check(); err != nil {
+		return nil, err
+	}
+	keys := make([][]byte, 0, len(path.Nodes)+1)
+	for _, node := range path.Nodes {
+		keys = append(keys, node.EncryptionKey)
+	}
+	if err := d.CheckFresh(append(keys, n.EncryptionKey)); err != nil {
+		return nil, err
+	}
+	steps := d.FilteredPath(leaf)
+	if err := d.CheckPath(steps, path.Nodes, result.Added); err != nil {
+		return nil, err
+	}
+	parentHash := d.SetPath(leaf, steps, keys)
+	if !bytes.Equal(parentHash, n.ParentHash) {
+		return nil, fmt.Errorf("%w: leaf %d", ErrParentHash, leaf)
+	}
+	d.SetLeaf(leaf, n.Detach(keep))
+	return steps, nil
+}
+
+// Finish verifies the tree that the commit leads to, in what depends on all members together.
+func (r *Rules) Finish(result *Result) error {
+	if err := result.Diff.CheckUnique(); err != nil {
+		return err
+	}
+	if r.MaxMembers > 0 && result.Diff.Members() > r.MaxMembers {
+		return fmt.Errorf("%w: at most %d are allowed", ErrMembers, r.MaxMembers)
+	}
+	return r.CheckCompatible(result.Diff, result.Extensions)
+}
+
+// CheckTree verifies a tree that somebody handed over with a group info, as a new member must (RFC 9420,
+// section 12.4.3.1).
+func (r *Rules) CheckTree(t *tree.Tree, context *message.GroupContext) error {
+	if !bytes.Equal(t.Hash(), context.TreeHash) {
+		return fmt.Errorf("%w: its hash is not the one of the group", tree.ErrInvalid)
+	}
+	if err := t.CheckUnmerged(); err != nil {
+		return err
+	}
+	if err := t.CheckParentHashes(); err != nil {
+		return err
+	}
+	if err := r.checkLeaves(t, context.GroupID); err != nil {
+		return err
+	}
+	return r.CheckCompatible(t.Diff(), context.Extensions)
+}
+
+// checkLeaves verifies all leaves, the signatures on all processors.
+func (r *Rules) checkLeaves(t *tree.Tree, groupID []byte) error {
+	errs := make([]error, t.Size())
+	tree.Parallel(len(errs), func(i int) {
+		l := tree.Leaf(i)
+		n := t.Leaf(l)
+		if n == nil {
+			return
+		}
+		if errs[i] = r.CheckLeafForm(n); errs[i] == nil {
+			errs[i] = r.CheckLeafSignature(n, groupID, l)
+		}
+	})
+	for i, err := range errs {
+		n := t.Leaf(tree.Leaf(i))
+		if err == nil && n != nil {
+			err = r.CheckCredential(n)
+		}
+		if err != nil {
+			return fmt.Errorf("leaf %d: %w", i, err)
+		}
+	}
+	for x := tree.Node(1); uint32(x) < 2*t.Size()-1; x += 2 {
+		if p := t.Parent(x); p != nil {
+			if err := r.Suite.CheckPublicKey(p.EncryptionKey); err != nil {
+				return fmt.Errorf("%w: node %d: %w", tree.ErrInvalid, x, err)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,389 @@
+package transition
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"github.com/quicproquo/qpq/mls/internal/tree"
+	"github.com/quicproquo/qpq/mls/message"
+)
+
+// Item is a proposal in a commit, with who made it and how it came.
+type Item struct {
+	Proposal    message.Proposal
+	Sender      message.Sender
+	ByReference bool
+}
+
+// Result is what a list of proposals makes of a group.
+type Result struct {
+	Diff         *tree.Diff
+	Extensions   message.Extensions
+	Added        []tree.Leaf           // in the order of the proposals
+	KeyPackages  []*message.KeyPackage // of Added
+	Removed      []tree.Leaf
+	Updated      []tree.Leaf
+	PSKs         []message.PreSharedKeyID
+	ExternalInit []byte // the KEM output; nil if the commit is not external
+	ReInit       *message.ReInit
+	PathRequired bool
+}
+
+// state is a Result in the making.
+type state struct {
+	*Result
+	rules     *Rules
+	context   *message.GroupContext
+	committer message.Sender
+	items     []Item
+	touched   map[tree.Leaf]bool // leaves updated or removed
+}
+
+// Apply validates the proposals of a commit and applies them to the group that t and context are. The
+// path of the commit comes later. The committer of an external commit is message.SenderNewMemberCommit.
+func Apply(r *Rules, t *tree.Tree, context *message.GroupContext, committer message.Sender, items []Item) (*Result, error) {
+	s := &state{rules: r, context: context, committer: committer, items: items, touched: map[tree.Leaf]bool{},
+		Result: &Result{Diff: t.Diff(), Extensions: context.Extensions}}
+	s.PathRequired = len(items) == 0
+	for i, item := range items {
+		if err := s.checkItem(item); err != nil {
+			return nil, fmt.Errorf("proposal %d of %d: %w", i+1, len(items), err)
+		}
+	}
+	for _, step := range []func() error{s.checkList, s.applyExtensions, s.applyUpdates, s.applyRemoves,
+		s.checkTypes, s.applyAdds, s.applyAppData, s.collect} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return s.Result, nil
+}
+
+// each calls f with every proposal of type P.
+func each[P message.Proposal](items []Item, f func(P, Item) error) error {
+	for _, item := range items {
+		if p, ok := item.Proposal.(P); ok {
+			if err := f(p, item); err != nil {
+				return fmt.Errorf("%w: %w", ErrProposal, err)
+			}
+		}
+	}
+	return nil
+}
+
+func count[P message.Proposal](items []Item) (n int) {
+	_ = each(items, func(P, Item) error { n++; return nil })
+	return n
+}
+
+// CheckSender verifies that the role of a sender allows a proposal (RFC 9420, section 12.1.8, and
+// draft-ietf-mls-extensions).
+func CheckSender(p message.Proposal, sender message.Sender) error {
+	allowed := true
+	switch sender.Type {
+	case message.SenderMember:
+		allowed = p.Type() != message.ProposalExternalInit
+	case message.SenderNewMemberProposal:
+		allowed = p.Type() == message.ProposalAdd
+	case message.SenderNewMemberCommit:
+		switch p.Type() {
+		case message.ProposalExternalInit, message.ProposalRemove, message.ProposalPreSharedKey,
+			message.ProposalAppDataUpdate, message.ProposalAppEphemeral:
+		default:
+			allowed = false
+		}
+	case message.SenderExternal:
+		switch p.Type() {
+		case message.ProposalUpdate, message.ProposalExternalInit, message.ProposalSelfRemove:
+			allowed = false
+		}
+	}
+	if !allowed {
+		return fmt.Errorf("%w: type %d from a sender of type %d", ErrProposal, p.Type(), sender.Type)
+	}
+	return nil
+}
+
+// checkItem verifies one proposal by itself.
+func (s *state) checkItem(item Item) error {
+	if err := CheckSender(item.Proposal, item.Sender); err != nil {
+		return err
+	}
+	if err := s.rules.Check(item.Proposal, s.Diff, s.context, item.Sender); err != nil {
+		return err
+	}
+	if external := s.committer.Type == message.SenderNewMemberCommit; external && item.ByReference &&
+		item.Proposal.Type() != message.ProposalSelfRemove {
+		return fmt.Errorf("%w: an external commit refers to one of type %d", ErrProposal, item.Proposal.Type())
+	}
+	switch item.Proposal.(type) {
+	case *message.Update:
+		if item.Sender == s.committer {
+			return fmt.Errorf("%w: an update by the committer", ErrProposal)
+		}
+		return s.touch(tree.Leaf(item.Sender.Index))
+	case *message.SelfRemove:
+		if !item.ByReference || item.Sender == s.committer {
+			return fmt.Errorf("%w: a self-remove by value or by the committer", ErrProposal)
+		}
+		return s.touch(tree.Leaf(item.Sender.Index))
+	case *message.Remove:
+		l := item.Proposal.(*message.Remove).Removed
+		if s.committer == message.MemberSender(l) {
+			return fmt.Errorf("%w: the committer removes itself", ErrProposal)
+		}
+		return s.touch(l)
+	}
+	return nil
+}
+
+// touch notes that l is updated or removed, which may happen once.
+func (s *state) touch(l tree.Leaf) error {
+	if s.touched[l] {
+		return fmt.Errorf("%w: leaf %d is updated or removed twice", ErrProposal, l)
+	}
+	s.touched[l] = true
+	return nil
+}
+
+// Check verifies one proposal against the group that d and context are (RFC 9420, section 12.1). What
+// depends on the other proposals of a commit is not asked.
+func (r *Rules) Check(p message.Proposal, d *tree.Diff, context *message.GroupContext, sender message.Sender) error {
+	if r.Proposal != nil {
+		if err := r.Proposal(p, sender); err != nil {
+			return fmt.Errorf("%w: %w", ErrProposal, err)
+		}
+	}
+	switch p := p.(type) {
+	case *message.Add:
+		return r.CheckKeyPackage(p.KeyPackage)
+	case *message.Update:
+		l := tree.Leaf(sender.Index)
+		old := d.Leaf(l)
+		if old == nil {
+			return fmt.Errorf("%w: update of the blank leaf %d", ErrProposal, l)
+		}
+		return r.CheckReplacement(old, p.LeafNode, message.SourceUpdate, context.GroupID, l)
+	case *message.Remove:
+		if d.Leaf(p.Removed) == nil {
+			return fmt.Errorf("%w: removal of the blank leaf %d", ErrProposal, p.Removed)
+		}
+	case *message.SelfRemove:
+		if d.Leaf(tree.Leaf(sender.Index)) == nil {
+			return fmt.Errorf("%w: removal of the blank leaf %d", ErrProposal, sender.Index)
+		}
+	case *message.PreSharedKey:
+		return r.checkPSK(p.PSK)
+	case *message.ReInit:
+		if p.Version < context.Version {
+			return fmt.Errorf("%w: re-initialisation with version %d", ErrProposal, p.Version)
+		}
+	case *message.GroupContextExtensions:
+		return r.checkExtensions(p.Extensions, context.Extensions)
+	}
+	return nil
+}
+
+func (r *Rules) checkPSK(id message.PreSharedKeyID) error {
+	if len(id.Nonce) != r.Suite.HashSize() {
+		return fmt.Errorf("%w: nonce of %d bytes for a pre-shared key", ErrProposal, len(id.Nonce))
+	}
+	if id.Type == message.PSKResumption && id.Usage != message.ResumptionApplication && id.Usage != r.ResumptionUsage {
+		return fmt.Errorf("%w: resumption key of usage %d", ErrProposal, id.Usage)
+	}
+	return nil
+}
+
+func (r *Rules) checkExtensions(next, current message.Extensions) error {
+	required, err := Required(next)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrProposal, err)
+	}
+	before, err := Required(current)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(before.Proposals, message.ProposalAppDataUpdate) || slices.Contains(required.Proposals, message.ProposalAppDataUpdate) {
+		was, had := current.Find(message.ExtensionAppDataDictionary)
+		will, has := next.Find(message.ExtensionAppDataDictionary)
+		if had != has || !bytes.Equal(was, will) {
+			return fmt.Errorf("%w: application data changes by proposals of its own", ErrProposal)
+		}
+	}
+	return r.CheckExternalSenders(next)
+}
+
+// CheckExternalSenders verifies the external_senders extension, if there is one.
+func (r *Rules) CheckExternalSenders(extensions message.Extensions) error {
+	data, ok := extensions.Find(message.ExtensionExternalSenders)
+	if !ok {
+		return nil
+	}
+	senders, err := message.UnmarshalExternalSenders(data)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrProposal, err)
+	}
+	for _, e := range senders {
+		if r.Credential == nil {
+			continue
+		}
+		if err := r.Credential(e.Credential, e.SignatureKey); err != nil {
+			return fmt.Errorf("%w: external sender: %w", ErrCredential, err)
+		}
+	}
+	return nil
+}
+
+// checkList verifies the list as a whole (RFC 9420, section 12.2).
+func (s *state) checkList() error {
+	external := s.committer.Type == message.SenderNewMemberCommit
+	inits, removes := count[*message.ExternalInit](s.items), count[*message.Remove](s.items)
+	switch {
+	case external && (inits != 1 || removes > 1):
+		return fmt.Errorf("%w: an external commit with %d external inits and %d removals", ErrProposal, inits, removes)
+	case !external && inits > 0:
+		return fmt.Errorf("%w: external init by a member", ErrProposal)
+	case count[*message.GroupContextExtensions](s.items) > 1:
+		return fmt.Errorf("%w: extensions are replaced twice", ErrProposal)
+	case count[*message.ReInit](s.items) > 0 && len(s.items) > 1:
+		return fmt.Errorf("%w: re-initialisation together with others", ErrProposal)
+	}
+	seen := map[string]bool{}
+	return each(s.items, func(p *message.PreSharedKey, _ Item) error {
+		id := string(p.PSK.Append(nil))
+		if seen[id] {
+			return fmt.Errorf("the same pre-shared key twice")
+		}
+		seen[id] = true
+		return nil
+	})
+}
+
+func (s *state) applyExtensions() error {
+	return each(s.items, func(p *message.GroupContextExtensions, _ Item) error {
+		s.Extensions = p.Extensions
+		s.PathRequired = true
+		return nil
+	})
+}
+
+func (s *state) applyUpdates() error {
+	return each(s.items, func(p *message.Update, item Item) error {
+		l := tree.Leaf(item.Sender.Index)
+		s.Diff.Update(l, p.LeafNode.Detach(keep))
+		s.Updated = append(s.Updated, l)
+		s.PathRequired = true
+		return nil
+	})
+}
+
+func keep(c *message.Capabilities) *message.Capabilities { return c }
+
+func (s *state) applyRemoves() error {
+	remove := func(l tree.Leaf) {
+		s.Diff.Remove(l)
+		s.Removed = append(s.Removed, l)
+		s.PathRequired = true
+	}
+	_ = each(s.items, func(_ *message.SelfRemove, item Item) error { remove(tree.Leaf(item.Sender.Index)); return nil })
+	return each(s.items, func(p *message.Remove, _ Item) error { remove(p.Removed); return nil })
+}
+
+// checkTypes verifies that the members who will process the commit know all types of proposals in it.
+func (s *state) checkTypes() error {
+	return s.Diff.Profiles(func(c *message.Capabilities, _ message.CredentialType) error {
+		for _, item := range s.items {
+			if t := item.Proposal.Type(); !c.HasProposal(t) {
+				return fmt.Errorf("%w: %w: a member does not know type %d", ErrProposal, ErrCapabilities, t)
+			}
+		}
+		return nil
+	})
+}
+
+func (s *state) applyAdds() error {
+	return each(s.items, func(p *message.Add, _ Item) error {
+		l, err := s.Diff.Add(p.KeyPackage.LeafNode.Detach(keep))
+		if err != nil {
+			return err
+		}
+		if s.rules.MaxMembers > 0 && s.Diff.Members() > s.rules.MaxMembers {
+			return fmt.Errorf("%w: at most %d are allowed", ErrMembers, s.rules.MaxMembers)
+		}
+		s.Added = append(s.Added, l)
+		s.KeyPackages = append(s.KeyPackages, p.KeyPackage)
+		return nil
+	})
+}
+
+// applyAppData applies the updates of each component together (draft-ietf-mls-extensions).
+func (s *state) applyAppData() error {
+	updates := map[message.ComponentID][][]byte{}
+	removed := map[message.ComponentID]bool{}
+	var order []message.ComponentID
+	err := each(s.items, func(p *message.AppDataUpdate, _ Item) error {
+		_, known := updates[p.Component]
+		if removed[p.Component] || p.Remove && known {
+			return fmt.Errorf("application data of component %d is removed and changed", p.Component)
+		}
+		if !known {
+			order = append(order, p.Component)
+		}
+		removed[p.Component] = p.Remove
+		updates[p.Component] = append(updates[p.Component], p.Update)
+		return nil
+	})
+	if err != nil || len(order) == 0 {
+		return err
+	}
+	data, _ := s.Extensions.Find(message.ExtensionAppDataDictionary)
+	var dict message.AppDataDictionary
+	if data != nil {
+		if dict, err = message.UnmarshalAppDataDictionary(data); err != nil {
+			return fmt.Errorf("%w: %w", ErrProposal, err)
+		}
+	}
+	for _, c := range order {
+		if dict, err = s.applyComponent(dict, c, removed[c], updates[c]); err != nil {
+			return fmt.Errorf("%w: application data of component %d: %w", ErrProposal, c, err)
+		}
+	}
+	s.Extensions = s.Extensions.With(message.ExtensionAppDataDictionary, dict.Marshal())
+	return nil
+}
+
+func (s *state) applyComponent(dict message.AppDataDictionary, c message.ComponentID, remove bool, updates [][]byte) (message.AppDataDictionary, error) {
+	current, present := dict.Find(c)
+	if remove {
+		if !present {
+			return nil, fmt.Errorf("there is none to remove")
+		}
+		return dict.Without(c), nil
+	}
+	if s.rules.AppData == nil {
+		return nil, fmt.Errorf("nobody knows the component")
+	}
+	next, err := s.rules.AppData(c, current, updates)
+	if err != nil {
+		return nil, err
+	}
+	return dict.With(c, next), nil
+}
+
+// collect notes what takes effect later in a commit.
+func (s *state) collect() error {
+	for _, item := range s.items {
+		switch p := item.Proposal.(type) {
+		case *message.PreSharedKey:
+			s.PSKs = append(s.PSKs, p.PSK)
+		case *message.ExternalInit:
+			s.ExternalInit, s.PathRequired = p.KEMOutput, true
+		case *message.ReInit:
+			s.ReInit = p
+		case *message.Custom:
+			s.PathRequired = s.PathRequired || s.rules.PathRequired == nil || s.rules.PathRequired(p.ProposalType)
+		}
+	}
+	return nil
+}

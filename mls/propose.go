@@ -1,0 +1,178 @@
+package mls
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/quicproquo/qpq/mls/internal/suite"
+	"github.com/quicproquo/qpq/mls/message"
+)
+
+// Propose sends a proposal of any kind but an update (see ProposeUpdate) for somebody to commit.
+func (g *Group) Propose(p Proposal, authenticatedData []byte) (*Outgoing, error) {
+	if _, ok := p.(*message.Update); ok {
+		return nil, fmt.Errorf("%w: an update is proposed with ProposeUpdate, which makes its keys", ErrProposal)
+	}
+	if err := g.checkOwnProposal(p); err != nil {
+		return nil, err
+	}
+	return g.propose(p, authenticatedData)
+}
+
+// ProposeAdd proposes to add the client of a key package.
+func (g *Group) ProposeAdd(k *KeyPackage) (*Outgoing, error) {
+	return g.Propose(&message.Add{KeyPackage: k}, nil)
+}
+
+// ProposeRemove proposes to remove a member.
+func (g *Group) ProposeRemove(l LeafIndex) (*Outgoing, error) {
+	return g.Propose(&message.Remove{Removed: l}, nil)
+}
+
+// ProposeSelfRemove announces that this client leaves, which any member then commits, or somebody who
+// joins (draft-ietf-mls-extensions). All members must support it.
+func (g *Group) ProposeSelfRemove() (*Outgoing, error) { return g.Propose(&message.SelfRemove{}, nil) }
+
+// ProposeExtensions proposes to replace the extensions of the group.
+func (g *Group) ProposeExtensions(e Extensions) (*Outgoing, error) {
+	return g.Propose(&message.GroupContextExtensions{Extensions: e}, nil)
+}
+
+// ProposePSK proposes to mix in an external pre-shared key.
+func (g *Group) ProposePSK(id []byte) (*Outgoing, error) {
+	p, err := g.ExternalPSK(id)
+	if err != nil {
+		return nil, err
+	}
+	return g.Propose(p, nil)
+}
+
+// ExternalPSK returns a proposal to mix in an external pre-shared key, with a fresh nonce.
+func (g *Group) ExternalPSK(id []byte) (*message.PreSharedKey, error) {
+	nonce, err := g.config.randomBytes(g.suite.HashSize())
+	return &message.PreSharedKey{PSK: PreSharedKeyID{Type: message.PSKExternal, ID: id, Nonce: nonce}}, err
+}
+
+// ResumptionPSK returns a proposal to mix in the resumption key of a past epoch of this group.
+func (g *Group) ResumptionPSK(epoch uint64) (*message.PreSharedKey, error) {
+	nonce, err := g.config.randomBytes(g.suite.HashSize())
+	return &message.PreSharedKey{PSK: PreSharedKeyID{Type: message.PSKResumption, Usage: message.ResumptionApplication,
+		GroupID: g.GroupID(), Epoch: epoch, Nonce: nonce}}, err
+}
+
+// ProposeReInit proposes to end the group for one with other parameters, which Group.ReInit then makes.
+func (g *Group) ProposeReInit(p *message.ReInit) (*Outgoing, error) { return g.Propose(p, nil) }
+
+// checkReInit verifies what a group may be replaced by.
+func (g *Group) checkReInit(p *message.ReInit) error {
+	s, err := g.config.suite(p.CipherSuite)
+	if err != nil {
+		return err
+	}
+	return checkDowngrade(g.suite, s)
+}
+
+func checkDowngrade(from, to *suite.Suite) error {
+	if from.Hybrid() && !to.Hybrid() {
+		return fmt.Errorf("%w: %s by %s", ErrDowngrade, from, to)
+	}
+	return nil
+}
+
+// ProposeUpdate proposes fresh keys for this client's leaf. A nil identity or leaf keeps what there is.
+func (g *Group) ProposeUpdate(leaf *LeafOptions) (*Outgoing, error) {
+	if err := g.mayChange(); err != nil {
+		return nil, err
+	}
+	old := g.tree.Leaf(g.own)
+	options := LeafOptions{Extensions: old.Extensions, Capabilities: old.Capabilities}
+	if leaf != nil {
+		options = *leaf
+	}
+	k, err := g.suite.GenerateKeyPair(g.config.Rand)
+	if err != nil {
+		return nil, err
+	}
+	n, err := g.config.newLeaf(g.suite, Identity{old.Credential, &SignatureKey{g.suite, g.key}}, k, options)
+	if err != nil {
+		return nil, err
+	}
+	n.Source = message.SourceUpdate
+	if err := signLeaf(g.config, g.suite, g.key, n, g.epoch.context.GroupID, g.own); err != nil {
+		return nil, err
+	}
+	g.updates[string(k.Public())] = k
+	out, err := g.propose(&message.Update{LeafNode: n}, nil)
+	if err != nil {
+		delete(g.updates, string(k.Public()))
+		return nil, err
+	}
+	out.Records = append(out.Records, g.coreRecord())
+	return out, nil
+}
+
+func (g *Group) propose(p Proposal, authenticatedData []byte) (*Outgoing, error) {
+	if err := g.mayChange(); err != nil {
+		return nil, err
+	}
+	c := g.content(message.ContentProposal, bytes.Clone(authenticatedData))
+	c.Proposal = p
+	a := &message.AuthenticatedContent{WireFormat: g.handshakeFormat(c.Sender), Content: c}
+	if p.Type() == message.ProposalSelfRemove {
+		a.WireFormat = message.WirePublicMessage
+	}
+	if err := g.sign(a); err != nil {
+		return nil, err
+	}
+	cached, err := g.cacheProposal(a)
+	if err != nil {
+		return nil, err
+	}
+	encoded, err := g.protect(a)
+	if err != nil {
+		return nil, err
+	}
+	return &Outgoing{Records: append(g.ratchetRecords(nil, g.epoch), cached.record()), Message: encoded, Ref: cached.ref}, nil
+}
+
+// DropProposals forgets the proposals that wait for a commit, for instance because policy forbids them.
+func (g *Group) DropProposals() []Record {
+	var records []Record
+	for _, p := range g.proposals {
+		records = append(records, Record{Key: p.key()})
+	}
+	g.proposals = nil
+	return records
+}
+
+// Proposals returns the proposals that wait for a commit, in the order that they came.
+func (g *Group) Proposals() []Attribute {
+	var list []Attribute
+	for _, p := range g.proposals {
+		list = append(list, Attribute{p.item.Proposal, p.item.Sender})
+	}
+	return list
+}
+
+// ExternalPropose returns a proposal of somebody outside the group, who is at an index of its
+// external_senders extension, as an MLS message (RFC 9420, section 12.1.8).
+func ExternalPropose(config Config, groupID []byte, epoch uint64, index uint32, key *SignatureKey, p Proposal) ([]byte, error) {
+	return proposeFromOutside(config, groupID, epoch, Sender{Type: message.SenderExternal, Index: index}, key, p)
+}
+
+// ProposeJoin returns the proposal of a client to be added to a group, as an MLS message (RFC 9420,
+// section 12.1.8). The members' applications decide whether to allow it.
+func ProposeJoin(config Config, groupID []byte, epoch uint64, b *KeyPackageBundle) ([]byte, error) {
+	return proposeFromOutside(config, groupID, epoch, Sender{Type: message.SenderNewMemberProposal}, b.key, &message.Add{KeyPackage: b.KeyPackage})
+}
+
+func proposeFromOutside(config Config, groupID []byte, epoch uint64, sender Sender, key *SignatureKey, p Proposal) ([]byte, error) {
+	a := &message.AuthenticatedContent{WireFormat: message.WirePublicMessage, Content: &message.FramedContent{
+		GroupID: groupID, Epoch: epoch, Sender: sender, Type: message.ContentProposal, Proposal: p}}
+	var err error
+	a.Auth.Signature, err = key.suite.SignWithLabel(key.signer, config.Rand, "FramedContentTBS", a.AppendTBS(nil, nil))
+	if err != nil {
+		return nil, err
+	}
+	return (&message.Message{Public: &message.PublicMessage{Content: a.Content, Auth: a.Auth}}).Marshal(), nil
+}

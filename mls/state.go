@@ -1,0 +1,483 @@
+package mls
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/quicproquo/qpq/mls/internal/codec"
+	"github.com/quicproquo/qpq/mls/internal/schedule"
+	"github.com/quicproquo/qpq/mls/internal/secrettree"
+	"github.com/quicproquo/qpq/mls/internal/suite"
+	"github.com/quicproquo/qpq/mls/internal/transition"
+	"github.com/quicproquo/qpq/mls/internal/tree"
+	"github.com/quicproquo/qpq/mls/message"
+)
+
+// Record is one part of a group's state. Keys are unique within the group and made of letters, digits
+// and slashes. A nil Value deletes the record. Values hold secrets.
+type Record struct {
+	Key   string
+	Value []byte
+}
+
+// The keys of records, in full or up to the first slash:
+//
+//	group                  everything small that changes with each commit
+//	tree/<chunk>           neighbouring nodes of the ratchet tree
+//	epoch/<epoch>          a past epoch, for late messages
+//	secrets/<epoch>        what the secret tree of an epoch has left
+//	ratchet/<epoch>/<leaf> the message keys of one member, the only records that messages change
+//	proposal/<reference>   a proposal that waits for a commit
+//	pending                a commit of this client that is not accepted yet
+const (
+	recordGroup    = "group"
+	recordTree     = "tree/"
+	recordPast     = "epoch/"
+	recordSecrets  = "secrets/"
+	recordRatchet  = "ratchet/"
+	recordProposal = "proposal/"
+	recordPending  = "pending"
+)
+
+// stateVersion is the version of the records' format.
+const stateVersion = 1
+
+// Records returns the whole state of the group, for Restore.
+func (g *Group) Records() []Record {
+	list := []Record{g.coreRecord()}
+	for i := range tree.Chunks(g.tree.Size()) {
+		list = append(list, Record{recordTree + strconv.Itoa(i), g.tree.Chunk(nil, i)})
+	}
+	for _, e := range append([]*epoch{g.epoch}, g.past...) {
+		list = append(list, secretsRecord(e))
+		for _, l := range e.secrets.Members() {
+			list = append(list, ratchetRecord(e, l))
+		}
+		if e != g.epoch {
+			list = append(list, g.pastRecord(e))
+		}
+	}
+	for _, p := range g.proposals {
+		list = append(list, p.record())
+	}
+	if g.pending != nil {
+		list = append(list, g.pending.record())
+	}
+	return list
+}
+
+// coreRecord encodes what every commit changes, whatever the size of the group.
+func (g *Group) coreRecord() Record {
+	b := []byte{stateVersion, byte(g.status)}
+	b = g.epoch.context.Append(b)
+	b = codec.AppendUint32(b, g.tree.Size())
+	b = codec.AppendUint32(b, uint32(g.own))
+	b = codec.AppendVec(b, signerBytes(g.key))
+	b = g.secrets.Append(b)
+	b = codec.AppendVec(b, g.interim)
+	b = codec.AppendVec(b, g.tag)
+	b = codec.AppendList(b, slices.Sorted(maps.Keys(g.keys)), func(b []byte, x tree.Node) []byte {
+		return codec.AppendVec(codec.AppendUint32(b, uint32(x)), g.keys[x].Bytes())
+	})
+	b = codec.AppendList(b, slices.Sorted(maps.Keys(g.updates)), func(b []byte, pub string) []byte {
+		return codec.AppendVec(b, g.updates[pub].Bytes())
+	})
+	b = codec.AppendList(b, slices.Sorted(maps.Keys(g.resume)), func(b []byte, e uint64) []byte {
+		return codec.AppendVec(codec.AppendUint64(b, e), g.resume[e])
+	})
+	b = codec.AppendBool(b, g.reinit != nil)
+	if g.reinit != nil {
+		b = message.AppendProposal(b, g.reinit)
+	}
+	return Record{recordGroup, b}
+}
+
+func signerBytes(k *suite.Signer) []byte {
+	if k == nil {
+		return nil // joining
+	}
+	return k.Bytes()
+}
+
+// ratchetRecords appends the records of what an epoch's messages changed.
+func (g *Group) ratchetRecords(list []Record, e *epoch) []Record {
+	nodes, members := e.secrets.Unsaved()
+	if nodes {
+		list = append(list, secretsRecord(e))
+	}
+	for _, l := range members {
+		list = append(list, ratchetRecord(e, l))
+	}
+	return list
+}
+
+func secretsRecord(e *epoch) Record {
+	return Record{recordSecrets + strconv.FormatUint(e.context.Epoch, 10), e.secrets.AppendNodes(nil)}
+}
+
+func ratchetKey(e *epoch, l LeafIndex) string {
+	return recordRatchet + strconv.FormatUint(e.context.Epoch, 10) + "/" + strconv.FormatUint(uint64(l), 10)
+}
+
+func ratchetRecord(e *epoch, l LeafIndex) Record {
+	return Record{ratchetKey(e, l), e.secrets.AppendMember(nil, l)}
+}
+
+// pastRecord encodes what opens late messages of an epoch, but for the keys.
+func (g *Group) pastRecord(e *epoch) Record {
+	b := e.context.Append(nil)
+	b = codec.AppendVec(b, e.senderData)
+	b = codec.AppendList(b, slices.Sorted(maps.Keys(e.replaced)), func(b []byte, l LeafIndex) []byte {
+		b = codec.AppendUint32(b, uint32(l))
+		n := e.replaced[l]
+		b = codec.AppendBool(b, n != nil)
+		if n != nil {
+			b = n.Append(b)
+		}
+		return b
+	})
+	return Record{recordPast + strconv.FormatUint(e.context.Epoch, 10), b}
+}
+
+// epochKeys returns the deletion of all records of an epoch.
+func (g *Group) epochKeys(e *epoch) []Record {
+	number := strconv.FormatUint(e.context.Epoch, 10)
+	list := []Record{{Key: recordPast + number}, {Key: recordSecrets + number}}
+	for _, l := range e.secrets.Members() {
+		list = append(list, Record{Key: ratchetKey(e, l)})
+	}
+	return list
+}
+
+// allKeys returns the deletion of all records.
+func (g *Group) allKeys() []Record {
+	list := g.Records()
+	for i := range list {
+		clear(list[i].Value)
+		list[i].Value = nil
+	}
+	return list
+}
+
+// treeRecords returns the parts of the tree that a commit changed.
+func (g *Group) treeRecords(changed []tree.Node, oldSize uint32) []Record {
+	chunks := map[int]struct{}{}
+	for _, x := range changed {
+		chunks[tree.ChunkOf(x)] = struct{}{}
+	}
+	size := g.tree.Size()
+	if size != oldSize { // blank nodes came or went with it
+		for i := min(tree.Chunks(size), tree.Chunks(oldSize)) - 1; i < tree.Chunks(size); i++ {
+			chunks[max(i, 0)] = struct{}{}
+		}
+	}
+	var list []Record
+	for _, i := range slices.Sorted(maps.Keys(chunks)) {
+		list = append(list, Record{recordTree + strconv.Itoa(i), g.tree.Chunk(nil, i)})
+	}
+	for i := tree.Chunks(size); i < tree.Chunks(oldSize); i++ {
+		list = append(list, Record{Key: recordTree + strconv.Itoa(i)})
+	}
+	return list
+}
+
+func (p *cachedProposal) key() string { return recordProposal + fmt.Sprintf("%x", p.ref) }
+
+func (p *cachedProposal) record() Record { return Record{p.key(), p.encoded} }
+
+// record encodes a pending commit with everything that applying it takes.
+func (p *PendingCommit) record() Record {
+	n := p.next
+	b := codec.AppendVec(nil, p.Message)
+	b = codec.AppendVec(b, p.Welcome)
+	b = n.context.Append(b)
+	b = n.result.Diff.Append(b)
+	b = n.secrets.Append(b)
+	b = codec.AppendVec(b, n.interim)
+	b = codec.AppendVec(b, n.tag)
+	b = codec.AppendUint32(b, uint32(n.own))
+	b = codec.AppendVec(b, signerBytes(n.key))
+	b = codec.AppendList(b, slices.Sorted(maps.Keys(n.keys)), func(b []byte, x tree.Node) []byte {
+		return codec.AppendVec(codec.AppendUint32(b, uint32(x)), n.keys[x].Bytes())
+	})
+	b = appendChange(b, &p.Change)
+	return Record{recordPending, b}
+}
+
+func appendChange(b []byte, c *Change) []byte {
+	leaves := func(b []byte, list []Member) []byte {
+		return codec.AppendList(b, list, func(b []byte, m Member) []byte {
+			return m.Leaf.Append(codec.AppendUint32(b, uint32(m.Index)))
+		})
+	}
+	b = codec.AppendUint32(append(b, byte(c.Committer.Type)), c.Committer.Index)
+	b = leaves(b, c.Added)
+	b = leaves(b, c.Removed)
+	b = codec.AppendList(b, c.Updated, func(b []byte, r Replaced) []byte {
+		return r.New.Append(r.Old.Append(codec.AppendUint32(b, uint32(r.Index))))
+	})
+	return codec.AppendList(b, c.Proposals, func(b []byte, a Attribute) []byte {
+		b = codec.AppendUint32(append(b, byte(a.Sender.Type)), a.Sender.Index)
+		return codec.AppendVec(b, message.AppendProposal(nil, a.Proposal))
+	})
+}
+
+// Restore puts a group together from its records, by key. Records that were deleted are absent.
+func Restore(config Config, records map[string][]byte) (*Group, error) {
+	c, err := config.filled()
+	if err != nil {
+		return nil, err
+	}
+	r := &restoring{config: c, records: records}
+	g, err := r.run()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrState, err)
+	}
+	return g, nil
+}
+
+type restoring struct {
+	config  *Config
+	records map[string][]byte
+	group   *Group
+}
+
+func (r *restoring) run() (*Group, error) {
+	for _, step := range []func() error{r.core, r.epochs, r.ratchets, r.proposals, r.pending} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return r.group, nil
+}
+
+func (r *restoring) core() error {
+	d := codec.NewDecoder(bytes.Clone(r.records[recordGroup]))
+	if v := d.Uint8(); v != stateVersion && d.Err() == nil {
+		return fmt.Errorf("format %d, this is for format %d", v, stateVersion)
+	}
+	state := status(d.Uint8())
+	context := message.DecodeGroupContext(d)
+	if d.Err() != nil {
+		return d.Err()
+	}
+	s, err := r.config.suite(context.CipherSuite)
+	if err != nil {
+		return err
+	}
+	g := emptyGroup(r.config, s)
+	r.group, g.status = g, state
+	size := d.Uint32()
+	g.own = LeafIndex(d.Uint32())
+	signer := d.Vec()
+	g.secrets = schedule.Decode(s, d)
+	g.interim, g.tag = d.Vec(), d.Vec()
+	keys := decodeKeys(d)
+	updates := codec.List(d, (*codec.Decoder).Vec)
+	for _, e := range codec.List(d, func(d *codec.Decoder) storedSecret { return storedSecret{d.Uint64(), d.Vec()} }) {
+		g.resume[e.number] = bytes.Clone(e.secret)
+	}
+	if d.Bool() {
+		p, _ := message.DecodeProposal(d).(*message.ReInit)
+		g.reinit = p
+	}
+	if err := d.Done(); err != nil {
+		return err
+	}
+	g.epoch = &epoch{context: context, encoded: context.Append(nil), senderData: bytes.Clone(g.secrets.SenderData)}
+	return r.keysAndTree(size, signer, keys, updates)
+}
+
+type storedSecret struct {
+	number uint64
+	secret []byte
+}
+
+func decodeKeys(d *codec.Decoder) []storedSecret {
+	return codec.List(d, func(d *codec.Decoder) storedSecret { return storedSecret{uint64(d.Uint32()), d.Vec()} })
+}
+
+func (r *restoring) keysAndTree(size uint32, signer []byte, keys []storedSecret, updates [][]byte) (err error) {
+	g := r.group
+	g.tree, err = tree.FromChunks(g.suite, size, func(i int) []byte { return bytes.Clone(r.records[recordTree+strconv.Itoa(i)]) })
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(g.tree.Hash(), g.epoch.context.TreeHash) {
+		return fmt.Errorf("the ratchet tree is not the one of the group")
+	}
+	if len(signer) > 0 {
+		if g.key, err = g.suite.NewSigner(signer); err != nil {
+			return err
+		}
+	}
+	if g.keys, err = r.pairs(keys, g.tree.PublicKey); err != nil {
+		return err
+	}
+	for _, private := range updates {
+		k, err := g.suite.NewKeyPair(private, nil)
+		if err != nil {
+			return err
+		}
+		g.updates[string(k.Public())] = k
+	}
+	return nil
+}
+
+// pairs restores private keys of nodes.
+func (r *restoring) pairs(keys []storedSecret, public func(tree.Node) []byte) (map[tree.Node]*suite.KeyPair, error) {
+	out := make(map[tree.Node]*suite.KeyPair, len(keys))
+	for _, k := range keys {
+		x := tree.Node(k.number)
+		pair, err := r.group.suite.NewKeyPair(k.secret, public(x))
+		if err != nil {
+			return nil, fmt.Errorf("private key of node %d: %w", x, err)
+		}
+		out[x] = pair
+	}
+	return out, nil
+}
+
+func (r *restoring) epochs() error {
+	g := r.group
+	for key, data := range r.records {
+		if !strings.HasPrefix(key, recordPast) {
+			continue
+		}
+		d := codec.NewDecoder(bytes.Clone(data))
+		e := &epoch{context: message.DecodeGroupContext(d), senderData: d.Vec(), replaced: map[LeafIndex]*LeafNode{}}
+		sub := d.Sub()
+		for !sub.Empty() {
+			l := LeafIndex(sub.Uint32())
+			e.replaced[l] = nil
+			if sub.Bool() {
+				e.replaced[l] = message.DecodeLeafNode(&sub)
+			}
+		}
+		d.FailWith(sub.Err())
+		if err := d.Done(); err != nil {
+			return err
+		}
+		e.encoded = e.context.Append(nil)
+		g.past = append(g.past, e)
+	}
+	slices.SortFunc(g.past, func(a, b *epoch) int { // the newest first
+		if a.context.Epoch > b.context.Epoch {
+			return -1
+		}
+		return 1
+	})
+	for _, e := range append([]*epoch{g.epoch}, g.past...) {
+		number := strconv.FormatUint(e.context.Epoch, 10)
+		var err error
+		if e.secrets, err = secrettree.Decode(g.suite, r.records[recordSecrets+number]); err != nil {
+			return fmt.Errorf("secrets of epoch %s: %w", number, err)
+		}
+	}
+	return nil
+}
+
+func (r *restoring) ratchets() error {
+	g := r.group
+	for key, data := range r.records {
+		rest, ok := strings.CutPrefix(key, recordRatchet)
+		if !ok {
+			continue
+		}
+		number, leaf, _ := strings.Cut(rest, "/")
+		l, err := strconv.ParseUint(leaf, 10, 32)
+		if err != nil {
+			return fmt.Errorf("record %q: %w", key, err)
+		}
+		for _, e := range append([]*epoch{g.epoch}, g.past...) {
+			if strconv.FormatUint(e.context.Epoch, 10) == number {
+				if err := e.secrets.DecodeMember(LeafIndex(l), data); err != nil {
+					return fmt.Errorf("record %q: %w", key, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (r *restoring) proposals() error {
+	var keys []string
+	for key := range r.records {
+		if strings.HasPrefix(key, recordProposal) {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	for _, key := range keys {
+		a, err := message.UnmarshalAuthenticatedContent(bytes.Clone(r.records[key]))
+		if err != nil || a.Content.Proposal == nil {
+			return fmt.Errorf("record %q is damaged: %w", key, err)
+		}
+		r.group.addProposal(a)
+	}
+	return nil
+}
+
+func (r *restoring) pending() error {
+	data, ok := r.records[recordPending]
+	if !ok {
+		return nil
+	}
+	g := r.group
+	d := codec.NewDecoder(bytes.Clone(data))
+	n := &next{}
+	p := &PendingCommit{Message: d.Vec(), Welcome: d.Vec(), group: g, next: n}
+	if len(p.Welcome) == 0 {
+		p.Welcome = nil
+	}
+	n.context = message.DecodeGroupContext(d)
+	n.result = &transition.Result{Diff: g.tree.DecodeDiff(d), Extensions: n.context.Extensions}
+	n.secrets = schedule.Decode(g.suite, d)
+	n.interim, n.tag, n.own = d.Vec(), d.Vec(), LeafIndex(d.Uint32())
+	signer, keys := d.Vec(), decodeKeys(d)
+	decodeChange(d, &p.Change)
+	if err := d.Done(); err != nil {
+		return fmt.Errorf("pending commit: %w", err)
+	}
+	p.Epoch = n.context.Epoch
+	for _, a := range p.Proposals {
+		if reinit, ok := a.Proposal.(*message.ReInit); ok {
+			p.ReInit, n.result.ReInit = reinit, reinit
+		}
+	}
+	var err error
+	if n.key, err = g.suite.NewSigner(signer); err != nil {
+		return err
+	}
+	if n.keys, err = r.pairs(keys, n.result.Diff.PublicKey); err != nil {
+		return err
+	}
+	g.pending = p
+	return nil
+}
+
+func decodeChange(d *codec.Decoder, c *Change) {
+	leaves := func() []Member {
+		return codec.List(d, func(d *codec.Decoder) Member {
+			return Member{LeafIndex(d.Uint32()), message.DecodeLeafNode(d)}
+		})
+	}
+	sender := func(d *codec.Decoder) Sender { return Sender{Type: message.SenderType(d.Uint8()), Index: d.Uint32()} }
+	c.Committer = sender(d)
+	c.Added = leaves()
+	c.Removed = leaves()
+	c.Updated = codec.List(d, func(d *codec.Decoder) Replaced {
+		return Replaced{LeafIndex(d.Uint32()), message.DecodeLeafNode(d), message.DecodeLeafNode(d)}
+	})
+	c.Proposals = codec.List(d, func(d *codec.Decoder) Attribute {
+		s := sender(d)
+		sub := d.Sub()
+		p := message.DecodeProposal(&sub)
+		d.FailWith(sub.Done())
+		return Attribute{p, s}
+	})
+}
