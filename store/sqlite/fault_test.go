@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -88,30 +89,37 @@ func failAt(t *testing.T, at int64, fault error, kind qpq.Kind, code string) (fa
 	return failed
 }
 
-// TestSharedCommits holds every commit at its sync until all callers wait or are done, as a slow disk
-// would, and counts syncs.
+// TestSharedCommits holds every commit at its sync until all callers that are not in it wait in the
+// queue, as a slow disk would, and counts syncs.
 func TestSharedCommits(t *testing.T) {
 	t.Parallel()
 	const callers, each = 256, 8
-	d, l := disk.New(t, 1), &ledger{acked: map[int]bool{}}
-	var working, waiting atomic.Int64
+	d := disk.New(t, 1)
+	var e *sqlite.Engine
+	var working, ran atomic.Int64
 	d.Before = func(op disk.Op) error {
-		for op.Kind == disk.Sync && waiting.Load() < working.Load() {
+		for op.Kind == disk.Sync && working.Load() > 0 {
+			s := e.Stats()
+			if inCommit := ran.Load() - int64(s.Updates); int64(s.Queued)+inCommit >= working.Load() {
+				break
+			}
 			runtime.Gosched()
 		}
 		return nil
 	}
-	e := open(t, diskConfig(d))
+	e = open(t, diskConfig(d))
 	before := d.Syncs()
 	working.Store(callers)
 	done := make(chan error)
-	for range callers {
+	for i := range callers {
 		go func() {
 			var err error
-			for range each {
-				waiting.Add(1)
-				err = errors.Join(err, l.transfer(e))
-				waiting.Add(-1)
+			for n := range each {
+				err = errors.Join(err, e.Update(background, func(tx store.Tx) error {
+					ran.Add(1)
+					_, err := tx.Exec(`INSERT INTO mailboxes (account, last) VALUES ($1, $2)`, fmt.Sprint(i, n), int64(n))
+					return err
+				}))
 			}
 			working.Add(-1)
 			done <- err
@@ -123,14 +131,13 @@ func TestSharedCommits(t *testing.T) {
 		}
 	}
 	s := e.Stats()
-	if s.Updates != callers*each || s.Failed != 0 || s.Queued != 0 || s.LargestBatch < 2 || s.CommitTime == 0 {
+	if s.Updates != callers*each || s.Failed != 0 || s.Queued != 0 || s.LargestBatch < callers/2 || s.CommitTime == 0 {
 		t.Errorf("stats: %+v", s)
 	}
 	if syncs := d.Syncs() - before; syncs*1000 > 60*callers*each {
 		t.Errorf("%d syncs for %d updates, more than 60 in a thousand", syncs, callers*each)
-	}
-	if err := l.audit(e); err != nil {
-		t.Error(err)
+	} else {
+		t.Logf("%d syncs for %d updates", syncs, callers*each)
 	}
 }
 
