@@ -114,6 +114,12 @@ func TestRules(t *testing.T) {
 	recertify := func(k *AccountKey) []*DeviceCertificate {
 		return []*DeviceCertificate{k.certify(own.Request(), epoch)}
 	}
+	recertifyAll := func(s *AccountState, k *AccountKey) {
+		s.Devices = nil
+		for _, d := range v2.Devices {
+			s.Devices = append(s.Devices, k.certify(d.Request(), epoch))
+		}
+	}
 	revoked := []Revocation{{phone.ID(), epoch}}
 	forge := func(base *AccountState, key, previous *AccountKey, change func(*AccountState)) *AccountState {
 		s := *base
@@ -131,8 +137,8 @@ func TestRules(t *testing.T) {
 		{"other predecessor", v2, forge(v2, a.key, nil, func(s *AccountState) { s.Previous[0]++ })},
 		{"back in time", v2, forge(v2, a.key, nil, func(s *AccountState) { s.Created = epoch.Add(-time.Hour) })},
 		{"device dropped", v2, forge(v2, a.key, nil, func(s *AccountState) { s.Devices = recertify(a.key) })},
-		{"account taken over", v2, forge(v2, thief, thief, func(s *AccountState) { s.Devices = recertify(thief); s.Revocations = revoked })},
-		{"new key, unsigned by the old", v2, forge(v2, thief, nil, func(s *AccountState) { s.Devices = recertify(thief); s.Revocations = revoked })},
+		{"account taken over", v2, forge(v2, thief, thief, func(s *AccountState) { recertifyAll(s, thief) })},
+		{"new key, unsigned by the old", v2, forge(v2, thief, nil, func(s *AccountState) { recertifyAll(s, thief) })},
 		{"rotation without a new key", v2, forge(v2, a.key, a.key, func(*AccountState) {})},
 		{"revoked under the old key", v2, forge(v2, a.key, nil, func(s *AccountState) {
 			s.Devices = recertify(a.key)
@@ -147,6 +153,53 @@ func TestRules(t *testing.T) {
 	}
 	if err := CheckNext(v2, v3); err != nil {
 		t.Errorf("the true successor: %v", err)
+	}
+}
+
+// TestInconsistent signs states, with the right key, that contradict themselves.
+func TestInconsistent(t *testing.T) {
+	a, b := newAccount("alice"), newAccount("another")
+	bob := qpq.UserID{Name: "bob", Domain: "example.org"}
+	bobs := a.key.certify(must(a.device.Request(bob, []uint16{1})), epoch)
+	two := must(a.state.Next(Change{Now: epoch, Key: a.key, Add: []*DeviceRequest{a.request(newDevice("phone"))}}))
+	for name, change := range map[string]func(*AccountState){
+		"version 0":               func(s *AccountState) { s.Version = 0 },
+		"first with predecessor":  func(s *AccountState) { s.Previous[0] = 1 },
+		"first with a revocation": func(s *AccountState) { s.Revocations = []Revocation{{qpq.DeviceID{1}, epoch}} },
+		"another's device":        func(s *AccountState) { s.Devices = []*DeviceCertificate{bobs} },
+		"another's certificate":   func(s *AccountState) { s.Devices = b.state.Devices },
+		"no device":               func(s *AccountState) { s.Devices = nil },
+		"a device twice":          func(s *AccountState) { s.Devices = append(s.Devices, s.Devices[0]) },
+		"out of order":            func(s *AccountState) { s.Devices = []*DeviceCertificate{two.Devices[1], two.Devices[0]} },
+		"revoked and listed": func(s *AccountState) {
+			s.Version, s.Revocations = 2, []Revocation{{a.device.ID(), epoch}}
+		},
+		"revocations out of order": func(s *AccountState) {
+			s.Version, s.Revocations = 2, []Revocation{{qpq.DeviceID{2}, epoch}, {qpq.DeviceID{1}, epoch}}
+		},
+		"vault key of another kind": func(s *AccountState) { s.VaultKey = bytes.Repeat([]byte{255}, EncryptionKeySize) },
+	} {
+		s := *a.state
+		s.Devices = append([]*DeviceCertificate(nil), s.Devices...)
+		change(&s)
+		_, err := s.seal(a.key, nil)
+		wantKind(t, name, err, qpq.Invalid, "malformed-account-state")
+	}
+	other := must(NewAccount(a.key, must(a.device.Request(bob, []uint16{1})), a.vault, epoch))
+	next := *other
+	next.Version, next.Previous = 2, a.state.Hash()
+	wantKind(t, "another user", CheckNext(a.state, must(next.seal(a.key, nil))), qpq.Invalid, "bad-state")
+}
+
+// TestSuites: the suites of a request are ascending, so that it has one encoding.
+func TestSuites(t *testing.T) {
+	d := newDevice("phone")
+	for _, suites := range [][]uint16{{3, 1}, {1, 1}, {}, make([]uint16, MaxSuites+1)} {
+		q := *must(d.Request(alice, []uint16{1}))
+		q.Suites = suites
+		q.Signature = d.sign(labelRequest, q.signed())
+		_, err := ParseDeviceRequest(q.Bytes())
+		wantKind(t, "suites", err, qpq.Invalid, "malformed-device-request")
 	}
 }
 
@@ -243,6 +296,9 @@ func TestSession(t *testing.T) {
 		change(&other)
 		wantKind(t, name, VerifySession(cert, other, sig), qpq.Denied, "device-unknown")
 	}
+	asBob := s
+	asBob.User.Name = "bob" // a device of alice, signing as bob
+	wantKind(t, "signed as another user", VerifySession(cert, asBob, must(a.device.SignSession(asBob))), qpq.Denied, "device-unknown")
 	s.Device[0]++
 	if _, err := a.device.SignSession(s); err == nil {
 		t.Error("a device signs for another")

@@ -52,7 +52,7 @@ func TestParseUserRefuses(t *testing.T) {
 		"сора@example.org":                  "bad-name", // all Cyrillic, reads "copa"
 		"ορ@example.org":                    "bad-name", // Greek, reads "op"
 		"a\u0323\u0323@host":                "bad-name", // loose marks
-		"a1١@example.org":                   "bad-name", // two sets of digits
+		"a1१@example.org":                   "bad-name", // two sets of digits
 		"אa@example.org":                    "bad-name", // bidi rule
 		"a@exa mple.org":                    "bad-domain",
 		"a@-example.org":                    "bad-domain",

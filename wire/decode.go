@@ -74,18 +74,13 @@ func (d *decoder) data(s capnp.Struct, i uint16, b bound) []byte {
 	return bytes.Clone(v)
 }
 
-// fixed fills dst, whose length is the only one allowed, or none where that is optional. What is
-// optional is never all zero: absence has one form.
+// fixed fills dst, whose length is the only one allowed, or none where that is optional.
 func (d *decoder) fixed(s capnp.Struct, i uint16, dst []byte, b bound) {
 	p, _ := d.ptr(s, i, b.field)
 	v := d.bytes(p, bound{b.field, len(dst), len(dst), b.optional})
-	if d.err != nil {
-		return
+	if d.err == nil {
+		copy(dst, v)
 	}
-	if b.optional && len(v) > 0 && isZero(v) {
-		d.keep(outOfBounds(b.field, "it is all zero where it should be absent"))
-	}
-	copy(dst, v)
 }
 
 func (d *decoder) user(s capnp.Struct, i uint16, b bound) qpq.UserID {

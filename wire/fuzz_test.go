@@ -191,6 +191,50 @@ func roundTrip[T any, P Value[T]](t *testing.T, v T) {
 	}
 }
 
+// TestStrict builds messages that only a careless writer makes.
+func TestStrict(t *testing.T) {
+	build := func(data, pointers uint16, set func(s capnp.Struct) error) []byte {
+		msg, seg := capnp.NewSingleSegmentMessage(nil)
+		root, err := capnp.NewRootStruct(seg, capnp.ObjectSize{DataSize: capnp.Size(data), PointerCount: pointers})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := set(root); err != nil {
+			t.Fatal(err)
+		}
+		b, err := msg.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	_, err := Unmarshal[Member](build(8, 2, func(s capnp.Struct) error {
+		s.SetUint16(0, 9)
+		return s.SetText(0, "alice@example.org")
+	}))
+	if qpq.KindOf(err) != qpq.Unsupported {
+		t.Errorf("a role that does not exist: %v", err)
+	}
+	for _, ms := range []uint64{1 << 63, maxTime + 1} {
+		_, err = Unmarshal[LinkCreateReply](build(8, 0, func(s capnp.Struct) error { s.SetUint64(0, ms); return nil }))
+		if qpq.CodeOf(err) != "bad-field" {
+			t.Errorf("the time %d: %v", ms, err)
+		}
+	}
+	_, err = Unmarshal[LinkCreate](build(0, 1, func(s capnp.Struct) error { return s.SetData(0, make([]byte, 15)) }))
+	if qpq.CodeOf(err) != "bad-field" {
+		t.Errorf("15 bytes of 16: %v", err)
+	}
+	_, err = Unmarshal[LoginStart](build(0, 2, func(s capnp.Struct) error { return s.SetText(0, "Alice@example.org") }))
+	if qpq.CodeOf(err) != "not-normalised" {
+		t.Errorf("a name in capitals: %v", err)
+	}
+	_, err = Unmarshal[ServerInfo](build(0, 1, func(s capnp.Struct) error { return s.SetData(0, []byte("no zero at the end")) }))
+	if qpq.CodeOf(err) != "malformed-message" {
+		t.Errorf("data for a text: %v", err)
+	}
+}
+
 // hostile returns messages that are built to hurt a reader.
 func hostile() [][]byte {
 	frame := func(words ...uint64) []byte {

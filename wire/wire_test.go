@@ -62,6 +62,25 @@ func TestCall(t *testing.T) {
 	}
 }
 
+func TestHeader(t *testing.T) {
+	good, err := wire.Marshal(wire.Ping{Data: []byte("x")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func([]byte) []byte{
+		"two segments": func(b []byte) []byte { b[0] = 1; return b },
+		"more words":   func(b []byte) []byte { b[4]++; return b },
+		"fewer words":  func(b []byte) []byte { b[4]--; return b },
+		"half a word":  func(b []byte) []byte { return b[:len(b)-4] },
+		"a word more":  func(b []byte) []byte { return append(b, make([]byte, 8)...) },
+		"nothing":      func([]byte) []byte { return nil },
+	} {
+		if _, err := wire.Unmarshal[wire.Ping](change(bytes.Clone(good))); qpq.CodeOf(err) != "malformed-message" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestMessage(t *testing.T) {
 	m := wire.Message{
 		ID: [16]byte{1}, Sent: time.UnixMilli(1700000000123).UTC(), ExpireSeconds: 60,
