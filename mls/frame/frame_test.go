@@ -73,7 +73,7 @@ func TestParse(t *testing.T) {
 }
 
 func TestParseIsStrict(t *testing.T) {
-	headers := map[string]int{"group info": 4 + 4 + 21 + 8, "key package": 4 + 4 + 4} // what is read of these
+	headers := map[string]int{"group info": 4 + 4 + 21 + 8, "key package": 4 + 4 + 4, "member": 21 + 8 + 5 + 72 + 1 + 4, "newcomer": 21 + 8 + 1 + 72 + 1 + 4} // what is read of these
 	for name, s := range samples() {
 		end, ok := headers[name]
 		if !ok {
