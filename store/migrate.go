@@ -29,7 +29,8 @@ type Migration struct {
 	DB      *sql.DB
 	Dialect goose.Dialect
 	Files   fs.FS // nil means Migrations
-	// Copy keeps the data as they are before an upgrade from the version given; not called for a new store.
+	// Copy keeps the data as they are before an upgrade from the version given; not called for a new
+	// store. Nil leaves copies to the operator.
 	Copy func(ctx context.Context, from int64) error
 }
 
@@ -54,7 +55,7 @@ func Migrate(ctx context.Context, m Migration) error {
 			have, want, have))
 	case have == want:
 		return nil
-	case have > 0:
+	case have > 0 && m.Copy != nil:
 		if err := m.Copy(ctx, have); err != nil {
 			return fmt.Errorf("copy the store before its upgrade from schema %d to %d: %w", have, want, err)
 		}
