@@ -39,6 +39,10 @@ func TestPassword(t *testing.T) {
 			wantKind(t, "OpenVault", err, qpq.Denied, "not-for-this-key")
 		}
 	}
+	p := passwordKey(1, nil)
+	other := must(p.sealItem(r, labelAccountSeal, p.accountInfo(a.state.Key), make([]byte, 32)))
+	_, err := p.OpenAccount(a.state, other)
+	wantKind(t, "another key in the seal", err, qpq.Denied, "wrong-account-key")
 	if _, err := NewPasswordKey(alice, make([]byte, 32), nil); err == nil {
 		t.Error("a short export key makes a password key")
 	}

@@ -67,7 +67,7 @@ func generate(s *schema, file string, check bool) error {
 	}
 	old, err := os.ReadFile(name)
 	if err == nil && !bytes.Equal(old, code) {
-		err = fmt.Errorf("%s is not what its schema says: run go generate ./wire/...", name)
+		err = fmt.Errorf("%s differs from its schema: go generate ./wire/... writes it anew", name)
 	}
 	return err
 }
