@@ -25,10 +25,10 @@ var (
 	ErrDecrypt         = errors.New("message cannot be decrypted")
 	ErrConsumed        = secrettree.ErrConsumed // the message was opened already, or its key was dropped
 	ErrTooFar          = secrettree.ErrTooFar   // the message is too far ahead of those that were opened
-	ErrUnknownSender   = errors.New("sender is not in the group")
+	ErrUnknownSender   = transition.ErrUnknownSender
 	ErrProposal        = transition.ErrProposal // a proposal, or a list of them, is not valid
-	ErrUnknownProposal = errors.New("commit refers to a proposal that is not known")
-	ErrPathRequired    = errors.New("commit lacks the path that its proposals require")
+	ErrUnknownProposal = transition.ErrUnknownProposal
+	ErrPathRequired    = transition.ErrPathRequired
 	ErrPath            = tree.ErrPath // the path of a commit is not valid
 	ErrParentHash      = transition.ErrParentHash
 	ErrTree            = tree.ErrInvalid // a ratchet tree is not valid

@@ -158,7 +158,7 @@ func (g *Group) selfRemoveFromOutside(data []byte) (*cachedProposal, error) {
 		return nil, err
 	}
 	a := m.Public.Authenticated()
-	key, _, err := g.senderKey(a.Content)
+	key, err := transition.SenderKey(a.Content, g.epoch.context.Extensions, g.tree.Leaf)
 	if err != nil {
 		return nil, err
 	}

@@ -184,29 +184,14 @@ func (g *Group) addProposal(a *message.AuthenticatedContent) *cachedProposal {
 	return c
 }
 
-// resolve returns the proposals of a commit.
-func (g *Group) resolve(c *message.Commit, committer Sender) ([]transition.Item, error) {
-	return resolveProposals(c, committer, g.proposals)
-}
-
-func resolveProposals(c *message.Commit, committer Sender, known []*cachedProposal) ([]transition.Item, error) {
-	items := make([]transition.Item, len(c.Proposals))
-	byRef := make(map[string]*cachedProposal, len(known))
-	for _, k := range known {
-		byRef[string(k.ref)] = k
-	}
-	for i, p := range c.Proposals {
-		if p.Proposal != nil {
-			items[i] = transition.Item{Proposal: p.Proposal, Sender: committer}
-			continue
+// proposal returns a proposal that waits for a commit.
+func (g *Group) proposal(ref []byte) (transition.Item, bool) {
+	for _, p := range g.proposals {
+		if bytes.Equal(p.ref, ref) {
+			return p.item, true
 		}
-		k := byRef[string(p.Reference)]
-		if k == nil {
-			return nil, fmt.Errorf("%w: %x", ErrUnknownProposal, p.Reference)
-		}
-		items[i] = k.item
 	}
-	return items, nil
+	return transition.Item{}, false
 }
 
 // staging verifies a commit of somebody else (RFC 9420, section 12.4.2).
@@ -214,7 +199,6 @@ type staging struct {
 	group     *Group
 	auth      *message.AuthenticatedContent
 	committer Sender
-	leaf      LeafIndex // of the committer, in the new tree
 	items     []transition.Item
 	steps     []tree.Step
 	next      *next
@@ -237,16 +221,13 @@ func (g *Group) stage(a *message.AuthenticatedContent) (*StagedCommit, error) {
 func (s *staging) run() (*StagedCommit, error) {
 	g, n, c := s.group, s.next, s.auth.Content.Commit
 	var err error
-	if s.items, err = g.resolve(c, s.committer); err != nil {
+	if s.items, err = transition.Resolve(c, s.committer, g.proposal); err != nil {
 		return nil, err
 	}
 	if n.result, err = transition.Apply(g.rules, g.tree, &g.epoch.context, s.committer, s.items); err != nil {
 		return nil, err
 	}
-	if c.Path == nil && n.result.PathRequired {
-		return nil, ErrPathRequired
-	}
-	if err := s.mergePath(); err != nil {
+	if _, s.steps, err = g.rules.ApplyPath(n.result, g.tree, g.epoch.context.GroupID, s.committer, s.items, c.Path); err != nil {
 		return nil, err
 	}
 	if err := g.rules.Finish(n.result); err != nil {
@@ -263,41 +244,6 @@ func (s *staging) run() (*StagedCommit, error) {
 		return staged, nil
 	}
 	return staged, s.advance()
-}
-
-// mergePath applies the public part of the commit's path.
-func (s *staging) mergePath() (err error) {
-	g, n, path := s.group, s.next, s.auth.Content.Commit.Path
-	d := n.result.Diff
-	var replaced *LeafNode
-	if s.committer.Type == message.SenderMember {
-		s.leaf = LeafIndex(s.committer.Index)
-		replaced = g.tree.Leaf(s.leaf)
-	} else {
-		if s.leaf, err = d.NextBlank(); err != nil {
-			return err
-		}
-		for _, l := range n.result.Removed {
-			if isRemoval(s.items, l) {
-				replaced = g.tree.Leaf(l)
-			}
-		}
-	}
-	if path == nil {
-		return nil
-	}
-	s.steps, err = g.rules.MergePath(n.result, g.epoch.context.GroupID, s.leaf, replaced, path)
-	return err
-}
-
-// isRemoval reports whether a Remove, and not a SelfRemove, is for l.
-func isRemoval(items []transition.Item, l LeafIndex) bool {
-	for _, i := range items {
-		if r, ok := i.Proposal.(*message.Remove); ok && r.Removed == l {
-			return true
-		}
-	}
-	return false
 }
 
 func (s *staging) removed() bool {

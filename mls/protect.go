@@ -8,6 +8,7 @@ import (
 
 	"github.com/quicproquo/qpq/mls/internal/schedule"
 	"github.com/quicproquo/qpq/mls/internal/secrettree"
+	"github.com/quicproquo/qpq/mls/internal/transition"
 	"github.com/quicproquo/qpq/mls/message"
 )
 
@@ -131,7 +132,7 @@ var errOwn = errors.New("message is from this client")
 // opened is a message that was decrypted and verified. The key it used is consumed by accept.
 type opened struct {
 	content *message.AuthenticatedContent
-	leaf    *LeafNode // of a member
+	leaf    *LeafNode // the sender's, of a private message
 	opening *secrettree.Opening
 }
 
@@ -207,7 +208,7 @@ func (g *Group) verifyPublic(m *message.PublicMessage) (*opened, error) {
 	if a.Content.Type == message.ContentApplication {
 		return nil, fmt.Errorf("%w: application message that is not encrypted", ErrMalformed)
 	}
-	key, leaf, err := g.senderKey(a.Content)
+	key, err := transition.SenderKey(a.Content, g.epoch.context.Extensions, g.tree.Leaf)
 	if err != nil {
 		return nil, err
 	}
@@ -215,39 +216,7 @@ func (g *Group) verifyPublic(m *message.PublicMessage) (*opened, error) {
 		!g.suite.VerifyMAC(g.secrets.Membership, m.MembershipTag, a.AppendTBM(nil, g.epoch.encoded)) {
 		return nil, ErrMembershipTag
 	}
-	return &opened{content: a, leaf: leaf}, g.verify(a, key, g.epoch.encoded)
-}
-
-// senderKey returns the key that the signature of a public message is to be verified with (RFC 9420,
-// section 6.1), and the sender's leaf if it is a member.
-func (g *Group) senderKey(c *message.FramedContent) ([]byte, *LeafNode, error) {
-	return publicSenderKey(c, g.epoch.context.Extensions, g.tree.Leaf)
-}
-
-func publicSenderKey(c *message.FramedContent, extensions Extensions, leafAt func(LeafIndex) *LeafNode) ([]byte, *LeafNode, error) {
-	switch c.Sender.Type {
-	case message.SenderMember:
-		if n := leafAt(LeafIndex(c.Sender.Index)); n != nil {
-			return n.SignatureKey, n, nil
-		}
-		return nil, nil, fmt.Errorf("%w: leaf %d", ErrUnknownSender, c.Sender.Index)
-	case message.SenderExternal:
-		data, _ := extensions.Find(message.ExtensionExternalSenders)
-		senders, err := message.UnmarshalExternalSenders(data)
-		if data == nil || err != nil || int64(c.Sender.Index) >= int64(len(senders)) || c.Type != message.ContentProposal {
-			return nil, nil, fmt.Errorf("%w: external sender %d", ErrUnknownSender, c.Sender.Index)
-		}
-		return senders[c.Sender.Index].SignatureKey, nil, nil
-	case message.SenderNewMemberProposal:
-		if add, ok := c.Proposal.(*message.Add); ok {
-			return add.KeyPackage.LeafNode.SignatureKey, nil, nil
-		}
-	case message.SenderNewMemberCommit:
-		if c.Commit != nil && c.Commit.Path != nil {
-			return c.Commit.Path.LeafNode.SignatureKey, nil, nil
-		}
-	}
-	return nil, nil, fmt.Errorf("%w: content of type %d from a sender of type %d", ErrMalformed, c.Type, c.Sender.Type)
+	return &opened{content: a}, g.verify(a, key, g.epoch.encoded)
 }
 
 // proposalRef returns the reference of a proposal (RFC 9420, section 5.2).
