@@ -40,6 +40,11 @@ type Registration struct {
 // with code "bad-token" if the token is unknown, expired, revoked or used up.
 func (s *Store) Register(ctx context.Context, r Registration) (a Account, err error) {
 	err = s.update(ctx, "register an account", func(tx Tx) error {
+		if r.Token != nil { // before the name, so that only the invited learn which are taken
+			if err := useToken(tx, r.Token, r.Now); err != nil {
+				return err
+			}
+		}
 		var accounts int64
 		if _, err := one(tx, into{&accounts}, countNames); err != nil {
 			return err
@@ -48,11 +53,6 @@ func (s *Store) Register(ctx context.Context, r Registration) (a Account, err er
 		taken := qpq.E(qpq.Exists, "name-taken", fmt.Sprintf("the name %q is taken: choose another", r.Name))
 		if err := must(tx, taken, insertAccount, r.Name, flag(a.Admin), []byte(r.Record), millis(r.Now)); err != nil {
 			return err
-		}
-		if r.Token != nil {
-			if err := useToken(tx, r.Token, r.Now); err != nil {
-				return err
-			}
 		}
 		if err := appendState(tx, r.Name, r.State); err != nil {
 			return err

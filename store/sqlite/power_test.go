@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -86,7 +87,7 @@ func live(d *disk.Disk, l *ledger, r *rand.Rand) (worked bool, err error) {
 		var wg sync.WaitGroup
 		for range 1 + r.IntN(8) {
 			wg.Go(func() {
-				for l.transfer(e) == nil {
+				for refused(e) && l.transfer(e) == nil {
 				}
 			})
 		}
@@ -101,6 +102,17 @@ func live(d *disk.Disk, l *ledger, r *rand.Rand) (worked bool, err error) {
 		err = nil // power failed before there was anything to find
 	}
 	return worked, err
+}
+
+// refused runs an update that fails after it has written, and reports whether it was refused by itself
+// and not by the disk.
+func refused(e store.Engine) bool {
+	own := errors.New("no")
+	err := e.Update(background, func(tx store.Tx) error {
+		_, err := tx.Exec(`INSERT INTO vault_items (account, item, version, value) VALUES ($1, $2, $3, $4)`, "x", "x", int64(-1), []byte{})
+		return cmp.Or(err, own)
+	})
+	return errors.Is(err, own)
 }
 
 // history runs lives until something is found, and a last audit on a healthy disk.

@@ -39,7 +39,7 @@ func testModel(t *testing.T, e store.Engine) {
 	m := &model{accounts: map[string]*modelAccount{}, inboxes: map[string][]store.Delivery{}, sent: map[[16]byte]bool{}}
 	const seed = 1
 	r := rand.New(rand.NewPCG(seed, seed))
-	steps := []func(*rand.Rand, *testing.T, *store.Store) (string, error, string){
+	steps := []func(*rand.Rand, *testing.T, *store.Store) (what, want string, err error){
 		m.register, m.change, m.change, m.session, m.session, m.addPackage, m.addPackage, m.claim, m.send,
 	}
 	outcomes := map[string]int{}
@@ -48,7 +48,7 @@ func testModel(t *testing.T, e store.Engine) {
 		if r.IntN(150) == 0 {
 			step = m.erase
 		}
-		what, err, want := step(r, t, s)
+		what, want, err := step(r, t, s)
 		code := qpq.CodeOf(err)
 		if err != nil && code == "" {
 			t.Fatalf("seed %d, step %d, %s: %v", seed, i, what, err)
@@ -88,12 +88,12 @@ func (m *model) missing(name string) string {
 	return "no-account"
 }
 
-func (m *model) register(r *rand.Rand, t *testing.T, s *store.Store) (string, error, string) {
+func (m *model) register(r *rand.Rand, t *testing.T, s *store.Store) (what, want string, err error) {
 	name, _ := m.pick(r)
 	reg := registration(name)
 	a, err := s.Register(t.Context(), reg)
 	if _, taken := m.accounts[name]; taken {
-		return "register " + name, err, "name-taken"
+		return "register " + name, "name-taken", err
 	}
 	d := reg.Device
 	d.Created = Epoch
@@ -106,22 +106,22 @@ func (m *model) register(r *rand.Rand, t *testing.T, s *store.Store) (string, er
 		t.Errorf("%s is administrator: %v", name, a.Admin)
 	}
 	m.accounts[name] = ma
-	return "register " + name, err, ""
+	return "register " + name, "", err
 }
 
-func (m *model) erase(r *rand.Rand, t *testing.T, s *store.Store) (string, error, string) {
+func (m *model) erase(r *rand.Rand, t *testing.T, s *store.Store) (what, want string, err error) {
 	name, a := m.pick(r)
-	err := s.DeleteAccount(t.Context(), name, Epoch)
+	err = s.DeleteAccount(t.Context(), name, Epoch)
 	if a == nil {
-		return "erase " + name, err, "no-account"
+		return "erase " + name, "no-account", err
 	}
 	m.accounts[name] = nil
 	delete(m.inboxes, name)
-	return "erase " + name, err, ""
+	return "erase " + name, "", err
 }
 
 // change draws a change whose every part may be wrong and predicts which part is refused first.
-func (m *model) change(r *rand.Rand, t *testing.T, s *store.Store) (string, error, string) {
+func (m *model) change(r *rand.Rand, t *testing.T, s *store.Store) (what, want string, err error) {
 	name, a := m.pick(r)
 	c := store.AccountChange{Name: name, MaxDevices: 4, Now: Epoch.Add(time.Duration(r.IntN(1000)) * time.Millisecond)}
 	if r.IntN(2) == 0 {
@@ -148,16 +148,16 @@ func (m *model) change(r *rand.Rand, t *testing.T, s *store.Store) (string, erro
 			c.Vault = append(c.Vault, v)
 		}
 	}
-	err := s.ChangeAccount(t.Context(), c)
-	what := fmt.Sprintf("change %+v", c)
+	err = s.ChangeAccount(t.Context(), c)
+	what = fmt.Sprintf("change %+v", c)
 	if a == nil {
-		return what, err, m.missing(name)
+		return what, m.missing(name), err
 	}
 	next, code := a.changed(c)
 	if code == "" {
 		m.accounts[name] = next
 	}
-	return what, err, code
+	return what, code, err
 }
 
 // changed returns what c makes of a, or the code it is refused with.
@@ -220,25 +220,25 @@ func (a *modelAccount) putVault(v store.VaultItem) bool {
 	return true
 }
 
-func (m *model) session(r *rand.Rand, t *testing.T, s *store.Store) (string, error, string) {
+func (m *model) session(r *rand.Rand, t *testing.T, s *store.Store) (what, want string, err error) {
 	name, a := m.pick(r)
 	id, counter := pickDevice(r), int64(1+r.IntN(20))
 	kept, err := s.StartSession(t.Context(), name, id, counter, Epoch)
-	what := fmt.Sprintf("session %d of %s %v", counter, name, id)
+	what = fmt.Sprintf("session %d of %s %v", counter, name, id)
 	d := a.device(id)
 	switch {
 	case d == nil:
-		return what, err, "no-device"
+		return what, "no-device", err
 	case !d.Revoked.IsZero():
-		return what, err, "device-revoked"
+		return what, "device-revoked", err
 	case counter <= d.Session:
 		if kept != d.Session {
 			t.Errorf("%s: the store keeps %d, the model %d", what, kept, d.Session)
 		}
-		return what, err, "session-behind"
+		return what, "session-behind", err
 	}
 	d.Session, d.Seen = counter, Epoch
-	return what, err, ""
+	return what, "", err
 }
 
 func (a *modelAccount) device(id qpq.DeviceID) *store.Device {
@@ -253,28 +253,28 @@ func (a *modelAccount) device(id qpq.DeviceID) *store.Device {
 	return nil
 }
 
-func (m *model) addPackage(r *rand.Rand, t *testing.T, s *store.Store) (string, error, string) {
+func (m *model) addPackage(r *rand.Rand, t *testing.T, s *store.Store) (what, want string, err error) {
 	name, a := m.pick(r)
 	id := pickDevice(r)
 	k := store.KeyPackage{Device: id, Suite: uint16(r.IntN(2)), Ref: fmt.Appendf(nil, "%016x", r.Uint64()),
 		LastResort: r.IntN(4) == 0, Expires: Epoch.Add(time.Duration(r.IntN(100)) * time.Hour)}
-	err := s.AddKeyPackages(t.Context(), name, id, []store.KeyPackage{k}, 1000)
-	what := fmt.Sprintf("add %+v of %s", k, name)
+	err = s.AddKeyPackages(t.Context(), name, id, []store.KeyPackage{k}, 1000)
+	what = fmt.Sprintf("add %+v of %s", k, name)
 	if d := a.device(id); d == nil || !d.Revoked.IsZero() {
-		return what, err, "no-device"
+		return what, "no-device", err
 	}
 	if k.LastResort {
 		a.packages = slices.DeleteFunc(a.packages, func(o store.KeyPackage) bool { return o.LastResort && o.Device == id && o.Suite == k.Suite })
 	}
 	a.packages = append(a.packages, k)
-	return what, err, ""
+	return what, "", err
 }
 
-func (m *model) claim(r *rand.Rand, t *testing.T, s *store.Store) (string, error, string) {
+func (m *model) claim(r *rand.Rand, t *testing.T, s *store.Store) (what, want string, err error) {
 	name, a := m.pick(r)
 	id, suite, now := pickDevice(r), uint16(r.IntN(2)), Epoch.Add(time.Duration(r.IntN(50))*time.Hour)
 	got, err := s.ClaimKeyPackage(t.Context(), name, id, suite, now)
-	what := fmt.Sprintf("claim suite %d of %s %v at %v", suite, name, id, now)
+	what = fmt.Sprintf("claim suite %d of %s %v at %v", suite, name, id, now)
 	best := -1
 	if a != nil {
 		for i, k := range a.packages {
@@ -284,7 +284,7 @@ func (m *model) claim(r *rand.Rand, t *testing.T, s *store.Store) (string, error
 		}
 	}
 	if best < 0 {
-		return what, err, "no-key-package"
+		return what, "no-key-package", err
 	}
 	if want := a.packages[best]; string(want.Ref) != string(got.Ref) || want.LastResort != got.LastResort {
 		t.Errorf("%s: got %+v, want %+v", what, got, want)
@@ -292,7 +292,7 @@ func (m *model) claim(r *rand.Rand, t *testing.T, s *store.Store) (string, error
 	if !a.packages[best].LastResort {
 		a.packages = slices.Delete(a.packages, best, best+1)
 	}
-	return what, err, ""
+	return what, "", err
 }
 
 // before tells which of two key packages is given out first.
@@ -306,7 +306,7 @@ func before(x, y store.KeyPackage) bool {
 	return string(x.Ref) < string(y.Ref)
 }
 
-func (m *model) send(r *rand.Rand, t *testing.T, s *store.Store) (string, error, string) {
+func (m *model) send(r *rand.Rand, t *testing.T, s *store.Store) (what, want string, err error) {
 	msg := store.Message{ID: [16]byte{byte(r.IntN(60))}, Hash: []byte("h"), Payload: []byte{byte(r.IntN(256))}}
 	to := slices.Clone(modelNames[:1+r.IntN(len(modelNames))])
 	repeated, err := s.Enqueue(t.Context(), msg, to)
@@ -323,7 +323,7 @@ func (m *model) send(r *rand.Rand, t *testing.T, s *store.Store) (string, error,
 		}
 	}
 	m.sent[msg.ID] = true
-	return fmt.Sprintf("send %v to %v", msg.ID, to), err, ""
+	return fmt.Sprintf("send %v to %v", msg.ID, to), "", err
 }
 
 func (m *model) compare(t *testing.T, s *store.Store, step int) {

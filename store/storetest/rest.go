@@ -68,7 +68,8 @@ func testTokens(t *testing.T, e store.Engine) {
 	wantKind(t, join("a", "t", Epoch.Add(time.Hour)), qpq.Denied, "bad-token") // expired
 	ok(t, s.CheckToken(ctx, token.Hash, Epoch))
 	ok(t, join("a", "t", Epoch))
-	wantKind(t, join("a", "t", Epoch), qpq.Exists, "name-taken") // uses nothing up
+	wantKind(t, join("a", "unknown", Epoch), qpq.Denied, "bad-token") // without a token nobody learns which names are taken
+	wantKind(t, join("a", "t", Epoch), qpq.Exists, "name-taken")      // uses nothing up
 	ok(t, join("b", "t", Epoch))
 	wantKind(t, join("c", "t", Epoch), qpq.Denied, "bad-token")
 	list, err := s.Tokens(ctx)
