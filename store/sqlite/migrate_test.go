@@ -48,16 +48,7 @@ func TestUpgrade(t *testing.T) {
 		t.Errorf("a new store was copied: %v", copies)
 	}
 
-	broken := migrations(t, "CREATE TABLE half (a BIGINT);\nCREATE TABLE half (a BIGINT);\n")
-	if _, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, Migrations: broken}); err == nil {
-		t.Fatal("a broken upgrade succeeded")
-	}
-	e = open(t, sqlite.Config{Path: path}) // and left the store as it was
-	if err := l.audit(e); err != nil {
-		t.Error(err)
-	}
-	_ = e.Close()
-
+	refuseBroken(t, path, l)
 	e = open(t, sqlite.Config{Path: path, Migrations: migrations(t, "CREATE TABLE future (a BIGINT);\n")})
 	if err := l.audit(e); err != nil {
 		t.Error(err)
@@ -76,6 +67,20 @@ func TestUpgrade(t *testing.T) {
 	if err := l.audit(e); err != nil {
 		t.Errorf("the copy: %v", err)
 	}
+}
+
+// refuseBroken tries an upgrade that fails half way, and finds the store as it was.
+func refuseBroken(t *testing.T, path string, l *ledger) {
+	t.Helper()
+	broken := migrations(t, "CREATE TABLE half (a BIGINT);\nCREATE TABLE half (a BIGINT);\n")
+	if _, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, Migrations: broken}); err == nil {
+		t.Fatal("a broken upgrade succeeded")
+	}
+	e := open(t, sqlite.Config{Path: path}) // and left the store as it was
+	if err := l.audit(e); err != nil {
+		t.Error(err)
+	}
+	_ = e.Close()
 }
 
 // TestPermissions: nobody else on the machine can read the store.

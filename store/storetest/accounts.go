@@ -196,15 +196,23 @@ func testChangeAccount(t *testing.T, e store.Engine) {
 			t.Fatalf("%s changed something:\n%s", c.code, d)
 		}
 	}
+}
 
-	// Revocation with rotation: a new state, new certificates, a new vault, no access for the device.
+// testRevocation revokes with rotation: a new state, new certificates, a new vault, no access for the device.
+func testRevocation(t *testing.T, e store.Engine) {
+	s, ctx := Open(t, e), t.Context()
+	register(t, s, "alice")
+	second, third := device(2), device(3)
 	ok(t, s.ChangeAccount(ctx, store.AccountChange{
-		Name: "alice", Record: store.Record("r3"), State: &store.AccountState{Version: 3, Hash: []byte("h3"), State: []byte("s3")},
+		Name: "alice", Enrol: &second, Vault: []store.VaultItem{{Name: "wrap/2", Value: []byte("w")}}, MaxDevices: 2, Now: Epoch,
+	}))
+	ok(t, s.ChangeAccount(ctx, store.AccountChange{
+		Name: "alice", Record: store.Record("r3"), State: &store.AccountState{Version: 2, Hash: []byte("h3"), State: []byte("s3")},
 		Revoke: []qpq.DeviceID{{2}}, Certificates: map[qpq.DeviceID][]byte{{1}: []byte("c3")}, Now: Epoch.Add(time.Minute),
 		Vault: []store.VaultItem{{Name: "wrap/2", Version: 1}, {Name: "vault", Version: 1, Value: []byte("v3")}},
 	}))
 	after := snapshot(t, s, "alice")
-	if string(after.Account.Record) != "r3" || len(after.States) != 3 || string(after.Devices[0].Certificate) != "c3" ||
+	if string(after.Account.Record) != "r3" || len(after.States) != 2 || string(after.Devices[0].Certificate) != "c3" ||
 		!after.Devices[1].Revoked.Equal(Epoch.Add(time.Minute)) || len(after.Vault) != 2 || after.Vault[1].Version != 2 {
 		t.Errorf("after the revocation: %+v", after)
 	}

@@ -137,6 +137,13 @@ func testKeyPackages(t *testing.T, e store.Engine) {
 	_, err = s.ClaimKeyPackage(ctx, "alice", id, 1, soon) // expired at this very moment
 	wantKind(t, err, qpq.NotFound, "no-key-package")
 
+}
+
+func testKeyPackagesOfAccount(t *testing.T, e store.Engine) {
+	s, ctx, id, late := Open(t, e), t.Context(), qpq.DeviceID{1}, Epoch.Add(time.Hour)
+	register(t, s, "alice")
+	packages := []store.KeyPackage{{Suite: 1, Ref: []byte("a"), Expires: late}, {Suite: 0xf001, Ref: []byte("q"), Expires: late}}
+	ok(t, s.AddKeyPackages(ctx, "alice", id, packages, 2))
 	second := device(2)
 	ok(t, s.ChangeAccount(ctx, store.AccountChange{Name: "alice", Enrol: &second, Now: Epoch}))
 	ok(t, s.AddKeyPackages(ctx, "alice", second.ID, []store.KeyPackage{{Suite: 0xf001, Ref: []byte("r"), Expires: late}}, 2))

@@ -175,6 +175,11 @@ func testInbox(t *testing.T, e store.Engine) {
 	if rest, err := s.Inbox(ctx, "alice", 1, 10); err != nil || len(rest) != 1 || rest[0].Seq != 2 {
 		t.Errorf("after 1: %v, %v", rest, err)
 	}
+}
+
+func testCursors(t *testing.T, e store.Engine) {
+	s, ctx := Open(t, e), t.Context()
+	register(t, s, "alice")
 	for _, step := range []struct{ ack, want int64 }{{1, 1}, {2, 2}, {1, 2}} {
 		ok(t, s.Acknowledge(ctx, "alice", qpq.DeviceID{1}, step.ack, Epoch))
 		if seq, err := s.Cursor(ctx, "alice", qpq.DeviceID{1}); err != nil || seq != step.want {
