@@ -1,0 +1,130 @@
+// Package config reads the settings of a program from one table: a TOML file is weaker than the
+// environment, and the environment weaker than flags. Names, defaults and help texts come from the same
+// table, so that none can differ from the others.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/quicproquo/qpq"
+)
+
+// Setting is one line of a table. Its name is that of the flag and of the TOML key.
+type Setting struct {
+	Name    string      // "tls-cert"
+	Value   pflag.Value // where it goes; what it holds at first is the default
+	Help    string      // one sentence without a full stop; `NAME` in backquotes is shown as the argument
+	NoFile  bool        // cannot be in the file: where the file is, for instance
+	initial string
+}
+
+// Table is all settings of a program.
+type Table struct {
+	Prefix   string // of environment variables: "QPQ"
+	Settings []Setting
+}
+
+// Env returns the name of the environment variable of a setting: QPQ_TLS_CERT.
+func (t *Table) Env(s Setting) string {
+	return t.Prefix + "_" + strings.ToUpper(strings.ReplaceAll(s.Name, "-", "_"))
+}
+
+// Flags adds a flag for each setting.
+func (t *Table) Flags(flags *pflag.FlagSet) {
+	for i := range t.Settings {
+		s := &t.Settings[i]
+		s.initial = s.Value.String()
+		f := flags.VarPF(s.Value, s.Name, "", s.Help)
+		if s.Value.Type() == "bool" {
+			f.NoOptDefVal = "true"
+		}
+	}
+}
+
+// Load takes from the environment and the file what no flag has set. file is empty where there is
+// none. It fails with qpq.Invalid and a sentence that names the place: flag, variable or line.
+func (t *Table) Load(flags *pflag.FlagSet, lookup func(string) (string, bool), file string) error {
+	values, err := t.readFile(file)
+	if err != nil {
+		return err
+	}
+	for _, s := range t.Settings {
+		if f := flags.Lookup(s.Name); f != nil && f.Changed {
+			continue
+		}
+		if v, ok := lookup(t.Env(s)); ok && v != "" {
+			if err := s.Value.Set(v); err != nil {
+				return invalid(fmt.Sprintf("the environment variable %s", t.Env(s)), v, err)
+			}
+		} else if v, ok := values[s.Name]; ok {
+			if err := s.Value.Set(v.text); err != nil {
+				return invalid(fmt.Sprintf("%s, line %d: %s", file, v.line, s.Name), v.text, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (t *Table) readFile(file string) (map[string]value, error) {
+	if file == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, qpq.Wrap(qpq.NotFound, "no-config", fmt.Sprintf("the configuration file %s does not exist: make it, or leave out --config", file), err)
+	}
+	if err != nil {
+		return nil, qpq.Wrap(qpq.Unavailable, "config-unreadable", fmt.Sprintf("the configuration file %s cannot be read: %v", file, err), err)
+	}
+	values, err := t.parse(b)
+	if err != nil {
+		return nil, qpq.Wrap(qpq.Invalid, "bad-config", fmt.Sprintf("the configuration file %s cannot be used: %v", file, err), err)
+	}
+	return values, nil
+}
+
+func invalid(where, text string, cause error) error {
+	return qpq.Wrap(qpq.Invalid, "bad-setting", fmt.Sprintf("%s is set to %q: %v", where, text, cause), cause)
+}
+
+// Print writes the settings that are in force, as a TOML file that Load reads. Those at their default
+// are commented out.
+func (t *Table) Print(w io.Writer) error {
+	var b strings.Builder
+	for _, s := range t.Settings {
+		if s.NoFile {
+			continue
+		}
+		comment := ""
+		if s.Value.String() == s.initial {
+			comment = "# "
+		}
+		fmt.Fprintf(&b, "# %s\n%s%s = %s\n\n", plain(s.Help), comment, s.Name, quote(s.Value))
+	}
+	_, err := io.WriteString(w, strings.TrimSuffix(b.String(), "\n"))
+	return err
+}
+
+// Markdown writes the table for the manual.
+func (t *Table) Markdown(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString("| flag and TOML key | environment | default | |\n|---|---|---|---|\n")
+	for _, s := range t.Settings {
+		initial := s.initial
+		if initial != "" {
+			initial = "`" + initial + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s |\n", s.Name, t.Env(s), initial, plain(s.Help))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func plain(help string) string { return strings.ReplaceAll(help, "`", "") }
