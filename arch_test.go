@@ -1,0 +1,195 @@
+package qpq_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/quicproquo/qpq"
+
+// mayImport lists, for each package or tree of packages (…/...), what of the module it may import besides its
+// own tree. The first entry that matches counts. What is not listed may import nothing of the module.
+var mayImport = []struct {
+	of      string
+	imports []string
+}{
+	{".", nil},
+	{"mls/frame", nil},
+	{"mls/...", nil},
+	{"opaque/...", nil},
+	{"identity/...", []string{"."}},
+	{"kt/...", []string{".", "identity"}},
+	{"mesh/...", []string{"."}},
+	{"wire/...", []string{".", "identity"}},
+	{"transport/...", []string{"."}},
+	{"store/...", []string{"."}},
+	{"config", []string{"."}},
+	{"node/...", []string{".", "config", "identity", "kt", "mls/frame", "opaque", "store", "transport", "wire"}},
+	{"federation/...", []string{".", "identity", "node", "store", "transport", "wire"}},
+	{"client/...", []string{".", "identity", "kt", "mesh", "mls", "mls/message", "opaque", "transport", "transport/mem", "wire"}},
+	{"command/...", []string{".", "client", "client/profile", "identity", "wire"}},
+	{"cmd/...", []string{"*"}},
+	{"internal/world/...", []string{"*"}},
+	{"integration/...", []string{"*"}},
+	{"bench/...", []string{"*"}},
+}
+
+// mustNotLink lists what must not be in a program that has the package, however it got there.
+var mustNotLink = []struct {
+	in        string
+	forbidden []string
+	why       string
+}{
+	{"node/...", []string{module + "/client", module + "/mls", module + "/mls/message", module + "/mls/internal/suite"},
+		"no code that can decrypt a message ships in the server"},
+	{"cmd/qpq-server", []string{module + "/client", module + "/mls", module + "/mls/message", module + "/mls/internal/suite"},
+		"no code that can decrypt a message ships in the server"},
+	{"client/...", []string{"github.com/quic-go/quic-go", module + "/node", module + "/store"}, "the client builds for browsers"},
+	{"wire", []string{"capnproto.org/go/capnp/v3/rpc", "capnproto.org/go/capnp/v3/server"}, "peers can crash go-capnp's RPC"},
+	{".", []string{"github.com/quic-go/quic-go", "golang.org/x/net/http2"}, "the root package is words only"},
+}
+
+// siblings never import each other.
+var siblings = [][]string{
+	{"store/sqlite", "store/postgres"},
+	{"transport/quic", "transport/tlsmux", "transport/mem", "transport/websocket", "transport/webtransport"},
+}
+
+type listed struct {
+	ImportPath                string
+	Dir                       string
+	Doc                       string
+	Name                      string
+	Imports, Deps             []string
+	TestImports, XTestImports []string
+	GoFiles                   []string
+}
+
+func packages(t *testing.T) []listed {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json", "./...")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []listed
+	for d := json.NewDecoder(bytes.NewReader(out)); d.More(); {
+		var p listed
+		if err := d.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, p)
+	}
+	return list
+}
+
+// short returns the path of a package within the module, "." for the root.
+func short(importPath string) string {
+	if importPath == module {
+		return "."
+	}
+	return strings.TrimPrefix(importPath, module+"/")
+}
+
+func ours(importPath string) bool {
+	return importPath == module || strings.HasPrefix(importPath, module+"/")
+}
+
+func matches(pattern, p string) bool {
+	if tree, ok := strings.CutSuffix(pattern, "/..."); ok {
+		return p == tree || strings.HasPrefix(p, tree+"/")
+	}
+	return pattern == "*" || pattern == p
+}
+
+func TestImports(t *testing.T) {
+	for _, p := range packages(t) {
+		name := short(p.ImportPath)
+		rule := slices.IndexFunc(mayImport, func(r struct {
+			of      string
+			imports []string
+		}) bool {
+			return matches(r.of, name)
+		})
+		for _, i := range p.Imports {
+			if !ours(i) {
+				continue
+			}
+			to := short(i)
+			if strings.HasPrefix(to, "cmd/") {
+				t.Errorf("%s imports %s: nothing imports a command", name, to)
+			}
+			if rule >= 0 && (matches(mayImport[rule].of, to) || slices.ContainsFunc(mayImport[rule].imports, func(r string) bool { return matches(r, to) })) {
+				continue
+			}
+			t.Errorf("%s must not import %s", name, to)
+		}
+		for _, group := range siblings {
+			for _, i := range p.Imports {
+				if slices.Contains(group, name) && slices.Contains(group, short(i)) {
+					t.Errorf("%s imports its sibling %s", name, short(i))
+				}
+			}
+		}
+		for _, rule := range mustNotLink {
+			if !matches(rule.in, name) {
+				continue
+			}
+			for _, bad := range rule.forbidden {
+				if slices.Contains(p.Deps, bad) {
+					t.Errorf("%s links %s: %s", name, bad, rule.why)
+				}
+			}
+		}
+	}
+}
+
+func TestPackagesSayWhatTheyAre(t *testing.T) {
+	for _, p := range packages(t) {
+		if len(p.GoFiles) > 0 && p.Doc == "" {
+			t.Errorf("%s has no sentence on what it is", short(p.ImportPath))
+		}
+		if base := path.Base(p.ImportPath); slices.Contains([]string{"util", "utils", "common", "pkg", "models", "helpers", "misc"}, base) {
+			t.Errorf("%s: a folder is a noun that a user would say", short(p.ImportPath))
+		}
+	}
+}
+
+// leftBehind finds what must not stay in finished work.
+var leftBehind = regexp.MustCompile(`\b(TODO|FIXME|XXX|HACK)\b|panic\("(not implemented|unimplemented)`)
+
+func TestNothingIsLeftBehind(t *testing.T) {
+	err := filepath.WalkDir(".", func(file string, entry os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && slices.Contains([]string{".git", "node_modules", "bin", "data"}, entry.Name()) {
+			return filepath.SkipDir
+		}
+		if filepath.Ext(file) != ".go" || file == "arch_test.go" || strings.HasSuffix(file, ".capnp.go") {
+			return nil
+		}
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		for n, line := range strings.Split(string(data), "\n") {
+			if leftBehind.MatchString(line) {
+				t.Errorf("%s:%d: %s", file, n+1, strings.TrimSpace(line))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
