@@ -1,0 +1,133 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/wire"
+)
+
+// Call is what became of one call, for the audit. It holds nothing of its contents.
+type Call struct {
+	Method  string
+	User    qpq.UserID   // the account of the connection, zero where none was proved
+	Device  qpq.DeviceID // likewise
+	Address string       // of the peer, as limits count it
+	Kind    qpq.Kind     // zero is success
+	Code    string
+	Time    time.Time
+	Took    time.Duration
+}
+
+// dispatch answers one call: the way that all calls of all edges take.
+func (s *Server) dispatch(ctx context.Context, c *conn, ordinal uint16, request []byte) (status uint16, reply []byte) {
+	start := time.Now()
+	name := "unknown"
+	reply, err := func() ([]byte, error) {
+		h, r, err := s.find(ordinal)
+		if err != nil {
+			return nil, err
+		}
+		name = h.Method.Name
+		if err := s.admit(c, h.Method, r, len(request), start); err != nil {
+			return nil, err
+		}
+		reply, err := s.contained(ctx, c, h, r, request)
+		s.limits.wait(ctx, r.floor, start)
+		return reply, err
+	}()
+	if err != nil {
+		status, reply = wire.EncodeError(err)
+	}
+	s.record(c, name, err, start)
+	return status, reply
+}
+
+// find returns handler and rule of a method. What has none is refused.
+func (s *Server) find(ordinal uint16) (wire.Handler[*conn], rule, error) {
+	h, err := s.methods.Find(ordinal)
+	if err != nil {
+		return h, rule{}, err
+	}
+	r, ok := rules[h.Method.Name]
+	if !ok {
+		return h, r, fmt.Errorf("no rule for %s", h.Method.Name)
+	}
+	return h, r, nil
+}
+
+// admit checks all that is checked before a request is looked at.
+func (s *Server) admit(c *conn, m wire.Method, r rule, size int, now time.Time) error {
+	if s.draining() {
+		return qpq.E(qpq.Unavailable, wire.CodeDraining, "the server is stopping: connect again")
+	}
+	if size > r.size {
+		return qpq.E(qpq.TooLarge, "request-too-large", fmt.Sprintf("a request of %d bytes came in, and %s takes at most %d", size, m.Name, r.size))
+	}
+	if err := s.rates.take(c, r.cost, now); err != nil {
+		return err
+	}
+	return c.allow(m.Access, now)
+}
+
+// contained runs a handler; a panic costs its call and nothing else.
+func (s *Server) contained(ctx context.Context, c *conn, h wire.Handler[*conn], r rule, request []byte) (reply []byte, err error) {
+	if r.turn {
+		c.turn.Lock()
+		defer c.turn.Unlock()
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			s.metrics.panics.Inc()
+			reply, err = nil, fmt.Errorf("panic in %s: %v\n%s", h.Method.Name, p, debug.Stack())
+		}
+	}()
+	return h.Serve(ctx, c, request)
+}
+
+// record counts, logs and audits a call. Only what is the server's own fault is worth a line of its own.
+func (s *Server) record(c *conn, name string, err error, start time.Time) {
+	took := time.Since(start)
+	call := Call{Method: name, Address: c.address, Kind: qpq.KindOf(err), Code: qpq.CodeOf(err), Time: start, Took: took}
+	call.User, call.Device = c.who()
+	s.metrics.call(call)
+	if s.cfg.Audit != nil {
+		s.cfg.Audit(call)
+	}
+	level := slog.LevelDebug
+	attrs := []slog.Attr{slog.String("method", name), slog.String("address", s.redact.address(c.address)), slog.Duration("took", took)}
+	if !call.User.IsZero() {
+		attrs = append(attrs, slog.String("user", s.redact.user(call.User)))
+	}
+	if err != nil {
+		attrs = append(attrs, slog.String("kind", call.Kind.String()), slog.String("code", call.Code))
+		if cause := causeOf(err); cause != nil && ownFault(call.Kind) {
+			level = slog.LevelError
+			attrs = append(attrs, slog.String("cause", cause.Error()))
+		}
+	}
+	s.log.LogAttrs(context.Background(), level, "call", attrs...)
+}
+
+// ownFault reports whether an operator must know of errors of a kind.
+func ownFault(k qpq.Kind) bool {
+	return k == qpq.Internal || k == qpq.Damaged || k == qpq.Unavailable || k == qpq.Exhausted
+}
+
+// causeOf returns what an error's sentence leaves out: its cause, or all of one without a sentence.
+// Calls that were given up have none worth telling.
+func causeOf(err error) error {
+	if errors.Is(err, context.Canceled) || qpq.CodeOf(err) == wire.CodeDraining {
+		return nil
+	}
+	var safe *qpq.Error
+	if errors.As(err, &safe) {
+		return safe.Err
+	}
+	return err
+}

@@ -1,0 +1,183 @@
+package node
+
+import (
+	"cmp"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/identity"
+	"github.com/quicproquo/qpq/wire"
+)
+
+// Limits are a server's bounds. The zero value of each field means its default.
+type Limits struct {
+	Connections        int // at once; 20,000
+	AddressConnections int // at once from one address; 1,000
+
+	AddressRate float64 // cost a second that one address may cause before it is authenticated; 100
+	AccountRate float64 // cost a second that one account may cause; 100
+	Burst       float64 // seconds of a rate that may be saved up; 20
+
+	Attempts      int           // logins and registrations of a name that may fail within AttemptWindow; 10
+	AttemptWindow time.Duration // 15 min
+	PasswordFloor time.Duration // least time of an answer about a password; 100 ms
+	LookupFloor   time.Duration // least time of an answer about a user; 5 ms
+	PasswordRight time.Duration // how long a proof of the password holds; 10 min
+
+	KeyPackages   int           // one-time key packages of a device and suite; 100
+	ClaimInterval time.Duration // after which one account may claim from another once more; 1 min
+	ClaimBurst    int           // claims that may be saved up; 20
+
+	VaultItem  int           // bytes of a sealed vault item; 256 KiB
+	VaultItems int           // items of a vault; 256
+	VaultSize  int           // bytes of all items of a vault, which must fit one frame; 4 MiB
+	Links      int           // rendezvous open at once; 10,000
+	LinkTime   time.Duration // how long a rendezvous is open; 10 min
+	Drain      time.Duration // how long calls under way may take when the server stops; 10 s
+	Sweep      time.Duration // how often what expired is removed; 1 min
+}
+
+func (l Limits) withDefaults() Limits {
+	l.Connections = cmp.Or(l.Connections, 20_000)
+	l.AddressConnections = cmp.Or(l.AddressConnections, 1000)
+	l.AddressRate = cmp.Or(l.AddressRate, 100)
+	l.AccountRate = cmp.Or(l.AccountRate, 100)
+	l.Burst = cmp.Or(l.Burst, 20)
+	l.Attempts = cmp.Or(l.Attempts, 10)
+	l.AttemptWindow = cmp.Or(l.AttemptWindow, 15*time.Minute)
+	l.PasswordFloor = cmp.Or(l.PasswordFloor, 100*time.Millisecond)
+	l.LookupFloor = cmp.Or(l.LookupFloor, 5*time.Millisecond)
+	l.PasswordRight = cmp.Or(l.PasswordRight, 10*time.Minute)
+	l.KeyPackages = cmp.Or(l.KeyPackages, 100)
+	l.ClaimInterval = cmp.Or(l.ClaimInterval, time.Minute)
+	l.ClaimBurst = cmp.Or(l.ClaimBurst, 20)
+	l.VaultItem = cmp.Or(l.VaultItem, 256<<10)
+	l.VaultItems = cmp.Or(l.VaultItems, 256)
+	l.VaultSize = cmp.Or(l.VaultSize, 4<<20)
+	l.Links = cmp.Or(l.Links, 10_000)
+	l.LinkTime = cmp.Or(l.LinkTime, 10*time.Minute)
+	l.Drain = cmp.Or(l.Drain, 10*time.Second)
+	l.Sweep = cmp.Or(l.Sweep, time.Minute)
+	return l
+}
+
+// announced is what clients learn of the limits.
+func (l Limits) announced() wire.Limits {
+	return wire.Limits{
+		Frame: wire.MaxMessage, Devices: identity.MaxDevices, KeyPackages: uint16(l.KeyPackages),
+		VaultItem: uint32(l.VaultItem), VaultItems: uint16(l.VaultItems),
+		PasswordMinutes: uint16(l.PasswordRight / time.Minute), LinkMinutes: uint16(l.LinkTime / time.Minute),
+	}
+}
+
+// rates are the buckets of all who call: one per address for strangers, one per account for the rest.
+type rates struct {
+	addresses, accounts, claims buckets
+}
+
+func (r *rates) init(l Limits) {
+	perSecond := func(rate float64) time.Duration { return time.Duration(float64(time.Second) / rate) }
+	r.addresses = newBuckets(perSecond(l.AddressRate), time.Duration(l.Burst*float64(time.Second)))
+	r.accounts = newBuckets(perSecond(l.AccountRate), time.Duration(l.Burst*float64(time.Second)))
+	r.claims = newBuckets(l.ClaimInterval, time.Duration(l.ClaimBurst)*l.ClaimInterval)
+}
+
+// take pays for a call, or fails with qpq.RateLimited.
+func (r *rates) take(c *conn, cost int, now time.Time) error {
+	ok := false
+	if user, device := c.who(); device.IsZero() {
+		ok = r.addresses.take(c.address, cost, now)
+	} else {
+		ok = r.accounts.take(user.Name, cost, now)
+	}
+	if !ok {
+		return qpq.E(qpq.RateLimited, "rate-limited", "too many requests at once: wait a moment and try again")
+	}
+	return nil
+}
+
+// maxBuckets bounds the memory of buckets: about 10 MB.
+const maxBuckets = 100_000
+
+// buckets limit the rate of many callers (GCRA, ITU-T I.371): per caller, the time at which all
+// that it took would have been earned.
+type buckets struct {
+	interval time.Duration // in which one unit is earned
+	depth    time.Duration // how far ahead a caller may be
+
+	mu     *sync.Mutex
+	earned map[string]time.Time
+}
+
+func newBuckets(interval, depth time.Duration) buckets {
+	return buckets{interval: interval, depth: depth, mu: new(sync.Mutex), earned: map[string]time.Time{}}
+}
+
+// take reports whether a caller may have so many units now, and if so takes them.
+func (b *buckets) take(caller string, units int, now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	at, ok := b.earned[caller]
+	if at.Before(now) {
+		at = now
+	}
+	at = at.Add(time.Duration(units) * b.interval)
+	if at.Sub(now) > b.depth {
+		return false
+	}
+	if !ok && len(b.earned) >= maxBuckets {
+		b.evict()
+	}
+	b.earned[caller] = at
+	return true
+}
+
+// evict makes room when a flood of callers fills the map: of a few picked by chance, the one that owes least.
+func (b *buckets) evict() {
+	var least string
+	tried := 0
+	for caller, at := range b.earned {
+		if tried == 0 || at.Before(b.earned[least]) {
+			least = caller
+		}
+		if tried++; tried == 8 {
+			break
+		}
+	}
+	delete(b.earned, least)
+}
+
+// sweep forgets who owes nothing any more.
+func (b *buckets) sweep(now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for caller, at := range b.earned {
+		if !at.After(now) {
+			delete(b.earned, caller)
+		}
+	}
+}
+
+// addressKey is what limits count a peer's address by: an IPv4 address, the /64 of an IPv6 address, or
+// the name of a network that has neither.
+func addressKey(a net.Addr) string {
+	if a == nil {
+		return "none"
+	}
+	p, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return a.Network()
+	}
+	ip := p.Addr().Unmap()
+	if ip.Is4() {
+		return ip.String()
+	}
+	prefix, err := ip.WithZone("").Prefix(64)
+	if err != nil {
+		return ip.String()
+	}
+	return prefix.String()
+}

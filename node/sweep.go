@@ -1,0 +1,43 @@
+package node
+
+import (
+	"context"
+	"time"
+)
+
+// sweepBatch is how many rows of a kind one transaction removes, so that none holds up the others.
+const sweepBatch = 500
+
+// sweep removes what expired, until ctx is done.
+func (s *Server) sweep(ctx context.Context) {
+	ticker := time.NewTicker(s.limits.Sweep)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			s.sweepOnce(ctx, time.Now())
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *Server) sweepOnce(ctx context.Context, now time.Time) {
+	s.links.sweep(now)
+	for _, b := range []*buckets{&s.rates.addresses, &s.rates.accounts, &s.rates.claims} {
+		b.sweep(now)
+	}
+	for ctx.Err() == nil {
+		removed, err := s.cfg.Store.Sweep(ctx, now, sweepBatch)
+		if err != nil {
+			if ctx.Err() == nil {
+				s.log.Error("what expired could not be removed", "cause", err.Error())
+			}
+			return
+		}
+		s.metrics.swept.Add(float64(removed))
+		if removed == 0 {
+			return
+		}
+	}
+}
