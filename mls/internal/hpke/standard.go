@@ -69,7 +69,12 @@ func (s *standard) derive(ikm []byte) (*KeyPair, error) {
 	return newKeyPair(s.id, raw, k.PublicKey().Bytes(), k), nil
 }
 
+// parse tolerates a scalar without its leading zeros, as some implementations write it.
 func (s *standard) parse(priv, pub []byte) (*KeyPair, error) {
+	if n := s.sizes.sk - len(priv); n > 0 && len(priv) > 0 {
+		priv = append(make([]byte, n, s.sizes.sk), priv...)
+		defer clear(priv)
+	}
 	k, err := s.kem.NewPrivateKey(priv)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrPrivateKey, err)

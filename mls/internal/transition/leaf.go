@@ -60,7 +60,9 @@ func (r *Rules) CheckLeafForm(n *message.LeafNode) error {
 			return fmt.Errorf("%w: extension %d is not among its capabilities", ErrLeafNode, e.Type)
 		}
 	}
-	if !n.Capabilities.HasCipherSuite(message.CipherSuite(r.Suite.ID())) {
+	// Other implementations leave out suites that they do use. Where the suite protects against a
+	// downgrade, none may.
+	if r.Suite.Hybrid() && !n.Capabilities.HasCipherSuite(message.CipherSuite(r.Suite.ID())) {
 		return fmt.Errorf("%w: %w: it lacks suite %#04x", ErrLeafNode, ErrCapabilities, r.Suite.ID())
 	}
 	if !slices.Contains(n.Capabilities.Versions, message.MLS10) {
