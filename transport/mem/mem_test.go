@@ -1,0 +1,17 @@
+package mem_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/quicproquo/qpq/transport"
+	"github.com/quicproquo/qpq/transport/mem"
+	"github.com/quicproquo/qpq/transport/transporttest"
+)
+
+func TestSuite(t *testing.T) {
+	transporttest.Run(t, transporttest.Carrier{Codes: true, Listen: func(*testing.T) (transport.Listener, func(context.Context) (transport.Conn, error)) {
+		l := mem.Listen("server")
+		return l, func(ctx context.Context) (transport.Conn, error) { return l.Dial(ctx, "client") }
+	}})
+}

@@ -1,0 +1,288 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+)
+
+// Handler is what a server does with calls. Its methods are called by many goroutines at once.
+type Handler interface {
+	// Open takes a new connection. An error refuses it, with CodeRefused. What the value holds is the handler's own.
+	Open(c *ServerConn) (value any, err error)
+	// Call carries out one call. The request is valid until it returns. ctx ends when the caller gives up, the
+	// connection ends or the server is forced to stop.
+	Call(ctx context.Context, c *ServerConn, method uint16, request []byte) (status uint16, reply []byte)
+	// Closed is told once that a connection has ended and all its calls have returned.
+	Closed(c *ServerConn)
+}
+
+// ServerConfig is what a server can choose. Handler is required.
+type ServerConfig struct {
+	Handler Handler
+	Limits  Limits
+	// PushQueue is how many bytes may wait to be pushed to a client. Zero is 64 KiB. What comes when the queue is full
+	// is dropped.
+	PushQueue int
+	// Lagging is pushed to a client that missed something, once there is room again. Nil pushes nothing.
+	Lagging []byte
+}
+
+// Server serves the connections of any number of listeners.
+type Server struct {
+	config ServerConfig
+	limits Limits
+
+	mu       sync.Mutex
+	conns    map[*ServerConn]struct{}
+	draining bool
+	group    sync.WaitGroup // one for each connection
+}
+
+// NewServer returns a server.
+func NewServer(c ServerConfig) *Server {
+	if c.PushQueue == 0 {
+		c.PushQueue = 64 << 10
+	}
+	return &Server{config: c, limits: c.Limits.filled(15 * time.Second), conns: map[*ServerConn]struct{}{}}
+}
+
+// ServerConn is the server's side of a connection. It is safe for use by several goroutines.
+type ServerConn struct {
+	Value any // what Handler.Open returned
+
+	server *Server
+	conn   Conn
+	pusher pusher
+	ctx    context.Context
+	calls  sync.WaitGroup // one for each lane
+	busy   activity
+}
+
+// Peer says who is at the other end.
+func (c *ServerConn) Peer() Peer { return c.conn.Peer() }
+
+// Close ends the connection after what was pushed, as far as the client takes it without delay.
+func (c *ServerConn) Close(code Code) {
+	c.pusher.finish(func() { _ = c.conn.Close(code, code.String()) })
+}
+
+// Push sends a message to the client without ever blocking. It reports whether the message was queued: a client that
+// is too slow misses it, and is told so by ServerConfig.Lagging when it catches up.
+func (c *ServerConn) Push(payload []byte) bool { return c.pusher.push(pushMessage, payload) }
+
+// Serve accepts connections until the listener fails or ctx ends, and returns why.
+func (s *Server) Serve(ctx context.Context, l Listener) error {
+	for {
+		conn, err := l.Accept(ctx)
+		if err != nil {
+			return err
+		}
+		s.ServeConn(ctx, conn)
+	}
+}
+
+// ServeConn serves one connection, in goroutines of its own.
+func (s *Server) ServeConn(ctx context.Context, conn Conn) {
+	c := &ServerConn{server: s, conn: conn}
+	c.pusher.init(c)
+	s.mu.Lock()
+	if s.draining {
+		s.mu.Unlock()
+		_ = conn.Close(CodeDraining, CodeDraining.String())
+		return
+	}
+	s.conns[c] = struct{}{}
+	s.group.Add(1)
+	s.mu.Unlock()
+	go func() {
+		defer s.group.Done()
+		c.run(ctx)
+		s.mu.Lock()
+		delete(s.conns, c)
+		s.mu.Unlock()
+	}()
+}
+
+func (c *ServerConn) run(ctx context.Context) {
+	value, err := c.server.config.Handler.Open(c)
+	if err != nil {
+		_ = c.conn.Close(CodeRefused, CodeRefused.String())
+		return
+	}
+	c.Value = value
+	ctx, cancel := context.WithCancel(ctx)
+	c.ctx = ctx
+	for {
+		stream, err := c.conn.Accept(ctx)
+		if err != nil {
+			break
+		}
+		c.calls.Go(func() { c.lane(stream) })
+	}
+	cancel()
+	_ = c.conn.Close(CodeDone, "")
+	c.calls.Wait()
+	c.pusher.wait()
+	c.server.config.Handler.Closed(c)
+}
+
+// buffers hold requests and the start of replies.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
+
+// lane serves the calls of one lane, one after the other.
+func (c *ServerConn) lane(s Stream) {
+	buffer := buffers.Get().(*[]byte)
+	err := c.serveLane(s, buffer)
+	if cap(*buffer) <= 64<<10 {
+		buffers.Put(buffer)
+	}
+	if err == nil {
+		_ = s.CloseWrite()
+		return
+	}
+	s.Reset(codeOf(err))
+}
+
+func (c *ServerConn) serveLane(s Stream, buffer *[]byte) error {
+	limits := c.server.limits
+	var head [headerSize]byte
+	for {
+		if err := s.SetDeadline(time.Now().Add(limits.Idle)); err != nil {
+			return err
+		}
+		h, err := readHeader(s, &head, limits.Frame)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		request, err := readPayload(s, (*buffer)[:0], int(h.length), func() error {
+			return s.SetDeadline(time.Now().Add(limits.Progress))
+		})
+		*buffer = request
+		if err != nil {
+			return err
+		}
+		if !c.busy.start() {
+			return Closed{CodeDraining}
+		}
+		err = c.call(s, h.number, request)
+		c.busy.done()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// call carries out one call and writes the reply.
+func (c *ServerConn) call(s Stream, method uint16, request []byte) error {
+	ctx := c.ctx
+	if a, ok := s.(Abandoned); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(a.Context(), cancel)()
+	}
+	status, reply := c.server.config.Handler.Call(ctx, c, method, request)
+	if len(reply) > c.server.limits.Frame {
+		return Closed{CodeInternal}
+	}
+	out := buffers.Get().(*[]byte)
+	defer buffers.Put(out)
+	return writeFrame(s, *out, status, reply, c.server.limits.Progress)
+}
+
+// activity counts calls under way, and can be told to let no more start.
+type activity struct {
+	mu     sync.Mutex
+	n      int
+	closed bool
+	idle   chan struct{} // closed when closed and n is zero
+}
+
+func (a *activity) start() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return false
+	}
+	a.n++
+	return true
+}
+
+func (a *activity) done() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.n--; a.closed && a.n == 0 {
+		close(a.idle)
+	}
+}
+
+// end lets no more calls start, and returns what is closed when those under way have ended.
+func (a *activity) end() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.closed {
+		a.closed, a.idle = true, make(chan struct{})
+		if a.n == 0 {
+			close(a.idle)
+		}
+	}
+	return a.idle
+}
+
+// linger is for how long a client may take to close its connection once it was told to go and has no calls.
+const linger = time.Second
+
+// drain tells the client to go, waits until it has, and ends the connection if it does not. A connection that the server
+// ends first may lose replies that are on their way.
+func (c *ServerConn) drain(ctx context.Context) {
+	c.pusher.push(pushGoAway, nil)
+	select {
+	case <-c.busy.end():
+	case <-ctx.Done():
+	case <-c.conn.Done():
+	}
+	timer := time.NewTimer(linger)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-c.conn.Done():
+	}
+	c.Close(CodeDraining)
+}
+
+// Shutdown lets no more connections and calls start, tells clients to go, waits for calls under way to end, and closes the
+// connections that are left with CodeDraining. When ctx ends it waits no longer. Listeners are the caller's to close first.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.draining = true
+	var conns []*ServerConn
+	for c := range s.conns {
+		conns = append(conns, c)
+	}
+	s.mu.Unlock()
+	for _, c := range conns {
+		go c.drain(ctx)
+	}
+	ended := make(chan struct{})
+	go func() {
+		s.group.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+	}
+	for _, c := range conns {
+		_ = c.conn.Close(CodeDraining, CodeDraining.String())
+	}
+	<-ended
+	return ctx.Err()
+}
