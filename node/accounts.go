@@ -75,8 +75,7 @@ func (s *Server) accountPublish(ctx context.Context, c *conn, q wire.AccountPubl
 	if err := s.cfg.Store.ChangeAccount(ctx, change); err != nil {
 		return none, contract(err)
 	}
-	revoked := errDevice
-	s.cutOff(user.Name, c, revoked, func(d qpq.DeviceID) bool { return next.Revoked(d) })
+	s.cutOff(user.Name, c, func(d qpq.DeviceID) bool { return next.Revoked(d) })
 	s.pushAccount(user.Name, c, wire.AccountPush{User: user, Version: next.Version})
 	s.log.Info("account state published", "user", s.redact.user(user), "version", next.Version)
 	return none, nil
@@ -179,7 +178,7 @@ func (s *Server) accountDelete(ctx context.Context, c *conn, q wire.AccountDelet
 		return none, contract(err)
 	}
 	s.links.forget(user.Name)
-	s.cutOff(user.Name, c, errDevice, func(qpq.DeviceID) bool { return true })
+	s.cutOff(user.Name, c, func(qpq.DeviceID) bool { return true })
 	s.metrics.deleted.Inc()
 	s.log.Info("account deleted", "user", s.redact.user(user))
 	return none, nil

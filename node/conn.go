@@ -8,6 +8,7 @@ import (
 	"github.com/quicproquo/qpq/identity"
 	"github.com/quicproquo/qpq/opaque"
 	"github.com/quicproquo/qpq/store"
+	"github.com/quicproquo/qpq/transport"
 	"github.com/quicproquo/qpq/wire"
 )
 
@@ -32,10 +33,10 @@ type conn struct {
 type session interface {
 	// Exporter returns bytes of the TLS exporter, none where the transport has none.
 	Exporter(label string, length int) ([]byte, error)
-	// Push sends a Push message without ever blocking; it may be dropped.
-	Push(message []byte) error
+	// Push sends a Push message without ever blocking. It reports whether there was room for it.
+	Push(message []byte) bool
 	// Close ends the connection after what was pushed.
-	Close(err error)
+	Close(transport.Code)
 }
 
 // exchange says what an OPAQUE exchange is for.

@@ -44,8 +44,7 @@ type Server struct {
 	links    links
 	rates    rates
 	metrics  *metrics
-	working  sync.WaitGroup // connections being served
-	drained  chan struct{}  // closed once draining begins
+	drained  chan struct{} // closed once draining begins
 	drain    sync.Once
 }
 

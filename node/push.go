@@ -14,7 +14,7 @@ func (s *Server) push(c *conn, event wire.PushEvent) {
 		s.log.Error("a push could not be encoded", "cause", err.Error())
 		return
 	}
-	if err := c.session.Push(b); err != nil {
+	if !c.session.Push(b) {
 		s.metrics.pushesLost.Inc()
 		return
 	}

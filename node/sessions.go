@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/transport"
 	"github.com/quicproquo/qpq/wire"
 )
 
@@ -106,15 +107,15 @@ func (s *sessions) everybody() []*conn {
 }
 
 // cutOff ends the connections of an account for which which holds. The one that asked for it loses its rights
-// and stays open, for its reply.
-func (s *Server) cutOff(name string, asking *conn, why error, which func(qpq.DeviceID) bool) {
+// and stays open, for its reply. The others learn why when they come back.
+func (s *Server) cutOff(name string, asking *conn, which func(qpq.DeviceID) bool) {
 	for c, device := range s.sessions.of(name) {
 		if !which(device) {
 			continue
 		}
 		c.strip()
 		if c != asking {
-			c.session.Close(why)
+			c.session.Close(transport.CodeDone)
 		}
 	}
 }
@@ -134,6 +135,6 @@ func (s *Server) supersede(name string, device qpq.DeviceID, by *conn) {
 		}
 		c.strip()
 		s.push(c, wire.SupersededPush{})
-		c.session.Close(qpq.E(qpq.Conflict, "superseded", "another session of this device took over"))
+		c.session.Close(transport.CodeSuperseded)
 	}
 }
