@@ -52,11 +52,13 @@ func (h *Home) Certificate(domain, certFile, keyFile string, now time.Time) (*Ce
 	return c, err
 }
 
-// selfSign makes key and certificate where there are none.
+// selfSign makes key and certificate where there are none, or where the server has never started: then the
+// domain may still change.
 func (h *Home) selfSign(domain string, now time.Time) error {
-	_, err := os.Stat(h.path(fileCertificate))
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
+	_, present := os.Stat(h.path(fileCertificate))
+	_, started := os.Stat(h.Database())
+	if !errors.Is(present, fs.ErrNotExist) && !errors.Is(started, fs.ErrNotExist) {
+		return nil
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

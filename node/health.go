@@ -2,9 +2,13 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/wire"
@@ -22,6 +26,27 @@ func (s *Server) Ready(ctx context.Context) error {
 	defer cancel()
 	_, err := s.cfg.Store.Meta(ctx)
 	return err
+}
+
+// Status returns the pages for operators and their machines, none of which is for the public:
+// /metrics for Prometheus, /health while the process works, /ready while it takes calls.
+func (s *Server) Status() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil) })
+	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, r *http.Request) { answer(w, s.Ready(r.Context())) })
+	return mux
+}
+
+// ServeStatus serves Status until ctx is done, and closes the listener.
+func (s *Server) ServeStatus(ctx context.Context, l net.Listener) error {
+	h := &http.Server{Handler: s.Status(), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+	stop := context.AfterFunc(ctx, func() { _ = h.Close() })
+	defer stop()
+	if err := h.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve metrics on %s: %w", l.Addr(), err)
+	}
+	return nil
 }
 
 // answer writes the result of a check: 200, or 503 with the sentence for people.

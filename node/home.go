@@ -162,14 +162,12 @@ func (h *Home) secret(name, kind string, generate func() ([]byte, error)) ([]byt
 
 func (h *Home) path(name string) string { return filepath.Join(h.dir, name) }
 
-// Exposed returns the files of the home that others than its owner can read or write.
-func (h *Home) Exposed() (paths []string) {
-	if info, err := os.Stat(h.dir); err == nil && info.Mode().Perm()&0o077 != 0 && owned() {
-		paths = append(paths, h.dir)
-	}
-	for _, name := range []string{fileDatabase, filePasswords, fileSigning, fileTLSKey} {
-		if info, err := os.Stat(h.path(name)); err == nil && info.Mode().Perm()&0o077 != 0 && owned() {
-			paths = append(paths, h.path(name))
+// Exposed returns what of the home, and of further files, others than the owner can read or write.
+func (h *Home) Exposed(further ...string) (paths []string) {
+	all := []string{h.dir, h.Database(), h.path(filePasswords), h.path(fileSigning), h.path(fileTLSKey)}
+	for _, path := range append(all, further...) {
+		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 && owned() {
+			paths = append(paths, path)
 		}
 	}
 	return paths
@@ -204,3 +202,15 @@ func homeError(path, what string, cause error) error {
 func damagedKey(path string, cause error) error {
 	return qpq.Wrap(qpq.Damaged, "key-damaged", fmt.Sprintf("%s is damaged: restore it from a copy", path), cause)
 }
+
+// FreeDisk returns how many bytes the disk of the home has left.
+func (h *Home) FreeDisk() (uint64, error) {
+	free, err := freeDisk(h.dir)
+	if err != nil {
+		return 0, homeError(h.dir, "looked at", err)
+	}
+	return free, nil
+}
+
+// Dir returns the path of the directory.
+func (h *Home) Dir() string { return h.dir }

@@ -1,12 +1,10 @@
 package node
 
 import (
-	"net/http"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/quicproquo/qpq/store"
 )
@@ -67,14 +65,4 @@ func newMetrics(s *Server) *metrics {
 func (m *metrics) call(c Call) {
 	m.calls.WithLabelValues(c.Method, strconv.Itoa(int(c.Kind))).Inc()
 	m.seconds.WithLabelValues(c.Method).Observe(c.Took.Seconds())
-}
-
-// Status returns the pages for operators and their machines, none of which is for the public:
-// /metrics for Prometheus, /health while the process works, /ready while it takes calls.
-func (s *Server) Status() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil) })
-	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, r *http.Request) { answer(w, s.Ready(r.Context())) })
-	return mux
 }

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/quicproquo/qpq/node"
+)
+
+// lowDisk is how little free space is worth a warning, in bytes.
+const lowDisk = 512 << 20
+
+// risks says what about a server is worth a second thought, a sentence each.
+func risks(s *settings, home *node.Home, c *node.Certificate, now time.Time) (list []string) {
+	add := func(holds bool, format string, args ...any) {
+		if holds {
+			list = append(list, fmt.Sprintf(format, args...))
+		}
+	}
+	public := !loopback(s.listen)
+	add(s.registration == "open" && public, "anybody who reaches %s can sign up: --registration token asks for a token", s.listen)
+	add(s.domain == "localhost" && public, "the domain is localhost, and others can connect: choose the server's name with --domain before anybody signs up")
+	add(c.Own() && realDomain(s.domain), "the certificate for %s is self-signed: people must compare its fingerprint at first contact; --tls-cert takes one of a certificate authority", s.domain)
+	if !c.Own() {
+		err := c.Check(s.domain, now)
+		add(err != nil, "%v", err)
+	}
+	for _, path := range home.Exposed(s.tlsKey) {
+		add(true, "others on this machine can read %s: chmod it to 600, or 700 for a directory", path)
+	}
+	free, err := home.FreeDisk()
+	add(err == nil && free < lowDisk, "the disk of %s has only %d MiB left", home.Dir(), free>>20)
+	add(now.Before(built()), "the clock shows %s, before this program was made: set it", now.UTC().Format(time.DateTime))
+	add(s.metrics != "" && !loopback(s.metrics), "metrics on %s can be read by others: listen on 127.0.0.1", s.metrics)
+	add(s.logNames, "the log holds names and addresses of people (--log-names)")
+	add(isRoot(), "the server runs as root: give it a user of its own")
+	return list
+}
+
+// loopback reports whether only this machine reaches an address.
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// realDomain reports whether a domain is one that a certificate authority could vouch for.
+func realDomain(domain string) bool {
+	if net.ParseIP(strings.Trim(domain, "[]")) != nil || !strings.Contains(domain, ".") {
+		return false
+	}
+	for _, private := range []string{".local", ".localhost", ".internal", ".home.arpa", ".test", ".lan"} {
+		if strings.HasSuffix(domain, private) {
+			return false
+		}
+	}
+	return true
+}

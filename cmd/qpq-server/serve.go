@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"sync"
+	"time"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/node"
+	"github.com/quicproquo/qpq/store"
+	"github.com/quicproquo/qpq/store/sqlite"
+	"github.com/quicproquo/qpq/transport"
+	"github.com/quicproquo/qpq/transport/quic"
+	"github.com/quicproquo/qpq/transport/tlsmux"
+)
+
+// reloadEvery is how often the certificate's files are looked at.
+const reloadEvery = time.Minute
+
+// serve runs the server until ctx is done.
+func (e environment) serve(ctx context.Context, s *settings) (err error) {
+	log := s.logger(e.stderr)
+	home, err := node.OpenHome(s.data, release())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, home.Close()) }()
+	certificate, err := home.Certificate(s.domain, s.tlsCert, s.tlsKey, time.Now())
+	if err != nil {
+		return err
+	}
+	edges, err := listen(s.listen, certificate.TLS())
+	if err != nil {
+		return err
+	}
+	defer edges.close()
+	status, err := listenStatus(s.metrics)
+	if err != nil {
+		return err
+	}
+	cfg, engine, err := assemble(ctx, s, home, log) // last: the first start fixes the domain
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, engine.Close()) }()
+	server, err := node.New(cfg)
+	if err != nil {
+		return err
+	}
+	for _, risk := range risks(s, home, certificate, time.Now()) {
+		log.Warn(risk)
+	}
+	if err := e.announce(ctx, s, cfg.Store, certificate, edges, status); err != nil {
+		return err
+	}
+	return run(ctx, server, edges, status, certificate, log)
+}
+
+// assemble makes what a server is made of, in the order in which it may be made: keys before the database.
+func assemble(ctx context.Context, s *settings, home *node.Home, log *slog.Logger) (cfg node.Config, engine *sqlite.Engine, err error) {
+	cfg = node.Config{
+		Domain: s.domain, Registration: s.whoMayRegister(), Software: "qpq-server " + release(),
+		Limits: s.limits(), Log: log, LogNames: s.logNames,
+	}
+	if cfg.Passwords, err = home.Passwords(); err != nil {
+		return cfg, nil, err
+	}
+	if cfg.SigningKey, err = home.SigningKey(); err != nil {
+		return cfg, nil, err
+	}
+	cfg.Store, engine, err = openStore(ctx, s, home)
+	return cfg, engine, err
+}
+
+func openStore(ctx context.Context, s *settings, home *node.Home) (*store.Store, *sqlite.Engine, error) {
+	engine, err := sqlite.Open(ctx, sqlite.Config{Path: home.Database()})
+	if err != nil {
+		return nil, nil, err
+	}
+	opened, err := store.Open(ctx, engine, store.Config{Domain: s.domain, Now: time.Now()})
+	if err != nil {
+		return nil, nil, errors.Join(err, engine.Close())
+	}
+	return opened, engine, nil
+}
+
+// edges are where clients come in: QUIC, and TLS over TCP on the same port.
+type edges struct {
+	endpoint  *quic.Endpoint
+	listeners []transport.Listener
+}
+
+func (e *edges) close() { _ = e.endpoint.Close() }
+
+// listen opens both. Where the port is left to the system, it takes one that is free on both.
+func listen(address string, c *tls.Config) (*edges, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, qpq.Wrap(qpq.Invalid, "bad-address", fmt.Sprintf("%q is no address to listen on", address), err)
+	}
+	for tries := 1; ; tries++ {
+		opened, err := listenBoth(host, port, c)
+		if err == nil {
+			return opened, nil
+		}
+		if !errors.Is(err, qpq.Exists) || port != "0" || tries == 10 {
+			return nil, hint(err)
+		}
+	}
+}
+
+func listenBoth(host, port string, c *tls.Config) (*edges, error) {
+	endpoint, err := quic.NewEndpoint(net.JoinHostPort(host, port), quic.Config{})
+	if err != nil {
+		return nil, err
+	}
+	_, port, err = net.SplitHostPort(endpoint.Addr().String())
+	if err != nil {
+		return nil, errors.Join(err, endpoint.Close())
+	}
+	tcp, err := tlsmux.Listen(net.JoinHostPort(host, port), c)
+	if err != nil {
+		_ = endpoint.Close()
+		return nil, err
+	}
+	udp, err := endpoint.Listen(c)
+	if err != nil {
+		return nil, errors.Join(err, tcp.Close(), endpoint.Close())
+	}
+	return &edges{endpoint, []transport.Listener{udp, tcp}}, nil
+}
+
+// hint says which setting would help.
+func hint(err error) error {
+	if errors.Is(err, qpq.Exists) {
+		return qpq.Wrap(qpq.Exists, "port-taken", err.Error()+": stop what listens there, or choose another port with --listen", err)
+	}
+	return err
+}
+
+func listenStatus(address string) (net.Listener, error) {
+	if address == "" {
+		return nil, nil
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, qpq.Wrap(qpq.Unavailable, "cannot-listen", fmt.Sprintf("cannot serve metrics on %s: %v: choose another address with --metrics", address, err), err)
+	}
+	return l, nil
+}
+
+// announce tells people how to reach the server.
+func (e environment) announce(ctx context.Context, s *settings, st *store.Store, c *node.Certificate, at *edges, status net.Listener) error {
+	accounts, err := st.CountAccounts(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.stdout, "qpq-server %s for users of %s\n", release(), s.domain)
+	fmt.Fprintf(e.stdout, "listening on %s (UDP and TCP)\n", at.endpoint.Addr())
+	fmt.Fprintf(e.stdout, "fingerprint %s\n", c.Fingerprint())
+	if status != nil {
+		fmt.Fprintf(e.stdout, "metrics on http://%s/metrics\n", status.Addr())
+	}
+	if accounts == 0 {
+		fmt.Fprintln(e.stdout, "nobody has signed up yet: the first to register becomes the administrator")
+	}
+	_, err = fmt.Fprintln(e.stdout, "ready")
+	return err
+}
+
+// run serves until ctx is done or a listener fails, and returns when all has ended.
+func run(ctx context.Context, server *node.Server, at *edges, status net.Listener, c *node.Certificate, log *slog.Logger) error {
+	beside, end := context.WithCancel(context.WithoutCancel(ctx)) // ends after the server, so that /ready tells of the drain
+	var work sync.WaitGroup
+	work.Go(func() { reload(beside, c, log) })
+	var statusErr error
+	if status != nil {
+		work.Go(func() { statusErr = server.ServeStatus(beside, status) })
+	}
+	err := server.Run(ctx, at.listeners...)
+	end()
+	work.Wait()
+	log.Info("stopped")
+	return errors.Join(err, statusErr)
+}
+
+// reload reads the certificate anew when its files change, and at once on SIGHUP.
+func reload(ctx context.Context, c *node.Certificate, log *slog.Logger) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, reloadSignals...)
+	defer signal.Stop(signals)
+	ticker := time.NewTicker(reloadEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-signals:
+		case <-ctx.Done():
+			return
+		}
+		switch changed, err := c.Reload(); {
+		case err != nil:
+			log.Error("the certificate could not be read anew: the one before stays in use", "cause", err.Error())
+		case changed:
+			log.Info("certificate read anew", "fingerprint", c.Fingerprint(), "expires", c.Leaf().NotAfter)
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/config"
+	"github.com/quicproquo/qpq/identity"
+	"github.com/quicproquo/qpq/node"
+	"github.com/quicproquo/qpq/wire"
+)
+
+const standardPort = "4433"
+
+// settings are what an operator can choose.
+type settings struct {
+	config, listen, data, domain, registration string
+	tlsCert, tlsKey, metrics                   string
+	logLevel, logFormat                        string
+	logNames                                   bool
+	connections, addressConnections            int
+	addressRate, accountRate                   int
+	attempts                                   int
+	attemptWindow, drain                       time.Duration
+}
+
+func newSettings() *settings {
+	return &settings{
+		listen: ":" + standardPort, data: "data", domain: "localhost", registration: "open",
+		logLevel: "info", logFormat: "text", connections: 20_000, addressConnections: 1000,
+		addressRate: 100, accountRate: 100, attempts: 10, attemptWindow: 15 * time.Minute, drain: 10 * time.Second,
+	}
+}
+
+// table is where flags, environment, file, help and the manual come from.
+func (s *settings) table() *config.Table {
+	return &config.Table{Prefix: "QPQ", Settings: []config.Setting{
+		{Name: "config", Value: config.File(&s.config), Help: "read settings from this TOML `FILE`", NoFile: true},
+		{Name: "listen", Value: config.Address(&s.listen, standardPort, false), Help: "listen on `ADDR`, host:port, [v6]:port or :port, by UDP and TCP"},
+		{Name: "data", Value: config.File(&s.data), Help: "keep keys and database in the directory `DIR`"},
+		{Name: "domain", Value: config.Text(&s.domain), Help: "serve users called name@`NAME`; fixed at the first start"},
+		{Name: "registration", Value: config.OneOf(&s.registration, "open", "token", "closed"), Help: "`WHO` may sign up: open is anybody, token takes a registration token, closed is nobody"},
+		{Name: "tls-cert", Value: config.File(&s.tlsCert), Help: "use the certificate and its chain in this PEM `FILE`; read anew when it changes"},
+		{Name: "tls-key", Value: config.File(&s.tlsKey), Help: "use the key in this PEM `FILE` with --tls-cert"},
+		{Name: "metrics", Value: config.Address(&s.metrics, "9433", true), Help: "serve /metrics, /health and /ready by HTTP on `ADDR`, which should be a loopback address; empty is off"},
+		{Name: "log-level", Value: config.OneOf(&s.logLevel, "debug", "info", "warn", "error"), Help: "log what is of this `LEVEL` or above"},
+		{Name: "log-format", Value: config.OneOf(&s.logFormat, "text", "json"), Help: "write the log in this `FORMAT`"},
+		{Name: "log-names", Value: config.Bool(&s.logNames), Help: "write names and addresses to the log as they are, not as hashes"},
+		{Name: "max-connections", Value: config.Int(&s.connections, 1, 10_000_000), Help: "serve at most `N` connections at once"},
+		{Name: "max-connections-per-address", Value: config.Int(&s.addressConnections, 1, 10_000_000), Help: "serve at most `N` connections at once from one address, or one IPv6 /64"},
+		{Name: "address-rate", Value: config.Int(&s.addressRate, 1, 1_000_000), Help: "let one address cause a cost of `N` a second before it is authenticated"},
+		{Name: "account-rate", Value: config.Int(&s.accountRate, 1, 1_000_000), Help: "let one account cause a cost of `N` a second"},
+		{Name: "login-attempts", Value: config.Int(&s.attempts, 1, 1_000_000), Help: "let `N` logins and registrations of a name fail in each window"},
+		{Name: "login-window", Value: config.Duration(&s.attemptWindow), Help: "how long such a window is, as a `TIME`"},
+		{Name: "drain", Value: config.Duration(&s.drain), Help: "let calls under way finish within this `TIME` when the server stops"},
+	}}
+}
+
+// configFile returns where the file is: of the flag, else of the environment.
+func (s *settings) configFile(root *cobra.Command, t *config.Table, lookup func(string) (string, bool)) string {
+	if !root.PersistentFlags().Changed("config") {
+		if file, ok := lookup(t.Env(config.Setting{Name: "config"})); ok {
+			return file
+		}
+	}
+	return s.config
+}
+
+// check normalises what was chosen and refuses what cannot be.
+func (s *settings) check() error {
+	domain, err := identity.NormaliseDomain(s.domain)
+	if err != nil {
+		return qpq.Wrap(qpq.Invalid, "bad-setting", fmt.Sprintf("--domain: %v", err), err)
+	}
+	s.domain = domain
+	if s.drain == 0 || s.attemptWindow == 0 {
+		return qpq.E(qpq.Invalid, "bad-setting", "--drain and --login-window take a time above zero")
+	}
+	return nil
+}
+
+func (s *settings) limits() node.Limits {
+	return node.Limits{
+		Connections: s.connections, AddressConnections: s.addressConnections,
+		AddressRate: float64(s.addressRate), AccountRate: float64(s.accountRate),
+		Attempts: s.attempts, AttemptWindow: s.attemptWindow, Drain: s.drain,
+	}
+}
+
+func (s *settings) whoMayRegister() wire.Registration {
+	return map[string]wire.Registration{
+		"open": wire.RegistrationOpen, "token": wire.RegistrationToken, "closed": wire.RegistrationClosed,
+	}[s.registration]
+}
+
+func (s *settings) logger(w io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(strings.ToUpper(s.logLevel))); err != nil {
+		panic(err) // one of the words that the table allows
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if s.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}

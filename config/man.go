@@ -1,0 +1,79 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// Man writes the manual page of a command and all its subcommands in roff (man(7)), section 1. env names
+// the environment variable of a flag, nil where flags have none.
+func Man(w io.Writer, root *cobra.Command, release string, env func(flag string) string) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, ".TH %s 1 \"\" %q\n", strings.ToUpper(root.Name()), root.Name()+" "+release)
+	fmt.Fprintf(&b, ".SH NAME\n%s \\- %s\n", roff(root.Name()), roff(root.Short))
+	b.WriteString(".SH SYNOPSIS\n")
+	for _, c := range commands(root) {
+		fmt.Fprintf(&b, ".B %s\n.br\n", roff(c.UseLine()))
+	}
+	if root.Long != "" {
+		fmt.Fprintf(&b, ".SH DESCRIPTION\n%s\n", roff(root.Long))
+	}
+	b.WriteString(".SH OPTIONS\n")
+	manFlags(&b, root.Flags(), env)
+	for _, c := range commands(root)[1:] {
+		fmt.Fprintf(&b, ".SH %s\n%s\n", strings.ToUpper(roff(c.CommandPath())), roff(c.Short))
+		if c.Long != "" {
+			fmt.Fprintf(&b, ".PP\n%s\n", roff(c.Long))
+		}
+		manFlags(&b, c.LocalNonPersistentFlags(), nil)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// commands returns a command and those below it that people are to know of.
+func commands(c *cobra.Command) []*cobra.Command {
+	out := []*cobra.Command{c}
+	for _, sub := range c.Commands() {
+		switch {
+		case !sub.IsAvailableCommand() || sub.Name() == "help":
+		case sub.Name() == "completion": // its subcommands are shells
+			out = append(out, sub)
+		default:
+			out = append(out, commands(sub)...)
+		}
+	}
+	return out
+}
+
+func manFlags(b *strings.Builder, flags *pflag.FlagSet, env func(string) string) {
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Hidden {
+			return
+		}
+		argument, help := pflag.UnquoteUsage(f)
+		fmt.Fprintf(b, ".TP\n.B \\-\\-%s %s\n%s", roff(f.Name), roff(argument), roff(help))
+		if f.DefValue != "" {
+			fmt.Fprintf(b, " (default: %s)", roff(f.DefValue))
+		}
+		if env != nil {
+			if name := env(f.Name); name != "" {
+				fmt.Fprintf(b, " (environment: %s)", name)
+			}
+		}
+		b.WriteString("\n")
+	})
+}
+
+// roff escapes what would be taken for a request or a hyphenation.
+func roff(s string) string {
+	s = strings.NewReplacer(`\`, `\e`, "-", `\-`, "\n.", "\n\\&.", "\n'", "\n\\&'").Replace(s)
+	if strings.HasPrefix(s, ".") || strings.HasPrefix(s, "'") {
+		s = `\&` + s
+	}
+	return s
+}
