@@ -382,7 +382,7 @@ func (g *Group) install(n *next) []Record {
 	changed := n.result.Diff.Changed()
 	oldSize := g.tree.Size()
 	g.epoch.replaced = n.result.Diff.Merge()
-	g.installKeys(n, changed)
+	g.installKeys(n)
 	records = append(records, g.retire()...)
 	g.secrets.Wipe()
 	g.secrets, g.tag, g.interim, g.own, g.key, g.reinit = n.secrets, n.tag, n.interim, n.own, n.key, n.result.ReInit
@@ -392,16 +392,10 @@ func (g *Group) install(n *next) []Record {
 	return append(g.ratchetRecords(records, g.epoch), g.coreRecord())
 }
 
-// installKeys drops private keys of nodes that changed, and takes over the new ones.
-func (g *Group) installKeys(n *next, changed []tree.Node) {
-	for _, x := range changed {
-		if k := g.keys[x]; k != nil && n.keys[x] != k {
-			k.Wipe()
-			delete(g.keys, x)
-		}
-	}
-	for x, k := range g.keys { // a smaller tree
-		if x != n.own.Node() && g.tree.Parent(x) == nil {
+// installKeys drops the private keys whose public halves have left the tree, and takes over the new ones.
+func (g *Group) installKeys(n *next) {
+	for x, k := range g.keys {
+		if !bytes.Equal(g.tree.PublicKey(x), k.Public()) {
 			k.Wipe()
 			delete(g.keys, x)
 		}
