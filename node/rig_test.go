@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/identity"
 	"github.com/quicproquo/qpq/opaque"
@@ -61,11 +64,13 @@ func (r *rig) start(path string) {
 	check(r.t, err)
 }
 
-// line is a connection to the server without a network: what is under test is not the transport.
+// line is a connection to the server. Most tests use one without a network: what they are about is not
+// the transport.
 type line struct {
 	r      *rig
-	c      *conn
-	secret [32]byte // stands for the TLS exporter
+	c      *conn              // without a network: the server's side
+	over   *transport.Session // with a network: the client's side
+	secret []byte             // of the TLS exporter, or what stands for it
 
 	mu     sync.Mutex
 	pushes []wire.PushEvent
@@ -76,8 +81,8 @@ func (r *rig) dial() *line { return r.dialFrom("192.0.2.1:1000") }
 
 func (r *rig) dialFrom(address string) *line {
 	r.t.Helper()
-	l := &line{r: r}
-	rand.Read(l.secret[:])
+	l := &line{r: r, secret: make([]byte, 32)}
+	rand.Read(l.secret)
 	from, err := net.ResolveTCPAddr("tcp", address)
 	check(r.t, err)
 	l.c, err = r.connect(l, from)
@@ -90,12 +95,15 @@ func (l *line) hangUp() { l.r.disconnect(l.c) }
 
 // Call implements wire.Caller.
 func (l *line) Call(ctx context.Context, method uint16, request []byte) (uint16, []byte, error) {
+	if l.over != nil {
+		return l.over.Call(ctx, method, request)
+	}
 	status, reply := l.r.dispatch(ctx, l.c, method, request)
 	return status, reply, nil
 }
 
 // Exporter implements session.
-func (l *line) Exporter(string, int) ([]byte, error) { return l.secret[:], nil }
+func (l *line) Exporter(string, int) ([]byte, error) { return l.secret, nil }
 
 // Push implements session.
 func (l *line) Push(b []byte) bool {
@@ -251,7 +259,7 @@ func (l *line) tryLogin(u qpq.UserID, password string) ([]byte, error) {
 func (l *line) statement(p *person, d *device) wire.Authenticate {
 	l.r.t.Helper()
 	nonce := call(l, wire.AuthChallenge{}).Nonce
-	s := identity.Session{Domain: domain, User: p.user, Device: d.key.ID(), Counter: d.counter, Nonce: nonce, Exporter: l.secret[:]}
+	s := identity.Session{Domain: domain, User: p.user, Device: d.key.ID(), Counter: d.counter, Nonce: nonce, Exporter: l.secret}
 	return wire.Authenticate{User: p.user, Device: d.key.ID(), Counter: d.counter, Signature: must(d.key.SignSession(s))}
 }
 
@@ -320,4 +328,13 @@ func (r *rig) tryRevoke(p *person, l *line, export []byte, d *device) (wire.Acco
 func keyPackage(suite uint16, rest string) wire.KeyPackage {
 	data := append([]byte{0, 1, byte(suite >> 8), byte(suite), byte(len(rest))}, rest...)
 	return wire.KeyPackage{Suite: suite, Data: data, Expires: time.Now().Add(time.Hour)}
+}
+
+// counted returns what a counter says.
+func counted(c prometheus.Counter) float64 {
+	var m dto.Metric
+	if err := c.Write(&m); err != nil {
+		panic(err)
+	}
+	return m.GetCounter().GetValue()
 }

@@ -97,7 +97,12 @@ type edges struct {
 	listeners []transport.Listener
 }
 
-func (e *edges) close() { _ = e.endpoint.Close() }
+func (e *edges) close() {
+	for _, l := range e.listeners {
+		_ = l.Close()
+	}
+	_ = e.endpoint.Close()
+}
 
 // listen opens both. Where the port is left to the system, it takes one that is free on both.
 func listen(address string, c *tls.Config) (*edges, error) {

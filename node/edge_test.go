@@ -1,0 +1,330 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/identity"
+	"github.com/quicproquo/qpq/transport"
+	"github.com/quicproquo/qpq/transport/mem"
+	"github.com/quicproquo/qpq/transport/quic"
+	"github.com/quicproquo/qpq/transport/tlsmux"
+	"github.com/quicproquo/qpq/wire"
+)
+
+// network is a carrier that a server listens on, and how to reach it.
+type network struct {
+	listener transport.Listener
+	dial     func(context.Context) (transport.Conn, error)
+}
+
+// networks are the carriers that every test of this file runs over.
+var networks = map[string]func(*rig) network{
+	"mem": func(*rig) network {
+		l := mem.Listen("server")
+		return network{l, func(ctx context.Context) (transport.Conn, error) { return l.Dial(ctx, "client") }}
+	},
+	"quic": func(r *rig) network {
+		server, client := r.tls()
+		at, err := quic.NewEndpoint("127.0.0.1:0", quic.Config{})
+		check(r.t, err)
+		l, err := at.Listen(server)
+		check(r.t, err)
+		from, err := quic.NewEndpoint("127.0.0.1:0", quic.Config{})
+		check(r.t, err)
+		r.t.Cleanup(func() { _ = errors.Join(from.Close(), at.Close()) })
+		return network{l, func(ctx context.Context) (transport.Conn, error) { return from.Dial(ctx, at.Addr().String(), client) }}
+	},
+	"tls": func(r *rig) network {
+		server, client := r.tls()
+		l, err := tlsmux.Listen("127.0.0.1:0", server)
+		check(r.t, err)
+		return network{l, func(ctx context.Context) (transport.Conn, error) { return tlsmux.Dial(ctx, l.Addr().String(), client) }}
+	},
+}
+
+// tls returns configurations of a server with its own certificate and of a client that trusts it.
+func (r *rig) tls() (server, client *tls.Config) {
+	h, err := OpenHome(r.t.TempDir(), "test")
+	check(r.t, err)
+	c, err := h.Certificate("localhost", "", "", time.Now())
+	check(r.t, err)
+	check(r.t, h.Close())
+	return c.TLS(), &tls.Config{InsecureSkipVerify: true} // trust is the client's affair, and tested there
+}
+
+// listen runs the server over a network until the test or stop ends it. ended carries what Run returned.
+func (r *rig) listen(n network) (stop func(), ended chan error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended = make(chan error, 1)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ended <- r.Run(ctx, n.listener)
+	}()
+	r.t.Cleanup(func() { cancel(); <-done })
+	return cancel, ended
+}
+
+// connectTo opens a line over a network, whose pushes are collected in a channel.
+func (r *rig) connectTo(n network) (*line, chan wire.PushEvent) {
+	r.t.Helper()
+	conn, err := n.dial(r.t.Context())
+	check(r.t, err)
+	pushes := make(chan wire.PushEvent, 100)
+	s := transport.NewSession(conn, transport.SessionConfig{Push: func(b []byte) {
+		p, err := wire.Unmarshal[wire.Push](b)
+		if err == nil {
+			pushes <- p.Event
+		}
+	}})
+	r.t.Cleanup(func() { _ = s.Close() })
+	secret, err := s.Peer().Exporter(identity.ExporterLabel, 32)
+	check(r.t, err)
+	return &line{r: r, over: s, secret: secret}, pushes
+}
+
+func overAll(t *testing.T, test func(t *testing.T, r *rig, n network)) {
+	for name, open := range networks {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, nil)
+			test(t, r, open(r))
+		})
+	}
+}
+
+func TestOverEveryTransport(t *testing.T) {
+	overAll(t, func(t *testing.T, r *rig, n network) {
+		r.listen(n)
+		l, pushes := r.connectTo(n)
+		alice := l.register("alice")
+		code := wire.LinkCreate{Rendezvous: [16]byte{1}}
+		call(l, code)
+		m, _ := r.connectTo(n)
+		call(m, wire.LinkOffer{Rendezvous: code.Rendezvous, Sealed: []byte("x")})
+		if p := <-pushes; p != (wire.LinkPush{Rendezvous: code.Rendezvous}) {
+			t.Errorf("pushed %v", p)
+		}
+		refused(m, wire.DevicesList{}, qpq.Unauthorized, wire.CodeDeviceNeeded)
+
+		second := newDevice()
+		o, gone := r.connectTo(n)
+		alice.publish(o, o.login(alice), identity.Change{Add: []*identity.DeviceRequest{second.request(alice.user)}})
+		o.authenticate(alice, second)
+		if p := <-pushes; p != (wire.AccountPush{User: alice.user, Version: 2}) {
+			t.Errorf("pushed %v", p)
+		}
+		alice.revoke(l, l.login(alice), second.key.ID())
+		<-o.over.Done() // cut off at once
+		select {
+		case p := <-gone:
+			t.Errorf("pushed to the revoked device: %v", p)
+		default:
+		}
+		again, _ := r.connectTo(n)
+		again.authenticate(alice, alice.device)
+		<-l.over.Done() // what was pushed before may be lost with the connection
+		call(again, wire.DevicesList{})
+	})
+}
+
+func TestDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		n := networks["mem"](r)
+		stop, ended := r.listen(n)
+		l, _ := r.connectTo(n)
+		l.register("alice")
+		told := r.dial()
+		told.register("bob")
+		call(l, wire.LinkCreate{Rendezvous: [16]byte{1}})
+		polled := make(chan wire.LinkTakeReply)
+		go func() { polled <- call(l, wire.LinkTake{Rendezvous: [16]byte{1}, WaitSeconds: 60}) }()
+		synctest.Wait()
+		start := time.Now()
+		stop()
+		if reply := <-polled; reply.Sealed != nil {
+			t.Errorf("%+v", reply)
+		}
+		if p := told.pushed(); len(p) != 1 || p[0] != (wire.DrainingPush{Seconds: 10}) {
+			t.Errorf("pushed %v", p)
+		}
+		if err := <-ended; err != nil || time.Since(start) > time.Second {
+			t.Errorf("ended after %s with %v", time.Since(start), err)
+		}
+		<-l.over.Done()
+		if _, err := n.dial(t.Context()); err == nil {
+			t.Error("a server that has stopped takes connections")
+		}
+	})
+}
+
+func TestDrainCutsWhatTakesTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		delete(r.methods, 0)
+		r.methods.Add(wire.Handle(func(ctx context.Context, _ *conn, _ wire.Ping) (wire.PingReply, error) {
+			<-ctx.Done()
+			return wire.PingReply{}, qpq.E(qpq.Unavailable, wire.CodeDraining, "cut off")
+		}))
+		n := networks["mem"](r)
+		stop, ended := r.listen(n)
+		l, _ := r.connectTo(n)
+		failed := make(chan error)
+		go func() { _, err := wire.Call(t.Context(), l, wire.Ping{}); failed <- err }()
+		synctest.Wait()
+		start := time.Now()
+		stop()
+		if err := <-failed; err == nil {
+			t.Error("a call that never ends succeeded")
+		}
+		if err := <-ended; err != nil || time.Since(start) != 10*time.Second {
+			t.Errorf("ended after %s with %v", time.Since(start), err)
+		}
+	})
+}
+
+func TestListenerThatFailsEndsTheServer(t *testing.T) {
+	r := newRig(t, nil)
+	n := networks["mem"](r)
+	_, ended := r.listen(n)
+	check(t, n.listener.Close())
+	if err := <-ended; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestSweeperRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		_, token := NewToken(1, time.Now().Add(30*time.Second), time.Now())
+		check(t, r.cfg.Store.AddToken(t.Context(), token))
+		r.listen(networks["mem"](r))
+		time.Sleep(time.Minute + time.Second)
+		synctest.Wait()
+		if left, err := r.cfg.Store.Tokens(t.Context()); len(left) != 0 || err != nil {
+			t.Errorf("%d expired tokens are kept, %v", len(left), err)
+		}
+	})
+}
+
+// TestAbuse counts what hostile clients cost: connections that do nothing, that send garbage, that claim
+// lengths they never send and that never read. An honest client is served meanwhile.
+func TestAbuse(t *testing.T) {
+	overAll(t, func(t *testing.T, r *rig, n network) {
+		r.listen(n)
+		honest, _ := r.connectTo(n)
+		alice := honest.register("alice")
+		before := runtime.NumGoroutine()
+		const hostile = 40
+		var conns []transport.Conn
+		for range hostile {
+			c, err := n.dial(t.Context())
+			check(t, err)
+			conns = append(conns, c)
+			for _, frame := range [][]byte{
+				{255, 255, 255, 255, 0, 0, 0, 0},                   // a length over the limit
+				{0, 0, 128, 0, 0, 0, 0, 0, 1, 2, 3},                // 8 MiB promised, three bytes sent
+				{8, 0, 0, 0, 4, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8},   // a loginStart of garbage
+				{8, 0, 0, 0, 0, 0, 0, 128, 1, 2, 3, 4, 5, 6, 7, 8}, // unknown flags
+				{8, 0, 0, 0, 255, 255, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8},
+				{1},
+			} {
+				s, err := c.Open(t.Context())
+				check(t, err)
+				if _, err := s.Write(frame); err != nil {
+					t.Fatal(err)
+				}
+			}
+			call(honest, wire.Ping{Data: []byte("still here")})
+		}
+		call(honest, wire.DevicesList{})
+		if n := r.sessions.count(); n != hostile+1 {
+			t.Errorf("%d connections", n)
+		}
+		// A lane that promised more costs a goroutine on each side until it stands still for too long; those of
+		// the carrier itself come on top.
+		if now := runtime.NumGoroutine(); now > before+hostile*20 {
+			t.Errorf("%d goroutines for %d hostile connections", now-before, hostile)
+		}
+		for _, c := range conns {
+			_ = c.Close(transport.CodeDone, "")
+		}
+		other, _ := r.connectTo(n)
+		other.login(alice)
+		call(other, wire.Ping{})
+	})
+}
+
+// TestFloodIsRefused opens more connections than the server takes. Those over the limit are refused, and
+// nothing of them is left.
+func TestFloodIsRefused(t *testing.T) {
+	for name, open := range networks {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, func(c *Config) { c.Limits.Connections = 5 })
+			n := open(r)
+			r.listen(n)
+			honest, _ := r.connectTo(n)
+			honest.register("alice")
+			var flood []*line
+			for range 4 {
+				l, _ := r.connectTo(n)
+				call(l, wire.Ping{})
+				flood = append(flood, l)
+			}
+			for range 20 {
+				conn, err := n.dial(t.Context())
+				if err != nil {
+					continue
+				}
+				<-conn.Done()
+			}
+			call(honest, wire.DevicesList{})
+			if got := r.sessions.count(); got != 5 {
+				t.Errorf("%d connections", got)
+			}
+			_ = flood[0].over.Close()
+			for {
+				l, _ := r.connectTo(n)
+				if _, err := wire.Call(t.Context(), l, wire.Ping{}); err == nil {
+					break // there is room again, once the server knows
+				}
+			}
+		})
+	}
+}
+
+// TestClientThatNeverReads is sent more than its connection holds. Others do not wait for it.
+func TestClientThatNeverReads(t *testing.T) {
+	overAll(t, func(t *testing.T, r *rig, n network) {
+		r.listen(n)
+		l, _ := r.connectTo(n)
+		alice := l.register("alice")
+		conn, err := n.dial(t.Context())
+		check(t, err)
+		t.Cleanup(func() { _ = conn.Close(transport.CodeDone, "") })
+		secret, err := conn.Peer().Exporter(identity.ExporterLabel, 32)
+		check(t, err)
+		deaf := &line{r: r, over: transport.NewSession(conn, transport.SessionConfig{Push: func([]byte) { <-t.Context().Done() }}), secret: secret}
+		deaf.authenticate(alice, alice.device)
+		for c := range r.sessions.of("alice") {
+			for range 20_000 {
+				r.push(c, wire.LinkPush{})
+			}
+		}
+		other, _ := r.connectTo(n)
+		other.register("bob")
+		var m struct{ lost float64 }
+		m.lost = counted(r.metrics.pushesLost)
+		if m.lost == 0 {
+			t.Error("nothing was dropped: the server keeps all for a client that reads nothing")
+		}
+	})
+}
