@@ -1,0 +1,194 @@
+package profile
+
+import (
+	"encoding/json"
+	"errors"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/identity"
+)
+
+// Status says how far a device is in becoming part of its account.
+type Status int64
+
+// The values of Status.
+const (
+	Enrolled Status = 1
+	// Enrolling is a device that was sent to the server, which may or may not have taken it.
+	Enrolling Status = 2
+	// Linking is a device that waits for another one to take it in.
+	Linking Status = 3
+)
+
+// Account is the account that this profile is for.
+type Account struct {
+	User    qpq.UserID
+	Server  string // address of the home server
+	Device  *identity.DeviceKey
+	Counter uint64                 // of sessions, as last used
+	State   *identity.AccountState // the newest one verified; nil while Linking
+	Status  Status
+	Link    *Link // while Linking
+}
+
+// Link is what a device that waits to be linked must not forget.
+type Link struct {
+	Code   *identity.LinkCode
+	Sealed []byte // its request, as it was sent
+}
+
+// ErrNoAccount says that nobody has signed in.
+var ErrNoAccount = qpq.E(qpq.NotFound, "not-signed-in", "nobody is signed in with this profile: use register, login or link first")
+
+// Account returns the account of this profile. It fails with ErrNoAccount.
+func (p *Profile) Account() (*Account, error) {
+	var a *Account
+	err := p.read(`SELECT user, server, device, counter, status, state, link FROM account`, func(s *sqlite3.Stmt) (err error) {
+		a, err = p.scanAccount(s)
+		return err
+	})
+	if err == nil && a == nil {
+		err = ErrNoAccount
+	}
+	return a, err
+}
+
+func (p *Profile) scanAccount(s *sqlite3.Stmt) (*Account, error) {
+	a := &Account{Server: s.ColumnText(1), Counter: uint64(s.ColumnInt64(3)), Status: Status(s.ColumnInt64(4))}
+	var err error
+	if a.User, err = identity.ParseUser(s.ColumnText(0)); err != nil {
+		return nil, damaged(err)
+	}
+	secret, err := p.open("device key", s.ColumnRawBlob(2))
+	if err != nil {
+		return nil, err
+	}
+	if a.Device, err = identity.ParseDeviceKey(secret); err != nil {
+		return nil, damaged(err)
+	}
+	if state := s.ColumnBlob(5, nil); len(state) > 0 {
+		if a.State, err = identity.ParseAccountState(state); err != nil {
+			return nil, damaged(err)
+		}
+	}
+	if sealed := s.ColumnRawBlob(6); len(sealed) > 0 {
+		if a.Link, err = p.openLink(sealed); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// storedLink is a Link as it is sealed.
+type storedLink struct {
+	Code   string
+	Sealed []byte
+}
+
+func (p *Profile) openLink(sealed []byte) (*Link, error) {
+	b, err := p.open("link", sealed)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(b)
+	var l storedLink
+	if err := json.Unmarshal(b, &l); err != nil {
+		return nil, damaged(err)
+	}
+	code, err := identity.ParseLinkCode(l.Code)
+	return &Link{code, l.Sealed}, damaged(err)
+}
+
+func (p *Profile) sealLink(l *Link) ([]byte, error) {
+	if l == nil {
+		return []byte{}, nil
+	}
+	b, err := json.Marshal(storedLink{l.Code.Reveal(), l.Sealed})
+	if err != nil {
+		return nil, err
+	}
+	defer clear(b)
+	return p.seal("link", b)
+}
+
+func damaged(err error) error {
+	if err == nil {
+		return nil
+	}
+	return qpq.Wrap(qpq.Damaged, "profile-damaged", textDamaged, err)
+}
+
+// SetAccount keeps an account, in place of the one before and of all that belonged to it.
+func (p *Profile) SetAccount(a *Account) error {
+	device, err := p.seal("device key", a.Device.Bytes())
+	if err != nil {
+		return err
+	}
+	link, err := p.sealLink(a.Link)
+	if err != nil {
+		return err
+	}
+	state := []byte{}
+	if a.State != nil {
+		state = a.State.Bytes()
+	}
+	return p.change(func() error {
+		if err := p.forget(); err != nil {
+			return err
+		}
+		return p.exec(`INSERT INTO account VALUES (1, ?, ?, ?, ?, ?, ?, ?)`,
+			a.User.String(), a.Server, device, int64(a.Counter), int64(a.Status), state, link)
+	})
+}
+
+// Confirm notes that the device is part of the account, whose newest state is s.
+func (p *Profile) Confirm(s *identity.AccountState) error {
+	return p.change(func() error {
+		return p.exec(`UPDATE account SET status = ?, state = ?, link = x''`, int64(Enrolled), s.Bytes())
+	})
+}
+
+// SetState notes the newest state of the own account. The caller has verified that it follows the one before.
+func (p *Profile) SetState(s *identity.AccountState) error {
+	return p.change(func() error { return p.exec(`UPDATE account SET state = ?`, s.Bytes()) })
+}
+
+// SetServer notes that the account's server is reached at another address.
+func (p *Profile) SetServer(address string) error {
+	return p.change(func() error { return p.exec(`UPDATE account SET server = ?`, address) })
+}
+
+// Advance returns the next session counter, which is durable by then: no counter is ever used twice by one state.
+func (p *Profile) Advance() (n uint64, err error) {
+	err = p.change(func() error {
+		return p.query(`UPDATE account SET counter = counter + 1 RETURNING counter`, func(s *sqlite3.Stmt) error {
+			n = uint64(s.ColumnInt64(0))
+			return nil
+		})
+	})
+	if err == nil && n == 0 {
+		err = ErrNoAccount
+	}
+	return n, err
+}
+
+// Rewind adopts the server's session counter after this state turned out to be an old copy, and drops what
+// the newer one may have used since: all key packages.
+func (p *Profile) Rewind(counter uint64) error {
+	return p.change(func() error {
+		return errors.Join(
+			p.exec(`UPDATE account SET counter = ?`, int64(counter)),
+			p.exec(`DELETE FROM key_packages`))
+	})
+}
+
+// Forget removes the account and all that belongs to it. Which servers were seen stays.
+func (p *Profile) Forget() error { return p.change(p.forget) }
+
+func (p *Profile) forget() error {
+	return errors.Join(
+		p.exec(`DELETE FROM account`), p.exec(`DELETE FROM contacts`), p.exec(`DELETE FROM device_names`),
+		p.exec(`DELETE FROM vault`), p.exec(`DELETE FROM key_packages`))
+}

@@ -1,0 +1,201 @@
+// Package profile is one person's state on this machine: an encrypted database that one process at a time
+// holds. Every change is durable when the call that made it returns.
+//
+// The database is encrypted and each page carries a checksum. Whoever has the key reads all of it; whoever
+// has not can delete it, or put back an older copy, which the session counter at the server tells
+// (docs/protocol.md, section 5.4). Private keys are sealed once more, each
+// under its own name, so that an altered or exchanged one is noticed.
+package profile
+
+import (
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"sync"
+
+	"github.com/ncruces/go-sqlite3"
+	_ "github.com/ncruces/go-sqlite3/vfs/adiantum" // encrypts files
+
+	"github.com/quicproquo/qpq"
+	"golang.org/x/crypto/chacha20poly1305"
+)
+
+// KeySize is the length of a profile's key, in bytes.
+const KeySize = 32
+
+// Config says where the database of a profile is.
+type Config struct {
+	Path string // of the file
+	Key  []byte // KeySize random bytes
+	VFS  string // what SQLite reaches files by; empty encrypts those of the operating system
+}
+
+// Profile is an open profile. It is safe for use by several goroutines.
+type Profile struct {
+	mu      sync.Mutex
+	db      *sqlite3.Conn
+	sealing []byte
+}
+
+// Open opens the database, making it if there is none. It fails with qpq.Damaged where the key does not fit or
+// the file is damaged, and with qpq.Unsupported where a newer release wrote it.
+func Open(c Config) (*Profile, error) {
+	if len(c.Key) != KeySize {
+		return nil, qpq.E(qpq.Invalid, "bad-key", fmt.Sprintf("the key of a profile has %d bytes, not %d", KeySize, len(c.Key)))
+	}
+	if c.VFS == "" {
+		c.VFS = "adiantum"
+	}
+	sealing, err := hkdf.Key(sha256.New, c.Key, nil, "quicproquo profile rows v1", chacha20poly1305.KeySize)
+	if err != nil {
+		return nil, err
+	}
+	path := (&url.URL{Scheme: "file", OmitHost: true, Path: c.Path, RawQuery: "vfs=" + c.VFS}).String()
+	db, err := sqlite3.Open(path)
+	if err != nil {
+		return nil, kinded(err)
+	}
+	p := &Profile{db: db, sealing: sealing}
+	if err := p.prepare(c.Key); err != nil {
+		return nil, errors.Join(kinded(err), db.Close())
+	}
+	return p, nil
+}
+
+func (p *Profile) prepare(key []byte) error {
+	if err := p.db.Exec(`PRAGMA hexkey = '` + hex.EncodeToString(key) + `'`); err != nil {
+		return err
+	}
+	// One process holds the profile, so that nothing needs to be shared with others, nor a file for it.
+	err := p.db.Exec(`PRAGMA locking_mode = EXCLUSIVE; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON;
+		PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON`)
+	if err != nil {
+		return err
+	}
+	if _, err := p.version(); err != nil { // the schema is read first, or checksums would be made anew each time
+		return err
+	}
+	if err := p.db.EnableChecksums("main"); err != nil {
+		return err
+	}
+	if err := p.db.Exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL`); err != nil {
+		return err
+	}
+	return p.migrate()
+}
+
+// Close closes the database.
+func (p *Profile) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.sealing)
+	return kinded(p.db.Close())
+}
+
+// change runs f in a transaction: all of it happens and is durable, or nothing.
+func (p *Profile) change(f func() error) (err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.transact(f)
+}
+
+func (p *Profile) transact(f func() error) error {
+	if err := p.db.Exec(`BEGIN IMMEDIATE`); err != nil {
+		return kinded(err)
+	}
+	err := f()
+	if err == nil {
+		err = p.db.Exec(`COMMIT`)
+	}
+	if err != nil {
+		if !p.db.GetAutocommit() {
+			err = errors.Join(err, p.db.Exec(`ROLLBACK`))
+		}
+		return kinded(err)
+	}
+	return nil
+}
+
+// exec runs one statement. The caller holds mu.
+func (p *Profile) exec(query string, args ...any) error {
+	s, err := p.bind(query, args)
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.Exec(), s.Close())
+}
+
+// query calls each for every row. The caller holds mu.
+func (p *Profile) query(query string, each func(*sqlite3.Stmt) error, args ...any) error {
+	s, err := p.bind(query, args)
+	if err != nil {
+		return err
+	}
+	for s.Step() {
+		if err := each(s); err != nil {
+			return errors.Join(err, s.Close())
+		}
+	}
+	return errors.Join(s.Err(), s.Close())
+}
+
+// read is query for those that hold no lock.
+func (p *Profile) read(query string, each func(*sqlite3.Stmt) error, args ...any) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return kinded(p.query(query, each, args...))
+}
+
+func (p *Profile) bind(query string, args []any) (*sqlite3.Stmt, error) {
+	s, _, err := p.db.Prepare(query)
+	if err != nil {
+		return nil, fmt.Errorf("prepare %q: %w", query, err)
+	}
+	for i, arg := range args {
+		switch v := arg.(type) {
+		case int64:
+			err = s.BindInt64(i+1, v)
+		case bool:
+			err = s.BindBool(i+1, v)
+		case string:
+			err = s.BindText(i+1, v)
+		case []byte:
+			err = s.BindBlob(i+1, v)
+		default:
+			err = fmt.Errorf("argument %d is a %T", i, arg)
+		}
+		if err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
+	return s, nil
+}
+
+// seal encrypts what is secret even within the database; name says which value it is.
+func (p *Profile) seal(name string, plaintext []byte) ([]byte, error) {
+	aead, err := chacha20poly1305.NewX(p.sealing)
+	if err != nil {
+		return nil, err
+	}
+	nonce := make([]byte, aead.NonceSize(), aead.NonceSize()+len(plaintext)+aead.Overhead())
+	rand.Read(nonce)
+	return aead.Seal(nonce, nonce, plaintext, []byte(name)), nil
+}
+
+// open decrypts what seal sealed under the same name. It fails with qpq.Damaged.
+func (p *Profile) open(name string, sealed []byte) ([]byte, error) {
+	aead, err := chacha20poly1305.NewX(p.sealing)
+	if err != nil {
+		return nil, err
+	}
+	if len(sealed) >= aead.NonceSize() {
+		if b, err := aead.Open(nil, sealed[:aead.NonceSize()], sealed[aead.NonceSize():], []byte(name)); err == nil {
+			return b, nil
+		}
+	}
+	return nil, qpq.E(qpq.Damaged, "profile-damaged", textDamaged+" ("+name+" was altered)")
+}
