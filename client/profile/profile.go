@@ -54,7 +54,8 @@ func Open(c Config) (*Profile, error) {
 	if err != nil {
 		return nil, err
 	}
-	path := (&url.URL{Scheme: "file", OmitHost: true, Path: c.Path, RawQuery: "vfs=" + c.VFS}).String()
+	query := url.Values{"vfs": {c.VFS}, "modeof": {c.Path}} // the journal is as private as the file
+	path := (&url.URL{Scheme: "file", OmitHost: true, Path: c.Path, RawQuery: query.Encode()}).String()
 	db, err := sqlite3.Open(path)
 	if err != nil {
 		return nil, kinded(err)
