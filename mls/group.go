@@ -178,6 +178,7 @@ func (g *Group) Wipe() {
 	}
 	if g.pending != nil {
 		g.pending.next.wipe()
+		g.pending.next, g.pending = nil, nil
 	}
 	g.status = removed
 }
