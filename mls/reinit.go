@@ -27,6 +27,9 @@ func (g *Group) ReInit(o SuccessorOptions) (*Group, *PendingCommit, error) {
 	if g.reinit == nil || g.status != active {
 		return nil, nil, fmt.Errorf("%w: the group was not ended by a re-initialisation", ErrProposal)
 	}
+	if err := g.checkReInit(g.reinit); err != nil { // whoever committed it may not have asked
+		return nil, nil, fmt.Errorf("re-initialise: %w", err)
+	}
 	o.GroupID, o.Extensions = g.reinit.GroupID, g.reinit.Extensions
 	successor, p, err := g.succeed(o, g.reinit.CipherSuite, message.ResumptionReInit)
 	if err != nil {
