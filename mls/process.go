@@ -212,6 +212,7 @@ func (g *Group) stage(a *message.AuthenticatedContent) (*StagedCommit, error) {
 		next: &next{own: g.own, key: g.key, keys: map[tree.Node]*suite.KeyPair{}}}
 	staged, err := s.run()
 	if err != nil {
+		delete(s.next.keys, g.own.Node()) // of an update of this client, which another commit can still put in place
 		s.next.wipe()
 		return nil, fmt.Errorf("process commit: %w", err)
 	}
