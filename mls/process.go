@@ -60,7 +60,7 @@ func (*Echo) received()               {}
 // Process takes a message of the group: decrypts it, and verifies it as far as it can be without
 // changing the group. A message that is not valid changes nothing.
 func (g *Group) Process(data []byte) (Received, error) {
-	if g.status == joining && bytes.Equal(data, g.pending.Message) {
+	if g.status == joining && g.pending != nil && bytes.Equal(data, g.pending.Message) {
 		return &Echo{g.pending}, nil
 	}
 	if err := g.usable(); err != nil {
