@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/quicproquo/qpq/mls/internal/codec"
+	"github.com/quicproquo/qpq/mls/internal/transition"
 	"github.com/quicproquo/qpq/mls/internal/tree"
 	"github.com/quicproquo/qpq/mls/message"
 )
@@ -262,6 +263,23 @@ func (r *rig) resignPath(by *Group, data []byte, change func(*message.UpdatePath
 		change(path)
 		r.signLeaf(by, path.LeafNode)
 	})
+}
+
+// fitPath has the path of a member's commit carry the parent hash that its proposals, all by value, lead to.
+func (r *rig) fitPath(by *Group, c *message.Commit) {
+	r.Helper()
+	var items []transition.Item
+	for _, p := range c.Proposals {
+		items = append(items, transition.Item{Proposal: p.Proposal, Sender: message.MemberSender(by.own)})
+	}
+	context := by.Context()
+	result := good(transition.Apply(by.rules, by.tree, &context, message.MemberSender(by.own), items))(r)
+	var keys [][]byte
+	for _, n := range c.Path.Nodes {
+		keys = append(keys, n.EncryptionKey)
+	}
+	c.Path.LeafNode.ParentHash = result.Diff.SetPath(by.own, result.Diff.FilteredPath(by.own), keys)
+	r.signLeaf(by, c.Path.LeafNode)
 }
 
 func (r *rig) signLeaf(by *Group, n *LeafNode) {
