@@ -278,7 +278,10 @@ func (b *committing) newLeaf(identity Identity, key *suite.KeyPair) (*LeafNode, 
 	if err := g.rules.CheckLeafForm(leaf); err != nil {
 		return nil, err
 	}
-	return leaf, g.rules.CheckCredential(leaf)
+	if old == nil {
+		return leaf, g.rules.CheckCredential(leaf)
+	}
+	return leaf, g.rules.CheckNewCredential(old, leaf)
 }
 
 // frame signs the commit in the old epoch and computes the secrets of the new one.

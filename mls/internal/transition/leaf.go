@@ -94,28 +94,45 @@ func (r *Rules) CheckCredential(n *message.LeafNode) error {
 	return nil
 }
 
+// CheckNewCredential is CheckCredential for a leaf node that replaces old. Of the credential and key that old
+// has the application is not asked again: they may have expired since, and members who read a commit at
+// different times must agree (RFC 9420, sections 5.3.1 and 5.3.2).
+func (r *Rules) CheckNewCredential(old, n *message.LeafNode) error {
+	if bytes.Equal(old.SignatureKey, n.SignatureKey) && old.Credential.Equal(n.Credential) {
+		return nil
+	}
+	return r.CheckCredential(n)
+}
+
 // CheckLeaf verifies a leaf node that enters the tree at l from the given source (RFC 9420, section
 // 7.3), but for what depends on the other members.
 func (r *Rules) CheckLeaf(n *message.LeafNode, source message.LeafNodeSource, groupID []byte, l message.LeafIndex) error {
+	if err := r.checkSigned(n, source, groupID, l); err != nil {
+		return err
+	}
+	return r.CheckCredential(n)
+}
+
+func (r *Rules) checkSigned(n *message.LeafNode, source message.LeafNodeSource, groupID []byte, l message.LeafIndex) error {
 	if n.Source != source {
 		return fmt.Errorf("%w: source %d where %d belongs", ErrLeafNode, n.Source, source)
 	}
 	if err := r.CheckLeafForm(n); err != nil {
 		return err
 	}
-	if err := r.CheckLeafSignature(n, groupID, l); err != nil {
-		return err
-	}
-	return r.CheckCredential(n)
+	return r.CheckLeafSignature(n, groupID, l)
 }
 
 // CheckReplacement verifies a leaf node that replaces a member's old one, by an update or a commit.
 func (r *Rules) CheckReplacement(old, n *message.LeafNode, source message.LeafNodeSource, groupID []byte, l message.LeafIndex) error {
-	if err := r.CheckLeaf(n, source, groupID, l); err != nil {
+	if err := r.checkSigned(n, source, groupID, l); err != nil {
 		return err
 	}
 	if bytes.Equal(old.EncryptionKey, n.EncryptionKey) {
 		return fmt.Errorf("%w: the encryption key did not change", ErrLeafNode)
+	}
+	if err := r.CheckNewCredential(old, n); err != nil {
+		return err
 	}
 	if r.Successor != nil && !old.Credential.Equal(n.Credential) {
 		if err := r.Successor(old.Credential, n.Credential); err != nil {
