@@ -46,6 +46,14 @@ func newRigOf(t *testing.T, suite CipherSuite, n int, config Config, extensions 
 	return r
 }
 
+// Run runs a subtest, in which the rig's own failures are that test's.
+func (r *rig) Run(name string, f func(*testing.T)) bool {
+	r.Helper()
+	parent := r.T
+	defer func() { r.T = parent }()
+	return parent.Run(name, func(t *testing.T) { r.T = t; f(t) })
+}
+
 func (r *rig) identity(name string) Identity {
 	r.Helper()
 	return Identity{BasicCredential([]byte(name)), good(NewSignatureKey(r.config, r.suite))(r)}

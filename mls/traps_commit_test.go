@@ -98,13 +98,13 @@ func TestPathIsRequired(t *testing.T) {
 		"a member who leaves":          byReference(leave.Ref),
 		"a custom proposal":            r.forgeCommit(alice, &message.Custom{ProposalType: 0xF0C0}),
 	} {
-		t.Run(name, func(t *testing.T) { r.refuses(r.members[3], data, ErrPathRequired) })
+		r.Run(name, func(t *testing.T) { r.refuses(r.members[3], data, ErrPathRequired) })
 	}
-	t.Run("an external commit", func(t *testing.T) {
+	r.Run("an external commit", func(t *testing.T) {
 		_, p := good2(JoinExternal(r.config, r.info(alice), r.identity("outsider"), ExternalOptions{}))(t)
 		r.refuses(alice, r.reencoded(p.Message, func(m *message.Message) { m.Public.Content.Commit.Path = nil }), ErrMalformed)
 	})
-	t.Run("and made even if it is not asked for", func(t *testing.T) {
+	r.Run("and made even if it is not asked for", func(t *testing.T) {
 		p := good(alice.Commit(CommitOptions{WithoutPath: true}))(t)
 		if good(message.Unmarshal(p.Message))(t).Public.Content.Commit.Path == nil {
 			t.Error("the commit has no path")
@@ -119,7 +119,7 @@ func TestPathIsRequired(t *testing.T) {
 	id := good(alice.ExternalPSK([]byte("id")))(t)
 	for name, p := range map[string]Proposal{"an addition": r.addition("new"), "a pre-shared key": id,
 		"data beside the commit": &message.AppEphemeral{Component: 7}} {
-		t.Run("not for "+name, func(t *testing.T) {
+		r.Run("not for "+name, func(t *testing.T) {
 			pending := good(alice.Commit(CommitOptions{Proposals: []Proposal{p}, WithoutPath: true}))(t)
 			if good(message.Unmarshal(pending.Message))(t).Public.Content.Commit.Path != nil {
 				t.Error("the commit has a path")
@@ -149,7 +149,7 @@ func TestSecretsOfACommit(t *testing.T) {
 		t.Fatalf("leaf %d, path of %d", l, len(path.Nodes))
 	}
 
-	t.Run("no path secret is for a leaf that is new", func(t *testing.T) {
+	r.Run("no path secret is for a leaf that is new", func(t *testing.T) {
 		if n := len(path.Nodes[1].Secrets); n != 1 {
 			t.Errorf("%d ciphertexts where leaf 3 is the only one", n)
 		}
@@ -162,7 +162,7 @@ func TestSecretsOfACommit(t *testing.T) {
 		sealed := path.Nodes[node].Secrets[0]
 		return s.DecryptWithLabel(key, "UpdatePathNode", c.Append(nil), sealed.KEMOutput, sealed.Ciphertext)
 	}
-	t.Run("path secrets are encrypted in the new tree, with the new extensions and the old transcript", func(t *testing.T) {
+	r.Run("path secrets are encrypted in the new tree, with the new extensions and the old transcript", func(t *testing.T) {
 		for _, spoil := range []func(*message.GroupContext){
 			func(c *message.GroupContext) { c.TreeHash = old.TreeHash },
 			func(c *message.GroupContext) { c.Extensions = old.Extensions },
@@ -185,11 +185,11 @@ func TestSecretsOfACommit(t *testing.T) {
 		epoch := s.ExpandWithLabel(s.Extract(joiner, make([]byte, s.HashSize())), "epoch", encoded, s.HashSize())
 		return s.DeriveSecret(epoch, "authentication")
 	}
-	t.Run("the commit secret lies two derivations above the lower node", func(t *testing.T) {
+	r.Run("the commit secret lies two derivations above the lower node", func(t *testing.T) {
 		secret := good(open(bobKey, 0, provisional))(t)
 		same(t, "authenticator", authenticator(s.DeriveSecret(s.DeriveSecret(secret, "path"), "path")), alice.EpochAuthenticator())
 	})
-	t.Run("and one above the root", func(t *testing.T) {
+	r.Run("and one above the root", func(t *testing.T) {
 		secret := good(open(daveKey, 1, provisional))(t)
 		same(t, "authenticator", authenticator(s.DeriveSecret(secret, "path")), alice.EpochAuthenticator())
 	})
@@ -270,7 +270,7 @@ func TestLifetimes(t *testing.T) {
 		"that never ends":       {endless.KeyPackage, true},
 		"that ends before then": {backwards.KeyPackage, true},
 	} {
-		t.Run(name, func(t *testing.T) {
+		r.Run(name, func(t *testing.T) {
 			add := &message.Add{KeyPackage: c.k}
 			_, err := ParseKeyPackage(r.config, (&message.Message{KeyPackage: c.k}).Marshal())
 			fails(t, err, ErrLifetime, ErrKeyPackage)
@@ -287,11 +287,11 @@ func TestLifetimes(t *testing.T) {
 			bob.DropProposals()
 		})
 	}
-	t.Run("as long as is allowed", func(t *testing.T) {
+	r.Run("as long as is allowed", func(t *testing.T) {
 		k := bundle(KeyPackageOptions{Lifetime: 400 * day})
 		r.commit(alice, CommitOptions{Proposals: []Proposal{&message.Add{KeyPackage: k}}})
 	})
-	t.Run("without a limit where there is none", func(t *testing.T) {
+	r.Run("without a limit where there is none", func(t *testing.T) {
 		good(ParseKeyPackage(lax, (&message.Message{KeyPackage: tooLong}).Marshal()))(t)
 	})
 }
@@ -346,7 +346,7 @@ func TestExtensionsBypassNoOtherCheck(t *testing.T) {
 		{"application data where that has proposals of its own", append(require(message.RequiredCapabilities{
 			Proposals: []message.ProposalType{message.ProposalAppDataUpdate}}), appData...), []error{ErrProposal}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		r.Run(c.name, func(t *testing.T) {
 			next := &message.GroupContextExtensions{Extensions: c.extensions}
 			_, err := alice.Commit(CommitOptions{Proposals: []Proposal{next}})
 			fails(t, err, c.want...)
@@ -358,14 +358,14 @@ func TestExtensionsBypassNoOtherCheck(t *testing.T) {
 			}), c.want...)
 		})
 	}
-	t.Run("an extension that comes twice", func(t *testing.T) {
+	r.Run("an extension that comes twice", func(t *testing.T) {
 		next := &message.GroupContextExtensions{Extensions: Extensions{{Type: custom}, {Type: custom}}}
 		r.refuses(bob, r.forgeCommit(alice, next), ErrMalformed)
 	})
-	t.Run("two replacements", func(t *testing.T) {
+	r.Run("two replacements", func(t *testing.T) {
 		r.refuses(bob, r.forgeCommit(alice, &message.GroupContextExtensions{}, &message.GroupContextExtensions{}), ErrProposal)
 	})
-	t.Run("requirements for somebody who comes with them", func(t *testing.T) {
+	r.Run("requirements for somebody who comes with them", func(t *testing.T) {
 		other := r.config
 		other.Extensions = nil
 		k := good(NewKeyPackage(other, r.suite, r.identity("lacks it"), KeyPackageOptions{}))(t).KeyPackage
@@ -401,15 +401,15 @@ func TestKeysOfAPathAreUnique(t *testing.T) {
 		"a leaf with the key of a node":    {func(p *message.UpdatePath) { p.LeafNode.EncryptionKey = alice.tree.Parent(3).EncryptionKey }, ErrDuplicateKey},
 		"a leaf with the key it has":       {func(p *message.UpdatePath) { p.LeafNode.EncryptionKey = leafKey(alice) }, ErrLeafNode},
 	} {
-		t.Run(name, func(t *testing.T) { r.refuses(bob, r.resignPath(alice, p.Message, c.change), c.want) })
+		r.Run(name, func(t *testing.T) { r.refuses(bob, r.resignPath(alice, p.Message, c.change), c.want) })
 	}
 	p.Discard()
-	t.Run("a leaf with another member's signature key", func(t *testing.T) {
+	r.Run("a leaf with another member's signature key", func(t *testing.T) {
 		stolen := Identity{BasicCredential([]byte("m0")), &SignatureKey{r.members[3].suite, r.members[3].key}}
 		_, err := alice.Commit(CommitOptions{Identity: &stolen})
 		fails(t, err, ErrDuplicateKey)
 	})
-	t.Run("somebody who is a member already", func(t *testing.T) {
+	r.Run("somebody who is a member already", func(t *testing.T) {
 		again := Identity{BasicCredential([]byte("again")), &SignatureKey{bob.suite, bob.key}}
 		k := good(NewKeyPackage(r.config, r.suite, again, KeyPackageOptions{}))(t).KeyPackage
 		_, err := alice.Commit(CommitOptions{Proposals: []Proposal{&message.Add{KeyPackage: k}}})
@@ -427,7 +427,7 @@ func TestPreSharedKeyTwice(t *testing.T) {
 	_, err := alice.Commit(CommitOptions{Proposals: []Proposal{first, second, first}})
 	fails(t, err, ErrProposal)
 	r.refuses(bob, r.forgeCommit(alice, first, second, first), ErrProposal)
-	t.Run("by value and by reference", func(t *testing.T) {
+	r.Run("by value and by reference", func(t *testing.T) {
 		out := r.propose(alice, good(alice.Propose(first, nil))(t), nil)
 		r.refuses(bob, r.forge(alice, &message.FramedContent{Type: message.ContentCommit, Commit: &message.Commit{
 			Proposals: []message.ProposalOrRef{{Reference: out.Ref}, {Proposal: first}}}}), ErrProposal)
@@ -484,7 +484,7 @@ func TestHybridGroupAcceptsNobodyWithoutIt(t *testing.T) {
 	without.CipherSuites = []CipherSuite{X25519_AES128GCM_SHA256_Ed25519}
 	lacking := &LeafOptions{Capabilities: &without}
 
-	t.Run("as a new member", func(t *testing.T) {
+	r.Run("as a new member", func(t *testing.T) {
 		b := r.bundle("new", KeyPackageOptions{})
 		b.KeyPackage.LeafNode.Capabilities = &without
 		resignKeyPackage(t, b)
@@ -496,14 +496,14 @@ func TestHybridGroupAcceptsNobodyWithoutIt(t *testing.T) {
 		r.refuses(bob, r.forgeProposal(alice, add), ErrCapabilities)
 		r.refuses(bob, r.forgeCommit(alice, add), ErrCapabilities)
 	})
-	t.Run("by a key package of another suite", func(t *testing.T) {
+	r.Run("by a key package of another suite", func(t *testing.T) {
 		classic := good(NewSignatureKey(r.config, X25519_AES128GCM_SHA256_Ed25519))(t)
 		k := good(NewKeyPackage(r.config, X25519_AES128GCM_SHA256_Ed25519, Identity{BasicCredential([]byte("new")), classic}, KeyPackageOptions{}))(t).KeyPackage
 		_, err := alice.Commit(CommitOptions{Proposals: []Proposal{&message.Add{KeyPackage: k}}})
 		fails(t, err, ErrKeyPackage, ErrSuite)
 		r.refuses(bob, r.forgeCommit(alice, &message.Add{KeyPackage: k}), ErrSuite)
 	})
-	t.Run("by an update", func(t *testing.T) {
+	r.Run("by an update", func(t *testing.T) {
 		_, err := alice.ProposeUpdate(lacking)
 		fails(t, err, ErrCapabilities)
 		out := good(alice.ProposeUpdate(nil))(t)
@@ -514,14 +514,14 @@ func TestHybridGroupAcceptsNobodyWithoutIt(t *testing.T) {
 		}), ErrCapabilities)
 		alice.DropProposals()
 	})
-	t.Run("by a commit", func(t *testing.T) {
+	r.Run("by a commit", func(t *testing.T) {
 		_, err := alice.Commit(CommitOptions{Leaf: lacking})
 		fails(t, err, ErrCapabilities)
 		p := good(alice.Commit(CommitOptions{}))(t)
 		r.refuses(bob, r.resignPath(alice, p.Message, func(path *message.UpdatePath) { path.LeafNode.Capabilities = &without }), ErrCapabilities)
 		p.Discard()
 	})
-	t.Run("by an external commit", func(t *testing.T) {
+	r.Run("by an external commit", func(t *testing.T) {
 		_, _, err := JoinExternal(r.config, r.info(alice), r.identity("new"), ExternalOptions{Leaf: *lacking})
 		fails(t, err, ErrCapabilities)
 		_, p := good2(JoinExternal(r.config, r.info(alice), r.identity("new"), ExternalOptions{}))(t)
@@ -536,17 +536,17 @@ func TestHybridGroupAcceptsNobodyWithoutIt(t *testing.T) {
 			m.Public.Auth.Signature = good(alice.suite.SignWithLabel(key, nil, "FramedContentTBS", a.AppendTBS(nil, alice.epoch.encoded)))(t)
 		}), ErrCapabilities)
 	})
-	t.Run("in a group that is joined", func(t *testing.T) {
+	r.Run("in a group that is joined", func(t *testing.T) {
 		list := r.nodes(alice)
 		list[0].leaf.Capabilities = &without // of the last committer, whose leaf no other parent hash covers
 		r.signLeaf(alice, list[0].leaf)
 		fails(t, r.joinable(alice, list), ErrCapabilities)
 	})
-	t.Run("as its founder", func(t *testing.T) {
+	r.Run("as its founder", func(t *testing.T) {
 		_, err := NewGroup(r.config, hybrid, r.identity("founder"), GroupOptions{Leaf: *lacking})
 		fails(t, err, ErrCapabilities)
 	})
-	t.Run("and is not replaced by a group without it", func(t *testing.T) {
+	r.Run("and is not replaced by a group without it", func(t *testing.T) {
 		classic := &message.ReInit{GroupID: []byte("next"), Version: message.MLS10, CipherSuite: X25519_AES128GCM_SHA256_Ed25519}
 		_, err := alice.ProposeReInit(classic)
 		fails(t, err, ErrDowngrade)

@@ -18,18 +18,18 @@ func TestTagsAreComparedInFullLength(t *testing.T) {
 	alice, bob := r.members[0], r.members[1]
 	p := good(alice.Commit(CommitOptions{}))(t)
 	for _, n := range []int{0, 1, 16, 31} {
-		t.Run(fmt.Sprintf("%d bytes of a membership tag are none", n), func(t *testing.T) {
+		r.Run(fmt.Sprintf("%d bytes of a membership tag are none", n), func(t *testing.T) {
 			r.refuses(bob, r.reencoded(p.Message, func(m *message.Message) {
 				m.Public.MembershipTag = m.Public.MembershipTag[:n]
 			}), ErrMembershipTag)
 		})
-		t.Run(fmt.Sprintf("%d bytes of a confirmation tag are none", n), func(t *testing.T) {
+		r.Run(fmt.Sprintf("%d bytes of a confirmation tag are none", n), func(t *testing.T) {
 			r.refuses(bob, r.resign(alice, p.Message, func(m *message.PublicMessage) {
 				m.Auth.ConfirmationTag = m.Auth.ConfirmationTag[:n]
 			}), ErrConfirmationTag)
 		})
 	}
-	t.Run("a tag with a byte more is none", func(t *testing.T) {
+	r.Run("a tag with a byte more is none", func(t *testing.T) {
 		r.refuses(bob, r.reencoded(p.Message, func(m *message.Message) {
 			m.Public.MembershipTag = append(m.Public.MembershipTag, 0)
 		}), ErrMembershipTag)
@@ -37,7 +37,7 @@ func TestTagsAreComparedInFullLength(t *testing.T) {
 			m.Auth.ConfirmationTag = append(m.Auth.ConfirmationTag, 0)
 		}), ErrConfirmationTag)
 	})
-	t.Run("the whole tags are taken", func(t *testing.T) { r.merge(alice, p) })
+	r.Run("the whole tags are taken", func(t *testing.T) { r.merge(alice, p) })
 }
 
 // Where a decoder computes the rest of a content from the lengths that it would write, a length in a longer form
@@ -86,7 +86,7 @@ func readAs(r *rig, kind string, data []byte) (err error) {
 func TestLengthsAreMinimal(t *testing.T) {
 	r := newRig(t, 2, Config{})
 	for kind, data := range everyKind(r) {
-		t.Run(kind, func(t *testing.T) {
+		r.Run(kind, func(t *testing.T) {
 			at := map[string]int{"group info": 8, "key package": 8, "welcome": 6}[kind]
 			if at == 0 {
 				at = 4 // the group id, behind version and wire format
@@ -103,7 +103,7 @@ func TestLengthsAreMinimal(t *testing.T) {
 			fails(t, readAs(r, kind, longer), ErrMalformed)
 		})
 	}
-	t.Run("a length of eight bytes", func(t *testing.T) {
+	r.Run("a length of eight bytes", func(t *testing.T) {
 		data := append([]byte{0, 1, 0, 2, 0xc0, 0, 0, 0, 0, 0, 0, 1}, 'g')
 		r.refuses(r.members[1], data, ErrMalformed)
 	})
@@ -113,7 +113,7 @@ func TestTrailingBytesAreRefused(t *testing.T) {
 	r := newRig(t, 2, Config{})
 	alice, bob := r.members[0], r.members[1]
 	for kind, data := range everyKind(r) {
-		t.Run("behind a "+kind, func(t *testing.T) {
+		r.Run("behind a "+kind, func(t *testing.T) {
 			fails(t, readAs(r, kind, append(bytes.Clone(data), 0)), ErrMalformed)
 			if kind != "welcome" { // which is for nobody here
 				if err := readAs(r, kind, data); err != nil {
@@ -126,13 +126,13 @@ func TestTrailingBytesAreRefused(t *testing.T) {
 		"external senders":      {Type: message.ExtensionExternalSenders, Data: append(message.MarshalExternalSenders(nil), 0)},
 		"required capabilities": {Type: message.ExtensionRequiredCapabilities, Data: append((&message.RequiredCapabilities{}).Marshal(), 0)},
 	} {
-		t.Run("in the extension "+name, func(t *testing.T) {
+		r.Run("in the extension "+name, func(t *testing.T) {
 			r.refuses(bob, r.forgeProposal(alice, &message.GroupContextExtensions{Extensions: Extensions{e}}), ErrMalformed)
 			_, err := NewGroup(r.config, r.suite, r.identity("founder"), GroupOptions{Extensions: Extensions{e}})
 			fails(t, err, ErrMalformed)
 		})
 	}
-	t.Run("in the extension external pub", func(t *testing.T) {
+	r.Run("in the extension external pub", func(t *testing.T) {
 		data := r.reencoded(r.info(alice), func(m *message.Message) {
 			pub, _ := m.GroupInfo.Extensions.Find(message.ExtensionExternalPub)
 			m.GroupInfo.Extensions = m.GroupInfo.Extensions.With(message.ExtensionExternalPub, append(bytes.Clone(pub), 0))
@@ -140,7 +140,7 @@ func TestTrailingBytesAreRefused(t *testing.T) {
 		})
 		fails(t, readAs(r, "group info", data), ErrMalformed)
 	})
-	t.Run("in the ratchet tree", func(t *testing.T) {
+	r.Run("in the ratchet tree", func(t *testing.T) {
 		fails(t, readAs(r, "group info", r.presented(alice, append(alice.RatchetTree(), 0))), ErrMalformed)
 		list := append(r.nodes(alice), treeNode{}, treeNode{})
 		blank := codec.AppendVecFunc(nil, func(b []byte) []byte {
@@ -155,7 +155,7 @@ func TestPaddingThatIsNotZeroIsRefused(t *testing.T) {
 	r := newRig(t, 2, Config{})
 	alice, bob := r.members[0], r.members[1]
 	for name, at := range map[string]int{"first": -16, "last": -1} {
-		t.Run(name+" byte", func(t *testing.T) {
+		r.Run(name+" byte", func(t *testing.T) {
 			r.refuses(bob, r.seal(alice, "text", func(content []byte) []byte {
 				content[len(content)+at] = 1
 				return content
@@ -170,19 +170,19 @@ func TestSendersOutsideTheTree(t *testing.T) {
 	alice, bob := r.members[0], r.members[1]
 	outside := []uint32{3, 4, 1 << 30, 1 << 31, 1<<31 + 2, math.MaxUint32} // 3 is blank
 	for _, index := range outside {
-		t.Run(fmt.Sprintf("public message of leaf %d", index), func(t *testing.T) {
+		r.Run(fmt.Sprintf("public message of leaf %d", index), func(t *testing.T) {
 			data := r.forgeProposal(alice, r.addition("new"))
 			r.refuses(bob, r.resign(alice, data, func(m *message.PublicMessage) { m.Content.Sender.Index = index }), ErrUnknownSender)
 		})
-		t.Run(fmt.Sprintf("private message of leaf %d", index), func(t *testing.T) {
+		r.Run(fmt.Sprintf("private message of leaf %d", index), func(t *testing.T) {
 			r.refuses(bob, r.seal(alice, "text", nil, func(d *message.SenderData) { d.Leaf = LeafIndex(index) }), ErrUnknownSender)
 		})
-		t.Run(fmt.Sprintf("external sender %d", index), func(t *testing.T) {
+		r.Run(fmt.Sprintf("external sender %d", index), func(t *testing.T) {
 			key := good(NewSignatureKey(r.config, r.suite))(t)
 			data := good(ExternalPropose(r.config, alice.GroupID(), alice.Epoch(), index, key, r.addition("new")))(t)
 			r.refuses(bob, data, ErrUnknownSender)
 		})
-		t.Run(fmt.Sprintf("group info of leaf %d", index), func(t *testing.T) {
+		r.Run(fmt.Sprintf("group info of leaf %d", index), func(t *testing.T) {
 			data := r.reencoded(r.info(alice), func(m *message.Message) {
 				m.GroupInfo.Signer = LeafIndex(index)
 				m.GroupInfo.Signature = good(alice.suite.SignWithLabel(alice.key, nil, "GroupInfoTBS", m.GroupInfo.AppendTBS(nil)))(t)
@@ -197,7 +197,7 @@ func TestIndicesThatOverflow(t *testing.T) {
 	r := newRig(t, 3, Config{PublicHandshake: true})
 	alice, bob := r.members[0], r.members[1]
 	for _, index := range []LeafIndex{3, 4, 1 << 30, 1 << 31, 1<<31 + 2, math.MaxUint32} {
-		t.Run(fmt.Sprintf("removal of leaf %d", index), func(t *testing.T) {
+		r.Run(fmt.Sprintf("removal of leaf %d", index), func(t *testing.T) {
 			remove := &message.Remove{Removed: index}
 			r.refuses(bob, r.forgeProposal(alice, remove), ErrProposal)
 			r.refuses(bob, r.forgeCommit(alice, remove), ErrProposal)
@@ -206,7 +206,7 @@ func TestIndicesThatOverflow(t *testing.T) {
 			_, _, err = JoinExternal(r.config, r.info(alice), r.identity("m2"), ExternalOptions{Resync: &index})
 			fails(t, err, ErrProposal)
 		})
-		t.Run(fmt.Sprintf("unmerged leaf %d", index), func(t *testing.T) {
+		r.Run(fmt.Sprintf("unmerged leaf %d", index), func(t *testing.T) {
 			list := r.nodes(alice)
 			list[3].parent = &message.ParentNode{EncryptionKey: good(alice.suite.GenerateKeyPair(nil))(t).Public(),
 				UnmergedLeaves: []LeafIndex{index}}
@@ -287,14 +287,14 @@ func TestLeafReusedAcrossPastEpochs(t *testing.T) {
 	check(r.restored(alice), late[1], "from bob", "m1")
 	check(r.restored(carol), fromDave, "from dave", "dave")
 
-	t.Run("nobody speaks in the epoch when the leaf was blank", func(t *testing.T) {
+	r.Run("nobody speaks in the epoch when the leaf was blank", func(t *testing.T) {
 		for _, e := range carol.past {
 			if e.context.Epoch == blank && carol.leafAt(e, bob.OwnLeaf()) != nil {
 				t.Error("somebody is at the leaf")
 			}
 		}
 	})
-	t.Run("the one who came cannot speak for the one who left", func(t *testing.T) {
+	r.Run("the one who came cannot speak for the one who left", func(t *testing.T) {
 		// Dave knows none of the old epoch's keys; what he has opens nothing of it.
 		if _, err := dave.Process(late[0]); err == nil {
 			t.Error("dave opened a message of before his time")

@@ -61,12 +61,12 @@ func TestEveryParentHashIsChecked(t *testing.T) {
 			continue
 		}
 		checked++
-		t.Run(fmt.Sprintf("node %d with another key", x), func(t *testing.T) {
+		r.Run(fmt.Sprintf("node %d with another key", x), func(t *testing.T) {
 			list := r.nodes(alice)
 			list[x].parent.EncryptionKey = good(alice.suite.GenerateKeyPair(nil))(t).Public()
 			fails(t, r.joinable(alice, list), ErrTree)
 		})
-		t.Run(fmt.Sprintf("node %d with another parent hash", x), func(t *testing.T) {
+		r.Run(fmt.Sprintf("node %d with another parent hash", x), func(t *testing.T) {
 			list := r.nodes(alice)
 			list[x].parent.ParentHash = alice.suite.Hash([]byte("another"))
 			fails(t, r.joinable(alice, list), ErrTree)
@@ -74,7 +74,7 @@ func TestEveryParentHashIsChecked(t *testing.T) {
 		if len(n.parent.ParentHash) == 0 {
 			continue // the root
 		}
-		t.Run(fmt.Sprintf("node %d without a parent hash", x), func(t *testing.T) {
+		r.Run(fmt.Sprintf("node %d without a parent hash", x), func(t *testing.T) {
 			list := r.nodes(alice)
 			list[x].parent.ParentHash = nil
 			fails(t, r.joinable(alice, list), ErrTree)
@@ -88,7 +88,7 @@ func TestEveryParentHashIsChecked(t *testing.T) {
 func TestNullParentHash(t *testing.T) {
 	r := newRig(t, 2, Config{PublicHandshake: true})
 	alice, bob := r.members[0], r.members[1]
-	t.Run("a leaf without one is below no key", func(t *testing.T) {
+	r.Run("a leaf without one is below no key", func(t *testing.T) {
 		list := r.nodes(alice)
 		if list[1].parent == nil || len(list[0].leaf.ParentHash) == 0 {
 			t.Fatal("the root is blank")
@@ -97,18 +97,18 @@ func TestNullParentHash(t *testing.T) {
 		r.signLeaf(alice, list[0].leaf)
 		fails(t, r.joinable(alice, list), ErrTree)
 	})
-	t.Run("a leaf of another source carries none", func(t *testing.T) {
+	r.Run("a leaf of another source carries none", func(t *testing.T) {
 		list := r.nodes(alice)
 		list[0].leaf.Source, list[0].leaf.ParentHash = message.SourceUpdate, nil
 		r.signLeaf(alice, list[0].leaf)
 		fails(t, r.joinable(alice, list), ErrTree)
 	})
-	t.Run("a commit without one has no path", func(t *testing.T) {
+	r.Run("a commit without one has no path", func(t *testing.T) {
 		p := good(alice.Commit(CommitOptions{}))(t)
 		r.refuses(bob, r.resignPath(alice, p.Message, func(path *message.UpdatePath) { path.LeafNode.ParentHash = nil }), ErrParentHash)
 		p.Discard()
 	})
-	t.Run("a member alone has none", func(t *testing.T) {
+	r.Run("a member alone has none", func(t *testing.T) {
 		r.commit(alice, CommitOptions{Proposals: []Proposal{&message.Remove{Removed: 1}}})
 		r.commit(alice, CommitOptions{})
 		if n := r.nodes(alice)[0].leaf; n.Source != message.SourceCommit || len(n.ParentHash) != 0 {
@@ -174,7 +174,7 @@ func TestEmptyLeftSubtree(t *testing.T) {
 	r.commit(m[7], CommitOptions{})
 	r.commit(r.members[len(r.members)-1], CommitOptions{})
 
-	t.Run("the whole left half", func(t *testing.T) {
+	r.Run("the whole left half", func(t *testing.T) {
 		r := newRig(t, 4, Config{})
 		m := slices.Clone(r.members)
 		r.commit(m[3], CommitOptions{Proposals: []Proposal{&message.Remove{Removed: 0}, &message.Remove{Removed: 1}}})
@@ -209,7 +209,7 @@ func TestUnmergedLeaves(t *testing.T) {
 		{"missing at a node in whose gap they stand", with(3), ErrTree},
 		{"of somebody who is merged", with(7, 1, 3), ErrTree},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		r.Run(c.name, func(t *testing.T) {
 			err := r.joinable(alice, c.tree)
 			if c.want == nil && err != nil {
 				t.Fatal(err)
@@ -217,7 +217,7 @@ func TestUnmergedLeaves(t *testing.T) {
 			fails(t, err, c.want)
 		})
 	}
-	t.Run("that are blank", func(t *testing.T) {
+	r.Run("that are blank", func(t *testing.T) {
 		r := newRig(t, 8, Config{})
 		alice := r.members[0]
 		r.commit(r.members[4], CommitOptions{Proposals: []Proposal{&message.Remove{Removed: 3}}})
@@ -231,18 +231,18 @@ func TestUnmergedLeaves(t *testing.T) {
 func TestKeysInTheTreeAreUnique(t *testing.T) {
 	r := newRig(t, 4, Config{})
 	alice, bob := r.members[0], r.members[1]
-	t.Run("a parent with the key of another node", func(t *testing.T) {
+	r.Run("a parent with the key of another node", func(t *testing.T) {
 		list := r.nodes(alice)
 		list[3].parent.EncryptionKey = list[2].leaf.EncryptionKey
 		fails(t, r.joinable(alice, list), ErrTree)
 	})
-	t.Run("two leaves with one encryption key", func(t *testing.T) {
+	r.Run("two leaves with one encryption key", func(t *testing.T) {
 		list := r.nodes(alice)
 		list[2].leaf.EncryptionKey = list[4].leaf.EncryptionKey
 		r.signLeaf(bob, list[2].leaf)
 		fails(t, r.joinable(alice, list), ErrTree)
 	})
-	t.Run("two leaves with one signature key", func(t *testing.T) {
+	r.Run("two leaves with one signature key", func(t *testing.T) {
 		list := r.nodes(alice)
 		list[4].leaf = list[2].leaf.Detach(func(c *message.Capabilities) *message.Capabilities { return c })
 		list[4].leaf.EncryptionKey = good(alice.suite.GenerateKeyPair(nil))(t).Public()
