@@ -1,0 +1,157 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/identity"
+	"github.com/quicproquo/qpq/wire"
+)
+
+// chain reads the account states of a user that follow a known one, and verifies them. It fails with qpq.Damaged and
+// code "rolled-back" where the server's newest is older than the known one.
+func chain(ctx context.Context, s *session, user qpq.UserID, known *identity.AccountState) (*identity.AccountState, error) {
+	for {
+		var version uint64
+		if known != nil {
+			version = known.Version
+		}
+		reply, err := wire.Call(ctx, s, wire.AccountLookup{User: user, After: version})
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case reply.Newest < version:
+			return known, qpq.E(qpq.Damaged, "rolled-back", fmt.Sprintf(
+				"the server shows version %d of the account %s, and this device knows version %d: the server was restored from an old copy, or hides something; ask who runs it", reply.Newest, user, version))
+		case reply.Newest == version:
+			return known, nil
+		case len(reply.States) == 0:
+			return nil, qpq.E(qpq.Invalid, "bad-chain", fmt.Sprintf("the server leaves out versions of the account %s", user))
+		}
+		if known, err = identity.VerifyChain(known, reply.States); err != nil {
+			return nil, qpq.Wrap(qpq.Invalid, "bad-chain", fmt.Sprintf("the server shows a false history of the account %s: %v", user, err), err)
+		}
+		if known.User != user {
+			return nil, qpq.E(qpq.Invalid, "bad-chain", fmt.Sprintf("the server answered for %s with the account of %s", user, known.User))
+		}
+	}
+}
+
+// ownState returns the newest state of the own account and remembers it.
+func (c *Client) ownState(ctx context.Context, s *session, user qpq.UserID) (*identity.AccountState, error) {
+	var known *identity.AccountState
+	account, err := c.cfg.Profile.Account()
+	if err == nil {
+		known = account.State
+	}
+	state, err := chain(ctx, s, user, known)
+	if err != nil {
+		return nil, err
+	}
+	if known != nil && state.Version > known.Version {
+		return state, c.cfg.Profile.SetState(state)
+	}
+	return state, nil
+}
+
+// catchUp learns what became of the own account since the last session.
+func (c *Client) catchUp(ctx context.Context, s *session) error {
+	before, err := c.cfg.Profile.Account()
+	if err != nil {
+		return err
+	}
+	state, err := c.ownState(ctx, s, before.User)
+	if qpq.CodeOf(err) == "rolled-back" {
+		c.notice("rolled-back", err.Error())
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if state.Device(before.Device.ID()) == nil {
+		return qpq.E(qpq.Denied, wire.CodeDeviceUnknown, "this device was revoked: log in again to make it a new one")
+	}
+	c.warnExpiry(state, before.Device.ID())
+	for _, d := range state.Devices {
+		if before.State != nil && before.State.Device(d.ID()) == nil {
+			c.notice("device-added", fmt.Sprintf("the device %s was added to your account; if that was not you, revoke it and change the password", d.ID().Short()))
+		}
+	}
+	return nil
+}
+
+// Lookup returns the newest account state of somebody, verified from the newest that this device knows of.
+func (c *Client) Lookup(ctx context.Context, user qpq.UserID) (*identity.AccountState, error) {
+	known, err := c.cfg.Profile.Contact(user)
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.member(ctx)
+	if err != nil {
+		return nil, err
+	}
+	state, err := chain(ctx, s, user, known)
+	if err != nil {
+		return nil, unreachable(s.address, err)
+	}
+	return state, c.cfg.Profile.SetContact(state)
+}
+
+// Whoami is what is known of the own account and of the server.
+type Whoami struct {
+	User         qpq.UserID
+	Device       qpq.DeviceID
+	Name         string // of the device
+	Devices      int
+	StateVersion uint64
+	Admin        bool
+	Server       string // its address
+	Software     string
+	Carrier      string // what the connection runs over
+	Fingerprint  []byte // of the server's key, nil where an authority vouches for it
+}
+
+// Whoami connects and says who one is.
+func (c *Client) Whoami(ctx context.Context) (*Whoami, error) {
+	s, err := c.member(ctx)
+	if err != nil {
+		return nil, err
+	}
+	account, err := c.cfg.Profile.Account()
+	if err != nil {
+		return nil, err
+	}
+	name, err := c.cfg.Profile.DeviceName(account.Device.ID())
+	if err != nil {
+		return nil, err
+	}
+	pin, err := c.cfg.Profile.Pin(s.address)
+	return &Whoami{
+		User: account.User, Device: account.Device.ID(), Name: name, Devices: len(account.State.Devices), StateVersion: account.State.Version,
+		Admin: s.reply.Admin, Server: s.address, Software: s.info.Software, Carrier: s.Peer().Carrier, Fingerprint: pin,
+	}, err
+}
+
+// Delete deletes the account: at the server nothing but a tombstone of the name is left, and in the profile nothing.
+func (c *Client) Delete(ctx context.Context, with Credentials) error {
+	c.account.Lock()
+	defer c.account.Unlock()
+	s, err := c.member(ctx)
+	if err != nil {
+		return err
+	}
+	user := s.account.Load().User
+	p, err := c.prove(ctx, s, user, with)
+	if err != nil {
+		return unreachable(s.address, err)
+	}
+	p.key.Wipe()
+	_, err = wire.Call(ctx, s, wire.AccountDelete{User: user})
+	if err != nil && !errors.Is(err, qpq.NotFound) {
+		return unreachable(s.address, err)
+	}
+	return c.cfg.Profile.Forget()
+}

@@ -1,0 +1,108 @@
+// Package client is the SDK: everything that a person or a program does with an account, on one device. All front
+// ends stand on it.
+//
+// A Client keeps its state in a profile and talks to the home server of its account over a connection that
+// it makes when it is needed. Nothing is sent before the state that makes it repeatable is durable; what was
+// interrupted is found out and finished, or undone, at the next connection.
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"sync"
+	"time"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/client/profile"
+	"github.com/quicproquo/qpq/opaque"
+	"github.com/quicproquo/qpq/transport"
+	"github.com/quicproquo/qpq/wire"
+)
+
+// StandardPort is where servers listen unless their address says otherwise.
+const StandardPort = "4433"
+
+// Dialer connects to a server at host:port. It calls verify with what the TLS handshake came to, where the carrier shows it, and fails with
+// the error that verify returns.
+type Dialer func(ctx context.Context, address string, verify func(tls.ConnectionState) error) (transport.Conn, error)
+
+// Config is what a Client needs. It is not changed after New.
+type Config struct {
+	Profile *profile.Profile // required; the Client does not close it
+	Dial    Dialer           // required
+
+	// Server is the address of the server, host[:port]. Empty is that of the profile, else the domain of the user.
+	Server string
+	// Fingerprint, if not nil, is what the key of the server's certificate must be (SHA-256): it replaces what was pinned.
+	Fingerprint []byte
+	// Roots are the authorities that may vouch for servers. Nil is those of the system.
+	Roots *x509.CertPool
+	// Software is the name and version of the program, for the operator's statistics.
+	Software string
+	// Notice, if not nil, is told what people should know and did not ask for.
+	Notice func(Notice)
+	// KSF makes guessing passwords expensive. Nil is what the protocol says; anything else only suits tests.
+	KSF opaque.KSF
+	// Clock tells the time. Nil is time.Now.
+	Clock func() time.Time
+}
+
+// Notice is something that people should know and did not ask for.
+type Notice struct {
+	Code string // stable, for programs
+	Text string
+}
+
+// Client is one device of one account, or a guest before there is one. It is safe for use by several goroutines.
+type Client struct {
+	cfg Config
+
+	mu      sync.Mutex // held while a connection is made
+	session *session
+	closed  bool
+	work    sync.WaitGroup // background work of connections
+
+	account sync.Mutex // held by what changes the account, one at a time
+}
+
+// New returns a client. It does not connect.
+func New(c Config) *Client {
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.Notice == nil {
+		c.Notice = func(Notice) {}
+	}
+	return &Client{cfg: c}
+}
+
+// Close ends the connection. Calls that are under way fail.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	s := c.session
+	c.session = nil
+	c.mu.Unlock()
+	var err error
+	if s != nil {
+		err = s.end()
+	}
+	c.work.Wait()
+	return err
+}
+
+func (c *Client) notice(code, text string) { c.cfg.Notice(Notice{code, text}) }
+
+func (c *Client) opaque() opaque.Configuration {
+	return opaque.Configuration{Context: []byte(wire.OPAQUEContext), KSF: c.cfg.KSF}
+}
+
+func identities(u qpq.UserID) opaque.Identities {
+	client, server := wire.OPAQUEIdentities(u)
+	return opaque.Identities{Client: client, Server: server}
+}
+
+// random is where the client's own randomness is drawn.
+var random = rand.Reader

@@ -1,0 +1,346 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/client/profile"
+	"github.com/quicproquo/qpq/identity"
+	"github.com/quicproquo/qpq/transport"
+	"github.com/quicproquo/qpq/wire"
+)
+
+// protocol is the version of the protocol that this package speaks.
+const protocol = 1
+
+// clockTolerance is how far the clocks of client and server may differ before people are told.
+const clockTolerance = 5 * time.Minute
+
+// session is a connection to the home server.
+type session struct {
+	*transport.Session
+	address string
+	info    wire.ServerInfoReply
+	reply   wire.AuthenticateReply
+	account atomic.Pointer[profile.Account] // as whose device the connection is authenticated; nil for a guest
+	events  chan wire.PushEvent
+	over    atomic.Pointer[qpq.Error] // why it is of no use any more
+}
+
+func (s *session) end() error { return s.Close() }
+
+func (s *session) alive() bool {
+	select {
+	case <-s.Done():
+		return false
+	default:
+		return s.over.Load() == nil
+	}
+}
+
+// guest returns a connection, authenticated if there is an account and not if there is none.
+func (c *Client) guest(ctx context.Context) (*session, error) { return c.connection(ctx, qpq.UserID{}) }
+
+// member returns an authenticated connection. It fails with profile.ErrNoAccount.
+func (c *Client) member(ctx context.Context) (*session, error) {
+	s, err := c.guest(ctx)
+	if err == nil && s.account.Load() == nil {
+		err = profile.ErrNoAccount
+	}
+	return s, err
+}
+
+// connection returns the connection in use, or makes one. user says whose server to reach where no address does.
+func (c *Client) connection(ctx context.Context, user qpq.UserID) (*session, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, qpq.E(qpq.Unavailable, "closed", "the client was closed")
+	}
+	if c.session != nil && c.session.alive() {
+		return c.session, nil
+	}
+	if c.session != nil {
+		if over := c.session.over.Load(); over != nil && over.Code == "superseded" {
+			return nil, over
+		}
+		_ = c.session.end()
+		c.session = nil
+	}
+	account, err := c.cfg.Profile.Account()
+	if err != nil && !errors.Is(err, profile.ErrNoAccount) {
+		return nil, err
+	}
+	address, err := c.address(account, user)
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.dial(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.begin(ctx, s, account); err != nil {
+		_ = s.end()
+		return nil, err
+	}
+	c.session = s
+	c.work.Go(func() { c.listen(s) })
+	return s, nil
+}
+
+// address returns where the server is.
+func (c *Client) address(account *profile.Account, user qpq.UserID) (string, error) {
+	switch {
+	case c.cfg.Server != "":
+		return FullAddress(c.cfg.Server)
+	case account != nil:
+		return account.Server, nil
+	case !user.IsZero():
+		return FullAddress(user.Domain)
+	}
+	return "", qpq.E(qpq.Invalid, "no-server", "no server is known yet: name it with --server, or give a full user name (name@domain)")
+}
+
+// FullAddress adds the standard port to an address, host[:port] or [v6]:port, where it has none.
+func FullAddress(s string) (string, error) {
+	s = strings.TrimSpace(s)
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		host, port = strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"), StandardPort
+	}
+	if host == "" || strings.ContainsAny(host, " /@[]") || strings.Contains(host, ":") && net.ParseIP(host) == nil {
+		return "", qpq.E(qpq.Invalid, "bad-address", fmt.Sprintf("%q is no address: write host, host:port or [v6]:port", s))
+	}
+	if _, err := net.LookupPort("udp", port); err != nil {
+		return "", qpq.E(qpq.Invalid, "bad-address", fmt.Sprintf("%q is no address: its port must be a number from 1 to 65535", s))
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+// dial makes a connection and learns whom it leads to.
+func (c *Client) dial(ctx context.Context, address string) (*session, error) {
+	conn, err := c.cfg.Dial(ctx, address, c.trust(address))
+	if err != nil {
+		return nil, err
+	}
+	s := &session{address: address, events: make(chan wire.PushEvent, 16)}
+	s.Session = transport.NewSession(conn, transport.SessionConfig{Push: s.pushed})
+	sent := c.cfg.Clock()
+	if s.info, err = wire.Call(ctx, s, wire.ServerInfo{Client: c.cfg.Software}); err != nil {
+		_ = s.end()
+		return nil, unreachable(address, err)
+	}
+	if s.info.ProtocolMin > protocol || s.info.Protocol < protocol {
+		_ = s.end()
+		return nil, qpq.E(qpq.Unsupported, "protocol", fmt.Sprintf("the server at %s (%s) speaks version %d to %d of the protocol, and this program version %d: update the older of the two",
+			address, s.info.Software, s.info.ProtocolMin, s.info.Protocol, protocol))
+	}
+	c.compareClocks(s.info.Time, sent, c.cfg.Clock())
+	return s, nil
+}
+
+// compareClocks tells if the clocks differ. The server's time was read between sent and received.
+func (c *Client) compareClocks(server, sent, received time.Time) {
+	var off time.Duration
+	way := "behind"
+	if server.After(received) {
+		off = server.Sub(received)
+	} else if server.Before(sent) {
+		off, way = sent.Sub(server), "ahead of"
+	}
+	if off > clockTolerance {
+		c.notice("clock", fmt.Sprintf("the clock of this machine is %s %s that of the server: one of them is wrong, and certificates and messages may be refused", off.Round(time.Second), way))
+	}
+}
+
+// begin authenticates a new connection, if there is an account, and settles what was interrupted.
+func (c *Client) begin(ctx context.Context, s *session, account *profile.Account) error {
+	if account == nil {
+		return nil
+	}
+	if s.info.Domain != account.User.Domain {
+		return qpq.E(qpq.Denied, wire.CodeWrongDomain, fmt.Sprintf("the server at %s serves %s and not %s, where %s is at home: check --server", s.address, s.info.Domain, account.User.Domain, account.User))
+	}
+	if account.Status == profile.Linking {
+		return c.settleLink(ctx, s, account)
+	}
+	if err := c.authenticate(ctx, s, account); err != nil {
+		if account.Status == profile.Enrolling && qpq.CodeOf(err) == wire.CodeDeviceUnknown {
+			return c.abandon(account)
+		}
+		return err
+	}
+	if account.Status == profile.Enrolling {
+		if err := c.cfg.Profile.Confirm(account.State); err != nil {
+			return err
+		}
+	}
+	return c.settle(ctx, s)
+}
+
+// abandon drops an enrolment that the server never took.
+func (c *Client) abandon(account *profile.Account) error {
+	if err := c.cfg.Profile.Forget(); err != nil {
+		return err
+	}
+	c.notice("interrupted", fmt.Sprintf("signing in as %s had been interrupted before the server took it: nothing is left of it", account.User))
+	return nil
+}
+
+// authenticate proves the device to the server. The session counter is durable before it is used.
+func (c *Client) authenticate(ctx context.Context, s *session, account *profile.Account) error {
+	challenge, err := wire.Call(ctx, s, wire.AuthChallenge{})
+	if err != nil {
+		return err
+	}
+	exporter, err := s.Peer().Exporter(identity.ExporterLabel, 32)
+	if err != nil {
+		return fmt.Errorf("bind the session to its connection: %w", err)
+	}
+	counter, err := c.cfg.Profile.Advance()
+	if err != nil {
+		return err
+	}
+	statement := identity.Session{Domain: s.info.Domain, User: account.User, Device: account.Device.ID(), Counter: counter, Nonce: challenge.Nonce, Exporter: exporter}
+	signature, err := account.Device.SignSession(statement)
+	if err != nil {
+		return err
+	}
+	s.reply, err = wire.Call(ctx, s, wire.Authenticate{User: account.User, Device: account.Device.ID(), Counter: counter, Signature: signature})
+	if err != nil {
+		return explainDevice(account, err)
+	}
+	if s.reply.Stale {
+		c.notice("old-copy", "this profile is an older copy of itself, from a backup perhaps: keys that its newer state may have used are replaced")
+		if err := c.cfg.Profile.Rewind(s.reply.Counter); err != nil {
+			return err
+		}
+	}
+	s.account.Store(account)
+	return nil
+}
+
+// explainDevice says what it means that the server does not know this device.
+func explainDevice(account *profile.Account, err error) error {
+	if qpq.CodeOf(err) != wire.CodeDeviceUnknown || account.Status != profile.Enrolled {
+		return err
+	}
+	return qpq.Wrap(qpq.Denied, wire.CodeDeviceUnknown, fmt.Sprintf(
+		"the server no longer lets this device in as %s: it was revoked, the account was deleted, or the server was restored from a copy that is older than the device; log in again to make it a new device", account.User), err)
+}
+
+// settle does what is due at the start of every session.
+func (c *Client) settle(ctx context.Context, s *session) error {
+	if s.account.Load().Server != s.address {
+		if err := c.cfg.Profile.SetServer(s.address); err != nil {
+			return err
+		}
+	}
+	if err := c.catchUp(ctx, s); err != nil {
+		return err
+	}
+	return c.replenish(ctx, s, s.reply.Stale)
+}
+
+// pushed takes what the server says by itself. It must not block, so what nobody takes in time is lost; pushes are hints.
+func (s *session) pushed(payload []byte) {
+	p, err := wire.Unmarshal[wire.Push](payload)
+	if err != nil {
+		return
+	}
+	if _, ok := p.Event.(wire.SupersededPush); ok {
+		s.over.Store(qpq.E(qpq.Conflict, "superseded", "another program took over as this device: only one may run, unless a copy of the profile is in use elsewhere"))
+	}
+	select {
+	case s.events <- p.Event:
+	default:
+	}
+}
+
+// listen acts on what the server says until the connection ends.
+func (c *Client) listen(s *session) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		<-s.Done()
+		cancel()
+	}()
+	for {
+		select {
+		case <-s.Done():
+			return
+		case event := <-s.events:
+			if err := c.act(ctx, s, event); err != nil && ctx.Err() == nil {
+				c.notice("background", err.Error())
+			}
+		}
+	}
+}
+
+func (c *Client) act(ctx context.Context, s *session, event wire.PushEvent) error {
+	account := s.account.Load()
+	if account == nil {
+		return nil
+	}
+	switch e := event.(type) {
+	case wire.KeyPackagesPush:
+		return c.replenish(ctx, s, false)
+	case wire.AccountPush:
+		if e.User == account.User {
+			return c.catchUp(ctx, s)
+		}
+	}
+	return nil
+}
+
+// call sends a request on an authenticated connection. Where the connection was lost, and the request may be repeated, it is, once, on a new one.
+func call[Q wire.Request[R], R any, PQ wire.Value[Q], PR wire.Value[R]](ctx context.Context, c *Client, q Q) (R, error) {
+	s, err := c.member(ctx)
+	if err != nil {
+		var none R
+		return none, err
+	}
+	r, err := wire.Call[Q, R, PQ, PR](ctx, s, q)
+	if lost(err) && q.Method().Idempotent && ctx.Err() == nil {
+		if s, err = c.member(ctx); err == nil {
+			r, err = wire.Call[Q, R, PQ, PR](ctx, s, q)
+		}
+	}
+	return r, unreachable(cmp.Or(addressOf(s), "the server"), err)
+}
+
+func addressOf(s *session) string {
+	if s == nil {
+		return ""
+	}
+	return s.address
+}
+
+// lost reports whether err says that no answer came.
+func lost(err error) bool {
+	var e *transport.CallError
+	return errors.As(err, &e) || qpq.CodeOf(err) == wire.CodeDraining
+}
+
+// unreachable turns the loss of a connection into words.
+func unreachable(address string, err error) error {
+	var e *transport.CallError
+	if !errors.As(err, &e) {
+		return err
+	}
+	if errors.Is(err, context.Canceled) {
+		return qpq.Wrap(qpq.Unavailable, "cancelled", "given up on request", err)
+	}
+	text := "the connection to %s was lost: try again"
+	if code, ok := transport.Refused(err); ok {
+		text = "%s ended the connection (" + code.String() + "): try again later"
+	}
+	return qpq.Wrap(qpq.Unavailable, "connection-lost", fmt.Sprintf(text, address), err)
+}

@@ -1,0 +1,92 @@
+package client
+
+import (
+	"context"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/identity"
+	"github.com/quicproquo/qpq/wire"
+)
+
+// vaultKey opens the vault by this device's own wrap.
+func (c *Client) vaultKey(ctx context.Context) (*identity.VaultKey, error) {
+	s, err := c.member(ctx)
+	if err != nil {
+		return nil, err
+	}
+	account := s.account.Load()
+	state, err := c.ownState(ctx, s, account.User)
+	if err != nil {
+		return nil, err
+	}
+	reply, err := call(ctx, c, wire.VaultKeysGet{})
+	if err != nil {
+		return nil, err
+	}
+	return account.Device.OpenVault(state, reply.Keys.WrapFor(account.Device.ID()))
+}
+
+// VaultGet reads an item of the vault. It fails with qpq.NotFound, and with qpq.Damaged where the server shows an older
+// version than this device has seen.
+func (c *Client) VaultGet(ctx context.Context, name string) ([]byte, uint64, error) {
+	key, err := c.vaultKey(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer key.Wipe()
+	reply, err := call(ctx, c, wire.VaultGet{Names: []string{name}})
+	if err != nil {
+		return nil, 0, err
+	}
+	seen, err := c.cfg.Profile.VaultVersion(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, item := range reply.Items {
+		if item.Name != name {
+			continue
+		}
+		if item.Version < seen {
+			break
+		}
+		account, err := c.cfg.Profile.Account()
+		if err != nil {
+			return nil, 0, err
+		}
+		content, err := key.Open(account.User, name, item.Version, item.Sealed)
+		if err != nil {
+			return nil, 0, err
+		}
+		return content, item.Version, c.cfg.Profile.SetVaultVersion(name, item.Version)
+	}
+	if seen > 0 {
+		return nil, 0, qpq.E(qpq.Damaged, "rolled-back", "the server shows an older vault than this device has seen: it was restored from an old copy, or hides something")
+	}
+	return nil, 0, qpq.E(qpq.NotFound, "no-item", "the vault has no item "+name)
+}
+
+// VaultPut writes an item of the vault in place of a version, 0 for a new one. It fails with qpq.Conflict where another device was first.
+func (c *Client) VaultPut(ctx context.Context, name string, content []byte, replaces uint64) error {
+	s, err := c.member(ctx)
+	if err != nil {
+		return err
+	}
+	key, err := c.vaultKey(ctx)
+	if err != nil {
+		return err
+	}
+	defer key.Wipe()
+	keys, err := call(ctx, c, wire.VaultKeysGet{})
+	if err != nil {
+		return err
+	}
+	sealed, err := key.Seal(random, s.account.Load().User, name, replaces+1, content)
+	if err != nil {
+		return err
+	}
+	_, err = call(ctx, c, wire.VaultPut{Item: wire.VaultItem{Name: name, Version: replaces + 1, Sealed: sealed}, KeysVersion: keys.Keys.Version})
+	if err != nil {
+		return err
+	}
+	return c.cfg.Profile.SetVaultVersion(name, replaces+1)
+}

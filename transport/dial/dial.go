@@ -1,0 +1,124 @@
+// Package dial reaches a server over whatever gets through: QUIC, or TLS over TCP on the same port where UDP is
+// blocked.
+package dial
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/transport"
+	"github.com/quicproquo/qpq/transport/quic"
+	"github.com/quicproquo/qpq/transport/tlsmux"
+)
+
+// Patience is how long UDP may stay without an answer before TCP is tried too.
+const Patience = 3 * time.Second
+
+// Timeout is how long all attempts together may take.
+const Timeout = 20 * time.Second
+
+// Dialer dials servers. The zero value is ready to use; Close it to free its socket.
+type Dialer struct {
+	// Notice, if not nil, is told what people should know while they wait.
+	Notice func(text string)
+
+	mu       sync.Mutex
+	endpoint *quic.Endpoint
+}
+
+// Dial connects to a server at host:port. verify decides on its certificate; its error ends the attempt. Dial fails with qpq.Unavailable,
+// or with what verify returned.
+func (d *Dialer) Dial(ctx context.Context, address string, verify func(tls.ConnectionState) error) (transport.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, Timeout)
+	defer cancel()
+	refused := make(chan error, 2) // what verify said: a server that is not trusted is not asked again another way
+	c := &tls.Config{
+		InsecureSkipVerify: true, // verify does it
+		VerifyConnection: func(state tls.ConnectionState) error {
+			err := verify(state)
+			if err != nil {
+				refused <- err
+				cancel()
+			}
+			return err
+		},
+	}
+	attempts := []transport.Attempt{
+		{Name: "UDP", Dial: func(ctx context.Context) (transport.Conn, error) { return d.quic(ctx, address, c) }},
+		{Name: "TCP", After: Patience, Dial: func(ctx context.Context) (transport.Conn, error) { return tlsmux.Dial(ctx, address, c) }},
+	}
+	conn, _, err := transport.Race(ctx, attempts, func(transport.Attempt) {
+		if d.Notice != nil {
+			d.Notice(fmt.Sprintf("no answer from %s by UDP, which a network on the way may block: trying TCP", address))
+		}
+	})
+	if err == nil {
+		return conn, nil
+	}
+	select {
+	case err := <-refused:
+		return nil, err
+	default:
+	}
+	return nil, qpq.Wrap(qpq.Unavailable, "cannot-connect", fmt.Sprintf("cannot connect to %s: %s", address, why(address, err)), err)
+}
+
+func (d *Dialer) quic(ctx context.Context, address string, c *tls.Config) (transport.Conn, error) {
+	e, err := d.socket()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*Patience)
+	defer cancel()
+	return e.Dial(ctx, address, c)
+}
+
+// socket returns the UDP socket that all connections share.
+func (d *Dialer) socket() (*quic.Endpoint, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.endpoint == nil {
+		e, err := quic.NewEndpoint(":0", quic.Config{})
+		if err != nil {
+			return nil, err
+		}
+		d.endpoint = e
+	}
+	return d.endpoint, nil
+}
+
+// Close frees the socket. It ends connections by QUIC.
+func (d *Dialer) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.endpoint == nil {
+		return nil
+	}
+	return d.endpoint.Close()
+}
+
+// why says in words what people can act on.
+func why(address string, err error) string {
+	var dns *net.DNSError
+	var known *qpq.Error
+	switch {
+	case errors.As(err, &dns):
+		return "there is no host of this name: check the spelling, or the connection to the Internet"
+	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded):
+		return "there is no answer: check the address, and that the server runs"
+	case errors.As(err, &known) && known.Code == "not-qpq":
+		return known.Text
+	}
+	var refused *net.OpError
+	if errors.As(err, &refused) && refused.Op == "dial" {
+		return "nothing listens there: check the address, and that the server runs"
+	}
+	return err.Error()
+}
