@@ -45,14 +45,24 @@ func decodeCapabilities(d *codec.Decoder) *Capabilities {
 	}
 }
 
+// Default reports whether every client knows t without listing it.
+func (t ExtensionType) Default() bool {
+	return t >= ExtensionApplicationID && t <= ExtensionExternalSenders
+}
+
+// Default reports whether every client knows t without listing it.
+func (t ProposalType) Default() bool {
+	return t >= ProposalAdd && t <= ProposalGroupContextExtensions
+}
+
 // HasExtension reports whether t is supported: a default type, or one that is listed.
 func (c *Capabilities) HasExtension(t ExtensionType) bool {
-	return t >= ExtensionApplicationID && t <= ExtensionExternalSenders || slices.Contains(c.Extensions, t)
+	return t.Default() || slices.Contains(c.Extensions, t)
 }
 
 // HasProposal reports whether t is supported: a default type, or one that is listed.
 func (c *Capabilities) HasProposal(t ProposalType) bool {
-	return t >= ProposalAdd && t <= ProposalGroupContextExtensions || slices.Contains(c.Proposals, t)
+	return t.Default() || slices.Contains(c.Proposals, t)
 }
 
 // HasCredential reports whether t is listed.

@@ -174,29 +174,30 @@ func (r *Rules) CheckCompatible(d *tree.Diff, extensions message.Extensions) err
 	if err != nil {
 		return err
 	}
-	var used []message.CredentialType
-	_ = d.Profiles(func(_ *message.Capabilities, t message.CredentialType) error {
-		if !slices.Contains(used, t) {
-			used = append(used, t)
+	missing := func(what string, t uint16) error {
+		return fmt.Errorf("%w: a member does not know %s of type %d", ErrCapabilities, what, t)
+	}
+	for _, t := range required.Extensions {
+		if !d.AllKnowExtension(t) {
+			return missing("extensions", uint16(t))
 		}
-		return nil
-	})
-	return d.Profiles(func(c *message.Capabilities, _ message.CredentialType) error {
-		if !c.Supports(required) {
-			return fmt.Errorf("%w: a member lacks what the group requires", ErrCapabilities)
+	}
+	for _, e := range extensions {
+		if !d.AllKnowExtension(e.Type) {
+			return missing("extensions", uint16(e.Type))
 		}
-		for _, e := range extensions {
-			if !c.HasExtension(e.Type) {
-				return fmt.Errorf("%w: a member does not know extension %d of the group", ErrCapabilities, e.Type)
-			}
+	}
+	for _, t := range required.Proposals {
+		if !d.AllKnowProposal(t) {
+			return missing("proposals", uint16(t))
 		}
-		for _, t := range used {
-			if !c.HasCredential(t) {
-				return fmt.Errorf("%w: a member does not know credentials of type %d", ErrCapabilities, t)
-			}
+	}
+	for _, t := range append(d.CredentialTypes(), required.Credentials...) {
+		if !d.AllKnowCredential(t) {
+			return missing("credentials", uint16(t))
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // Required returns the required_capabilities extension, empty if there is none.

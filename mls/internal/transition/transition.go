@@ -292,14 +292,12 @@ func (s *state) applyRemoves() error {
 
 // checkTypes verifies that the members who will process the commit know all types of proposals in it.
 func (s *state) checkTypes() error {
-	return s.Diff.Profiles(func(c *message.Capabilities, _ message.CredentialType) error {
-		for _, item := range s.items {
-			if t := item.Proposal.Type(); !c.HasProposal(t) {
-				return fmt.Errorf("%w: %w: a member does not know type %d", ErrProposal, ErrCapabilities, t)
-			}
+	for _, item := range s.items {
+		if t := item.Proposal.Type(); !s.Diff.AllKnowProposal(t) {
+			return fmt.Errorf("%w: %w: a member does not know type %d", ErrProposal, ErrCapabilities, t)
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 func (s *state) applyAdds() error {

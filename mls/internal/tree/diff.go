@@ -22,6 +22,8 @@ type Diff struct {
 	blank   Leaf
 	leaves  map[Leaf]*message.LeafNode   // nil for those that were blanked
 	parents map[Node]*message.ParentNode // its own, so that they may be changed
+	counts  map[Node]int                 // of members below a parent, less those in base
+	census  census                       // of those in leaves, less those in base
 	dirty   map[Node]struct{}            // nodes whose hash in base no longer holds
 	hashes  map[Node][]byte              // of dirty nodes, once known; unknown implies that those above are
 }
@@ -30,7 +32,7 @@ type Diff struct {
 func (t *Tree) Diff() *Diff {
 	return &Diff{base: t, size: t.Size(), members: t.members, blank: t.blank,
 		leaves: map[Leaf]*message.LeafNode{}, parents: map[Node]*message.ParentNode{},
-		dirty: map[Node]struct{}{}, hashes: map[Node][]byte{}}
+		counts: map[Node]int{}, census: newCensus(), dirty: map[Node]struct{}{}, hashes: map[Node][]byte{}}
 }
 
 // Size returns how many leaves there is room for.
@@ -63,16 +65,55 @@ func (d *Diff) Parent(x Node) *message.ParentNode {
 
 // SetLeaf puts n at l, which must be inside the tree. A nil n blanks it.
 func (d *Diff) SetLeaf(l Leaf, n *message.LeafNode) {
-	before := d.Leaf(l) != nil
+	before := d.Leaf(l)
+	if before != nil {
+		d.census.count(before, -1)
+	}
+	if n != nil {
+		d.census.count(n, 1)
+	}
 	switch {
-	case n != nil && !before:
-		d.members++
-	case n == nil && before:
-		d.members--
+	case n != nil && before == nil:
+		d.countMember(l, 1)
+	case n == nil && before != nil:
+		d.countMember(l, -1)
 		d.blank = min(d.blank, l)
 	}
 	d.leaves[l] = n
 	d.touch(l.Node())
+}
+
+// countMember adds to the number of members at and above l.
+func (d *Diff) countMember(l Leaf, by int) {
+	d.members += by
+	for x := l.Node(); x != d.top(); {
+		x = x.Parent()
+		d.counts[x] += by
+	}
+}
+
+// count returns how many members there are below x, or at x.
+func (d *Diff) count(x Node) int {
+	if x.IsLeaf() {
+		if d.Leaf(x.Leaf()) == nil {
+			return 0
+		}
+		return 1
+	}
+	return d.base.count(x) + d.counts[x]
+}
+
+// top returns the root of what the tree was or will be, whichever is higher.
+func (d *Diff) top() Node { return treemath.Root(max(d.size, d.base.Size())) }
+
+// extend doubles the room.
+func (d *Diff) extend() {
+	d.size = max(1, d.size*2)
+	root := treemath.Root(d.size)
+	if !root.IsLeaf() {
+		d.counts[root] = d.count(root.Left()) - d.base.count(root)
+	}
+	d.touch(root)
 }
 
 func (d *Diff) setParent(x Node, n *message.ParentNode) {
@@ -85,7 +126,7 @@ func (d *Diff) setParent(x Node, n *message.ParentNode) {
 
 // touch forgets the hashes of x and everything above it.
 func (d *Diff) touch(x Node) {
-	top := treemath.Root(max(d.size, d.base.Size()))
+	top := d.top()
 	for {
 		_, dirty := d.dirty[x]
 		if dirty && d.hashes[x] == nil {
@@ -145,8 +186,7 @@ func (d *Diff) NextBlank() (Leaf, error) {
 	if d.size >= treemath.MaxLeaves {
 		return 0, fmt.Errorf("%w: it is full", ErrInvalid)
 	}
-	d.size = max(1, d.size*2)
-	d.touch(treemath.Root(d.size))
+	d.extend()
 	return d.blank, nil
 }
 
@@ -162,20 +202,11 @@ func (d *Diff) Update(l Leaf, n *message.LeafNode) {
 func (d *Diff) Remove(l Leaf) {
 	d.SetLeaf(l, nil)
 	d.blankPath(l)
-	for d.size > 1 && d.emptyRight() {
+	for d.size > 1 && d.count(treemath.Root(d.size).Right()) == 0 {
 		d.setParent(treemath.Root(d.size), nil)
 		d.size /= 2
 	}
 	d.blank = min(d.blank, Leaf(d.size))
-}
-
-func (d *Diff) emptyRight() bool {
-	for l := Leaf(d.size) - 1; l >= Leaf(d.size/2); l-- {
-		if d.Leaf(l) != nil {
-			return false
-		}
-	}
-	return true
 }
 
 // Hash returns the tree hash of the whole tree.
@@ -265,36 +296,6 @@ func (d *Diff) CheckFresh(keys [][]byte) error {
 	return nil
 }
 
-// Profiles calls f with each combination of capabilities and credential type that members have.
-func (d *Diff) Profiles(f func(*message.Capabilities, message.CredentialType) error) error {
-	delta := map[string]int{}
-	fresh := map[string]*message.LeafNode{}
-	for l, n := range d.leaves {
-		if old := d.base.Leaf(l); old != nil {
-			delta[profileKey(old)]--
-		}
-		if n != nil && uint32(l) < d.size {
-			key := profileKey(n)
-			delta[key]++
-			fresh[key] = n
-		}
-	}
-	for key, p := range d.base.profiles {
-		if p.members+delta[key] > 0 {
-			if err := f(p.capabilities, p.credential); err != nil {
-				return err
-			}
-		}
-		delete(fresh, key)
-	}
-	for _, n := range fresh {
-		if err := f(n.Capabilities, n.Credential.Type); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Merge makes the changes in the tree and returns the leaves that were replaced, as they were. The
 // Diff is used up.
 func (d *Diff) Merge() map[Leaf]*message.LeafNode {
@@ -310,7 +311,6 @@ func (d *Diff) Merge() map[Leaf]*message.LeafNode {
 	for l := range d.leaves {
 		if old := t.Leaf(l); old != nil {
 			before[l] = old
-			t.countProfile(old, -1)
 			t.release(idOf(encryptionKey, old.EncryptionKey), l.Node())
 			t.release(idOf(signatureKey, old.SignatureKey), l.Node())
 		} else {
@@ -328,7 +328,6 @@ func (d *Diff) Merge() map[Leaf]*message.LeafNode {
 			continue
 		}
 		if t.leaves[l] = n; n != nil {
-			t.countProfile(n, 1)
 			t.keys[idOf(encryptionKey, n.EncryptionKey)] = l.Node()
 			t.keys[idOf(signatureKey, n.SignatureKey)] = l.Node()
 		}
@@ -341,6 +340,12 @@ func (d *Diff) Merge() map[Leaf]*message.LeafNode {
 			t.keys[idOf(encryptionKey, n.EncryptionKey)] = x
 		}
 	}
+	for x, by := range d.counts {
+		if uint32(x) < treemath.Width(d.size) {
+			t.counts[x>>1] += uint32(by)
+		}
+	}
+	t.census.merge(d.census)
 	for x, h := range hashes {
 		copy(t.nodeHash(x), h)
 	}
@@ -396,6 +401,9 @@ func (t *Tree) DecodeDiff(dec *codec.Decoder) *Diff {
 		if d.Leaf(l) != nil {
 			d.SetLeaf(l, nil)
 		}
+	}
+	for d.size < size {
+		d.extend()
 	}
 	d.size = size
 	d.touch(treemath.Root(size))

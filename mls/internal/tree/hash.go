@@ -204,6 +204,7 @@ func (t *Tree) CheckUnmerged() error {
 type nodes interface {
 	Leaf(Leaf) *message.LeafNode
 	Parent(Node) *message.ParentNode
+	count(Node) int // members below, or at, a node
 }
 
 // resolution appends the resolution of x to list (RFC 9420, section 4.1.1).
@@ -219,6 +220,9 @@ func resolution(t nodes, x Node, list []Node) []Node {
 		for _, l := range p.UnmergedLeaves {
 			list = append(list, l.Node())
 		}
+		return list
+	}
+	if t.count(x) == 0 { // no parent has a key with nobody below it
 		return list
 	}
 	return resolution(t, x.Right(), resolution(t, x.Left(), list))

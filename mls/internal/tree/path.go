@@ -22,19 +22,11 @@ type Step struct{ Node, Copath Node }
 func (d *Diff) FilteredPath(l Leaf) []Step {
 	var steps []Step
 	for x := l.Node(); x != treemath.Root(d.size); x = x.Parent() {
-		if copath := x.Sibling(); !d.empty(copath) {
+		if copath := x.Sibling(); d.count(copath) > 0 {
 			steps = append(steps, Step{x.Parent(), copath})
 		}
 	}
 	return steps
-}
-
-// empty reports whether the resolution of x is empty.
-func (d *Diff) empty(x Node) bool {
-	if x.IsLeaf() {
-		return d.Leaf(x.Leaf()) == nil
-	}
-	return d.Parent(x) == nil && d.empty(x.Left()) && d.empty(x.Right())
 }
 
 // SetPath blanks the nodes above l, gives those of the path their keys and parent hashes, and returns

@@ -31,14 +31,15 @@ type (
 
 // Tree is the ratchet tree of one epoch.
 type Tree struct {
-	suite    *suite.Suite
-	leaves   []*message.LeafNode   // as many as the tree has room for: a power of two, or none
-	parents  []*message.ParentNode // one fewer; parent x is at x>>1
-	hashes   []byte                // tree hash of each node
-	members  int
-	blank    Leaf // no leaf left of it is blank
-	keys     map[keyID]Node
-	profiles map[string]*profile
+	suite   *suite.Suite
+	leaves  []*message.LeafNode   // as many as the tree has room for: a power of two, or none
+	parents []*message.ParentNode // one fewer; parent x is at x>>1
+	hashes  []byte                // tree hash of each node
+	counts  []uint32              // members below each parent, as parents
+	members int
+	blank   Leaf // no leaf left of it is blank
+	keys    map[keyID]Node
+	census  census
 }
 
 // keyID stands for a public key in the index of keys in use.
@@ -55,21 +56,9 @@ func idOf(kind byte, key []byte) keyID {
 	return keyID(sum[:16])
 }
 
-// profile is what some members have in common: capabilities and the type of their credentials.
-type profile struct {
-	capabilities *message.Capabilities
-	credential   message.CredentialType
-	members      int
-}
-
-func profileKey(n *message.LeafNode) string {
-	var scratch [256]byte
-	return string(n.Capabilities.Append(codec.AppendUint16(scratch[:0], uint16(n.Credential.Type))))
-}
-
 // New returns an empty tree.
 func New(s *suite.Suite) *Tree {
-	return &Tree{suite: s, keys: map[keyID]Node{}, profiles: map[string]*profile{}}
+	return &Tree{suite: s, keys: map[keyID]Node{}, census: newCensus()}
 }
 
 // Size returns how many leaves there is room for: a power of two, or zero.
@@ -92,6 +81,20 @@ func (t *Tree) Parent(x Node) *message.ParentNode {
 		return t.parents[i]
 	}
 	return nil
+}
+
+// count returns how many members there are below x, zero if it is outside the tree.
+func (t *Tree) count(x Node) int {
+	if x.IsLeaf() {
+		if t.Leaf(x.Leaf()) == nil {
+			return 0
+		}
+		return 1
+	}
+	if i := x >> 1; int64(i) < int64(len(t.counts)) {
+		return int(t.counts[i])
+	}
+	return 0
 }
 
 // Hash returns the tree hash of the whole tree.
@@ -200,6 +203,7 @@ func (t *Tree) resize(size uint32) {
 	n := t.suite.HashSize()
 	t.leaves = grow(t.leaves, int(size))
 	t.parents = grow(t.parents, max(int(size), 1)-1)
+	t.counts = grow(t.counts, max(int(size), 1)-1)
 	t.hashes = grow(t.hashes, int(treemath.Width(size))*n)
 }
 
@@ -226,7 +230,7 @@ func (t *Tree) sharer() func(*message.Capabilities) *message.Capabilities {
 	}
 }
 
-// index computes everything that is derived from the nodes: hashes, keys in use, profiles.
+// index computes everything that is derived from the nodes: counts, hashes and keys in use.
 func (t *Tree) index() error {
 	t.blank = Leaf(t.Size())
 	for i, leaf := range t.leaves {
@@ -234,7 +238,11 @@ func (t *Tree) index() error {
 			t.blank = min(t.blank, Leaf(i))
 			continue
 		}
-		t.countProfile(leaf, 1)
+		t.census.count(leaf, 1)
+		for x := Leaf(i).Node(); x != treemath.Root(t.Size()); {
+			x = x.Parent()
+			t.counts[x>>1]++
+		}
 		if !t.claim(idOf(encryptionKey, leaf.EncryptionKey), Leaf(i).Node()) ||
 			!t.claim(idOf(signatureKey, leaf.SignatureKey), Leaf(i).Node()) {
 			return fmt.Errorf("%w: leaf %d has a key that another node has", ErrInvalid, i)
@@ -255,18 +263,6 @@ func (t *Tree) claim(id keyID, x Node) bool {
 	}
 	t.keys[id] = x
 	return true
-}
-
-func (t *Tree) countProfile(leaf *message.LeafNode, by int) {
-	key := profileKey(leaf)
-	p := t.profiles[key]
-	if p == nil {
-		p = &profile{capabilities: leaf.Capabilities, credential: leaf.Credential.Type}
-		t.profiles[key] = p
-	}
-	if p.members += by; p.members == 0 {
-		delete(t.profiles, key)
-	}
 }
 
 // Parallel calls f for each i below n, on all processors.
