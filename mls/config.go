@@ -104,7 +104,6 @@ func (c Config) filled() (*Config, error) {
 	orDefault(&c.MaxMessageSize, 128<<20)
 	orDefault(&c.Lifetime, 84*24*time.Hour)
 	orDefault(&c.MaxLifetime, 400*24*time.Hour)
-	c.PastEpochs = max(0, c.PastEpochs)
 	return &c, nil
 }
 

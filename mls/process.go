@@ -414,15 +414,16 @@ func (g *Group) installKeys(n *next) {
 
 // retire moves the current epoch to the past ones and forgets what is too old.
 func (g *Group) retire() (records []Record) {
-	if g.config.PastEpochs == 0 || g.status == joining { // of an epoch before it joined, it knows nothing
+	if g.config.PastEpochs < 0 || g.status == joining { // of an epoch before it joined, it knows nothing
 		records = append(records, g.epochKeys(g.epoch)...)
 		g.epoch.wipe()
-		return records
+	} else {
+		g.resume[g.Epoch()] = bytes.Clone(g.secrets.Resumption)
+		g.past = append([]*epoch{g.epoch}, g.past...)
+		records = append(records, g.pastRecord(g.epoch))
 	}
-	g.resume[g.Epoch()] = bytes.Clone(g.secrets.Resumption)
-	g.past = append([]*epoch{g.epoch}, g.past...)
-	records = append(records, g.pastRecord(g.epoch))
-	if last := len(g.past) - 1; last >= g.config.PastEpochs {
+	for len(g.past) > max(0, g.config.PastEpochs) { // several, if it was restored with a lower limit
+		last := len(g.past) - 1
 		old := g.past[last]
 		clear(g.resume[old.context.Epoch])
 		delete(g.resume, old.context.Epoch)
