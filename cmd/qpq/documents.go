@@ -1,0 +1,66 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quicproquo/qpq/command"
+	"github.com/quicproquo/qpq/config"
+)
+
+func (p *program) printJSON(v any) error { return json.NewEncoder(p.stdout).Encode(v) }
+
+// documentsCommand writes what the manual is made of; it is for whoever packs a release.
+func (p *program) documentsCommand(root *cobra.Command, table *config.Table) *cobra.Command {
+	documents := &cobra.Command{Use: "documents", Short: "write parts of the manual", Hidden: true, Args: noArguments}
+	documents.AddCommand(
+		&cobra.Command{Use: "man", Short: "write the manual page", Args: noArguments, RunE: func(*cobra.Command, []string) error {
+			return config.Man(p.stdout, root, release(), func(flag string) string {
+				for _, s := range table.Settings {
+					if s.Name == flag {
+						return table.Env(s)
+					}
+				}
+				return ""
+			})
+		}},
+		&cobra.Command{Use: "settings", Short: "write the table of settings in Markdown", Args: noArguments, RunE: func(*cobra.Command, []string) error {
+			return table.Markdown(p.stdout)
+		}},
+		&cobra.Command{Use: "commands", Short: "write the reference of commands in Markdown", Args: noArguments, RunE: func(*cobra.Command, []string) error {
+			return p.reference()
+		}})
+	return documents
+}
+
+// reference writes what each command takes and asks.
+func (p *program) reference() error {
+	var b strings.Builder
+	for _, c := range command.All() {
+		fmt.Fprintf(&b, "## `qpq %s`\n\n%s.\n", c.Usage(), upperFirst(c.Summary))
+		if c.Long != "" {
+			fmt.Fprintf(&b, "\n%s\n", c.Long)
+		}
+		if len(c.Params)+len(c.Asks) > 0 {
+			b.WriteString("\n| | |\n|---|---|\n")
+		}
+		for _, param := range c.Params {
+			name := strings.ToUpper(param.Name)
+			if param.Flag {
+				name = "--" + param.Name
+			}
+			fmt.Fprintf(&b, "| `%s` | %s |\n", name, param.Help)
+		}
+		for _, q := range c.Asks {
+			fmt.Fprintf(&b, "| `--%s-file`, `--%s-fd` | where the %s comes from, if not from the terminal |\n", q.Name, q.Name, strings.ReplaceAll(q.Name, "-", " "))
+		}
+		b.WriteString("\n")
+	}
+	_, err := fmt.Fprint(p.stdout, strings.TrimSuffix(b.String(), "\n"))
+	return err
+}
+
+func upperFirst(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

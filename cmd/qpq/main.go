@@ -1,0 +1,111 @@
+// Command qpq is the client for the terminal: each of its commands does one thing and ends.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/command"
+	"github.com/quicproquo/qpq/config"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	p := &program{lookup: os.LookupEnv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+	os.Exit(p.run(ctx, os.Args[1:]))
+}
+
+// program is one run of qpq.
+type program struct {
+	lookup         func(string) (string, bool)
+	stdin          *os.File
+	stdout, stderr io.Writer
+	settings       *settings
+	secrets        *secrets
+}
+
+// run carries out a command line and returns the exit code.
+func (p *program) run(ctx context.Context, args []string) int {
+	p.settings, p.secrets = newSettings(), &secrets{sources: map[string]*source{}}
+	root := p.root()
+	root.SetArgs(args)
+	p.stdout, p.stderr = p.printable(p.stdout), p.printable(p.stderr)
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	p.showError(err)
+	if ctx.Err() != nil {
+		return 130 // as shells say of what an interrupt ended
+	}
+	return config.ExitCode(err)
+}
+
+// root is the command line: what the registry has, and what only terminals need.
+func (p *program) root() *cobra.Command {
+	table := p.settings.table()
+	root := &cobra.Command{
+		Use: "qpq", Short: "end-to-end encrypted messages that nobody in between can read",
+		Long: "qpq talks to people over a server that cannot read a word of it. Sign up with register, or make this device one of your account with login.\n\n" +
+			"Settings are taken from a TOML file, the environment and flags, each stronger than the one before (qpq config).",
+		Args: knownCommand, SilenceUsage: true, SilenceErrors: true,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	table.Flags(root.PersistentFlags())
+	root.PersistentPreRunE = func(*cobra.Command, []string) error { return p.settings.load(root.PersistentFlags(), table, p.lookup) }
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return qpq.Wrap(qpq.Invalid, "usage", fmt.Sprintf("%v: %s --help lists what there is", err, c.CommandPath()), err)
+	})
+	for _, c := range command.All() {
+		p.add(root, c)
+	}
+	root.AddCommand(p.configCommand(table), p.versionCommand(), p.documentsCommand(root, table))
+	return root
+}
+
+// knownCommand refuses what is no command, and suggests what was probably meant.
+func knownCommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	c.SuggestionsMinimumDistance = 2
+	text := fmt.Sprintf("there is no command %q: qpq --help lists them", args[0])
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		text = fmt.Sprintf("there is no command %q: perhaps %s is meant", args[0], near[0])
+	}
+	return qpq.E(qpq.Invalid, "usage", text)
+}
+
+func (p *program) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "print the version", Args: noArguments,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintf(p.stdout, "qpq %s\n", release())
+			return err
+		},
+	}
+}
+
+// release returns the version of this program.
+func release() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	version := info.Main.Version
+	if version == "" {
+		version = "(devel)"
+	}
+	return version
+}

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/client/profile"
+	"github.com/quicproquo/qpq/client/profile/keyring"
+	"github.com/quicproquo/qpq/command"
+	"github.com/quicproquo/qpq/transport/dial"
+)
+
+// holdPatience is how long to try when a profile is held by a process that takes no commands, because it begins or ends.
+const holdPatience = 5 * time.Second
+
+// execute runs a command: in this process if it gets the profile, else in the process that holds it.
+func (p *program) execute(ctx context.Context, c *command.Command, args json.RawMessage) error {
+	out, err := p.perform(ctx, c, args)
+	if err != nil {
+		return err
+	}
+	return p.print(out)
+}
+
+func (p *program) perform(ctx context.Context, c *command.Command, args json.RawMessage) (out command.Output, err error) {
+	log, closeLog, err := openLog(p.settings)
+	if err != nil {
+		return out, err
+	}
+	defer func() {
+		if err != nil {
+			log.Warn("command failed", "command", c.Name, "kind", qpq.KindOf(err), "code", qpq.CodeOf(err))
+		} else {
+			log.Info("command done", "command", c.Name)
+		}
+		err = errors.Join(err, closeLog())
+	}()
+	for deadline := time.Now().Add(holdPatience); ; {
+		home, err := profile.OpenHome(p.settings.data, p.keys())
+		if err == nil {
+			return p.hold(ctx, home, c, args, log)
+		}
+		if qpq.CodeOf(err) != "profile-in-use" {
+			return out, err
+		}
+		if conn, dialErr := net.Dial("unix", profile.Socket(p.settings.data)); dialErr == nil {
+			log.Debug("handed over", "command", c.Name)
+			return command.Handover(ctx, conn, release(), c.Name, args, p)
+		}
+		if time.Now().After(deadline) || ctx.Err() != nil {
+			return out, err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// keys returns the keyring, nil where there is none to use.
+func (p *program) keys() profile.Keys {
+	if p.settings.keyring == "off" || !keyring.Present() {
+		return nil
+	}
+	return keyring.Keys{}
+}
+
+// hold runs a command with the profile, and meanwhile those of other processes.
+func (p *program) hold(ctx context.Context, home *profile.Home, c *command.Command, args json.RawMessage, log *slog.Logger) (out command.Output, err error) {
+	defer func() { err = errors.Join(err, home.Close()) }()
+	opened, err := home.Open()
+	if err != nil {
+		return out, err
+	}
+	defer func() { err = errors.Join(err, opened.Close()) }()
+	dialer := &dial.Dialer{Notice: func(text string) { p.notice(client.Notice{Code: "udp-blocked", Text: text}) }}
+	defer func() { err = errors.Join(err, dialer.Close()) }()
+	cfg := client.Config{
+		Profile: opened, Dial: dialer.Dial, Server: p.settings.server, Software: "qpq " + release(),
+		Notice: func(n client.Notice) {
+			log.Info("notice", "code", n.Code)
+			p.notice(n)
+		},
+	}
+	if p.settings.fingerprint != "" {
+		if cfg.Fingerprint, err = client.ParseFingerprint(p.settings.fingerprint); err != nil {
+			return out, err
+		}
+	}
+	engine := client.New(cfg)
+	defer func() { err = errors.Join(err, engine.Close()) }()
+	stop, err := p.share(ctx, engine)
+	if err != nil {
+		log.Warn("other processes cannot hand over their commands", "cause", err.Error())
+	} else {
+		defer stop()
+	}
+	return c.Run(ctx, &command.Env{Client: engine, UI: p}, args)
+}
+
+// share takes the commands of other processes until the function that it returns is called, which waits for those under way.
+func (p *program) share(ctx context.Context, engine *client.Client) (func(), error) {
+	path := profile.Socket(p.settings.data)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err // left by a process that was killed: this one holds the profile now
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	holder := &command.Holder{Release: release(), Env: command.Env{Client: engine}}
+	var served sync.WaitGroup
+	served.Go(func() { _ = holder.Serve(ctx, l) })
+	return func() {
+		_ = l.Close()
+		served.Wait()
+	}, nil
+}
+
+// deviceName is what a device is called unless somebody says otherwise.
+func deviceName() string {
+	name, err := os.Hostname()
+	if err != nil || name == "" {
+		name = runtime.GOOS
+	}
+	name, _, _ = strings.Cut(name, ".")
+	if len(name) > 64 {
+		name = name[:64]
+	}
+	return name
+}
+
+// completeDevices offers the devices of the account for completion.
+func (p *program) completeDevices(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	c, err := command.Find("devices")
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	quiet := *p
+	quiet.stderr = discard{}
+	out, err := quiet.perform(cmd.Context(), c, nil)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	raw, err := json.Marshal(out.Value)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var list []struct{ ID, Name string }
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var words []string
+	for _, d := range list {
+		word := d.ID[:8]
+		if d.Name != "" {
+			word = fmt.Sprintf("%s\t%s", word, d.Name)
+		}
+		words = append(words, word)
+	}
+	return words, cobra.ShellCompDirectiveNoFileComp
+}
+
+type discard struct{}
+
+func (discard) Write(b []byte) (int, error) { return len(b), nil }

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode"
+
+	"golang.org/x/term"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/command"
+)
+
+// Results go to standard output; what is shown on the way, notices and errors go to standard error. With --json each
+// is one line of JSON.
+
+// print shows the result of a command.
+func (p *program) print(o command.Output) error {
+	if p.settings.json {
+		return json.NewEncoder(p.stdout).Encode(o.Value)
+	}
+	_, err := fmt.Fprintln(p.stdout, o.Text)
+	return err
+}
+
+// Show implements command.UI.
+func (p *program) Show(o command.Output) {
+	if p.settings.json {
+		_ = json.NewEncoder(p.stderr).Encode(o.Value)
+		return
+	}
+	fmt.Fprintln(p.stderr, o.Text)
+}
+
+// notice tells what nobody asked for.
+func (p *program) notice(n client.Notice) {
+	if p.settings.json {
+		_ = json.NewEncoder(p.stderr).Encode(map[string]any{"notice": map[string]string{"code": n.Code, "text": n.Text}})
+		return
+	}
+	fmt.Fprintf(p.stderr, "%s %s\n", p.paint("note:", "33"), n.Text)
+}
+
+func (p *program) showError(err error) {
+	if p.settings.json {
+		_ = json.NewEncoder(p.stderr).Encode(map[string]any{"error": map[string]string{
+			"kind": qpq.KindOf(err).String(), "code": qpq.CodeOf(err), "text": err.Error()}})
+		return
+	}
+	fmt.Fprintf(p.stderr, "%s %v\n", p.paint("qpq:", "31"), err)
+}
+
+// paint colours text where people want it and the terminal can (no-color.org).
+func (p *program) paint(text, color string) string {
+	no, _ := p.lookup("NO_COLOR")
+	kind, _ := p.lookup("TERM")
+	if p.settings.color == "never" || no != "" || kind == "dumb" || kind == "" || !term.IsTerminal(int(os.Stderr.Fd())) {
+		return text
+	}
+	return "\x1b[" + color + "m" + text + "\x1b[0m"
+}
+
+// printable wraps a writer for locales that cannot show all of Unicode.
+func (p *program) printable(w io.Writer) io.Writer {
+	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
+		if v, _ := p.lookup(name); v != "" {
+			v = strings.ToUpper(v)
+			if strings.Contains(v, "UTF-8") || strings.Contains(v, "UTF8") {
+				return w
+			}
+			return ascii{w}
+		}
+	}
+	return w
+}
+
+// ascii writes what is not ASCII as what comes nearest.
+type ascii struct{ w io.Writer }
+
+var nearest = strings.NewReplacer("…", "...", "–", "-", "—", "-", "“", `"`, "”", `"`, "’", "'")
+
+func (a ascii) Write(b []byte) (int, error) {
+	text := strings.Map(func(r rune) rune {
+		if r > unicode.MaxASCII {
+			return '?'
+		}
+		return r
+	}, nearest.Replace(string(b)))
+	_, err := io.WriteString(a.w, text)
+	return len(b), err
+}
+
+// Ask implements command.UI: from the file or descriptor that a flag names, else from the terminal.
+func (p *program) Ask(ctx context.Context, q command.Question) ([]byte, error) {
+	if b, ok, err := p.secrets.read(q.Name); ok {
+		return b, err
+	}
+	tty, closeTTY, err := terminal(p.stdin)
+	if err != nil {
+		return nil, qpq.Wrap(qpq.Invalid, "no-answer", fmt.Sprintf(
+			"there is no terminal to ask for the %s: give --%s-file or --%s-fd", strings.ReplaceAll(q.Name, "-", " "), q.Name, q.Name), err)
+	}
+	defer closeTTY()
+	answers := make(chan error, 1)
+	var typed []byte
+	before, stateErr := term.GetState(int(tty.Fd()))
+	go func() {
+		var err error
+		typed, err = p.prompt(tty, q)
+		answers <- err
+	}()
+	select {
+	case err := <-answers:
+		return typed, err
+	case <-ctx.Done():
+		if stateErr == nil {
+			_ = term.Restore(int(tty.Fd()), before) // echo comes back
+		}
+		fmt.Fprintln(p.stderr)
+		return nil, qpq.Wrap(qpq.Unavailable, "cancelled", "given up on request", ctx.Err())
+	}
+}
+
+// terminal returns where people type.
+func terminal(stdin *os.File) (*os.File, func(), error) {
+	if tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0); err == nil {
+		return tty, func() { _ = tty.Close() }, nil
+	}
+	if term.IsTerminal(int(stdin.Fd())) {
+		return stdin, func() {}, nil
+	}
+	return nil, nil, errors.New("no terminal")
+}
+
+func (p *program) prompt(tty *os.File, q command.Question) ([]byte, error) {
+	for {
+		typed, err := p.promptOnce(tty, q.Prompt, q.Secret)
+		if err != nil || !q.Twice {
+			return typed, err
+		}
+		again, err := p.promptOnce(tty, "Again: ", q.Secret)
+		if err != nil {
+			clear(typed)
+			return nil, err
+		}
+		same := bytes.Equal(typed, again)
+		clear(again)
+		if same {
+			return typed, nil
+		}
+		clear(typed)
+		fmt.Fprintln(p.stderr, "these differ; once more")
+	}
+}
+
+func (p *program) promptOnce(tty *os.File, prompt string, secret bool) ([]byte, error) {
+	fmt.Fprint(p.stderr, prompt)
+	if secret {
+		b, err := term.ReadPassword(int(tty.Fd()))
+		fmt.Fprintln(p.stderr)
+		if errors.Is(err, io.EOF) {
+			err = qpq.E(qpq.Invalid, "no-answer", "nothing was typed: nothing was done")
+		}
+		return b, err
+	}
+	line, err := bufio.NewReader(tty).ReadBytes('\n')
+	if err != nil && len(line) == 0 {
+		return nil, qpq.Wrap(qpq.Invalid, "no-answer", "nothing was typed: nothing was done", err)
+	}
+	return bytes.TrimRight(line, "\r\n"), nil
+}

@@ -1,0 +1,162 @@
+// Package command is the registry of what people can do: every front end (command line, playbooks, graphical shells)
+// offers these commands, calls them by name with typed arguments, and shows what they return.
+//
+// A command never reads a terminal or a file. What it has to ask, or to show before it is done, goes through the UI
+// of its Env.
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/client"
+)
+
+// Command is one thing to do.
+type Command struct {
+	Name    string // one or more words: "devices rename"
+	Summary string // one line
+	Long    string // the manual; empty where the summary says all
+	Params  []Param
+	Asks    []Question // what it may ask
+	run     func(context.Context, *Env, json.RawMessage) (Output, error)
+}
+
+// Param is an argument of a command.
+type Param struct {
+	Name     string
+	Help     string
+	Flag     bool // an option with a name, otherwise one that stands at its place
+	Optional bool // flags are
+	Switch   bool // a flag without a value: true or false
+}
+
+// Env is what a command runs in.
+type Env struct {
+	Client *client.Client
+	UI     UI
+}
+
+// UI is the person, or the program, that called a command.
+type UI interface {
+	// Show shows something while the command goes on.
+	Show(Output)
+	// Ask returns the answer to a question. It fails with qpq.Invalid and code "no-answer" where nobody can be asked.
+	Ask(context.Context, Question) ([]byte, error)
+}
+
+// Question is what a command may ask. Answers to secret ones are not shown, and never arguments.
+type Question struct {
+	Name   string // stable, for programs: "password"
+	Prompt string
+	Secret bool
+	Twice  bool // a new secret, to be typed twice by people
+}
+
+// Output is something to show: a value for programs, and text for people.
+type Output struct {
+	Value any    // encodes as JSON
+	Text  string // without a final newline
+}
+
+// Run runs a command with arguments as a JSON object, whose names are those of the Params. Unknown names are refused.
+func (c *Command) Run(ctx context.Context, e *Env, args json.RawMessage) (Output, error) {
+	return c.run(ctx, e, args)
+}
+
+// Find returns the command with a name. It fails with qpq.NotFound.
+func Find(name string) (*Command, error) {
+	i := slices.IndexFunc(all, func(c *Command) bool { return c.Name == name })
+	if i < 0 {
+		return nil, qpq.E(qpq.NotFound, "no-command", fmt.Sprintf("there is no command %q", name))
+	}
+	return all[i], nil
+}
+
+// All returns all commands in the order of the manual.
+func All() []*Command { return slices.Clone(all) }
+
+// define makes a command of a function. The fields of A are its parameters: tags "arg" and "flag" name them, "arg" with a
+// question mark at the end is optional, "help" says what they are.
+func define[A any](c Command, f func(context.Context, *Env, A) (Output, error)) *Command {
+	t := reflect.TypeFor[A]()
+	for i := range t.NumField() {
+		c.Params = append(c.Params, param(c.Name, t.Field(i)))
+	}
+	c.run = func(ctx context.Context, e *Env, raw json.RawMessage) (Output, error) {
+		var a A
+		if err := parse(&c, raw, reflect.ValueOf(&a).Elem()); err != nil {
+			return Output{}, err
+		}
+		return f(ctx, e, a)
+	}
+	return &c
+}
+
+func param(command string, f reflect.StructField) Param {
+	p := Param{Help: f.Tag.Get("help"), Switch: f.Type.Kind() == reflect.Bool}
+	if name, ok := f.Tag.Lookup("flag"); ok {
+		p.Name, p.Flag, p.Optional = name, true, true
+	} else {
+		p.Name, p.Optional = strings.CutSuffix(f.Tag.Get("arg"), "?")
+	}
+	if p.Name == "" || p.Help == "" {
+		panic(fmt.Sprintf("command %s: the field %s has no name or no help", command, f.Name))
+	}
+	return p
+}
+
+// parse reads arguments into the fields of a, which are in the order of the Params.
+func parse(c *Command, raw json.RawMessage, a reflect.Value) error {
+	values := map[string]json.RawMessage{}
+	if len(raw) > 0 {
+		if err := json.Unmarshal(raw, &values); err != nil {
+			return usage(c, "its arguments are not a JSON object")
+		}
+	}
+	for i, p := range c.Params {
+		v, ok := values[p.Name]
+		delete(values, p.Name)
+		if !ok && !p.Optional {
+			return usage(c, p.Name+" is missing")
+		}
+		if !ok {
+			continue
+		}
+		if err := json.Unmarshal(v, a.Field(i).Addr().Interface()); err != nil {
+			return usage(c, p.Name+" is of the wrong type")
+		}
+		if f := a.Field(i); f.Kind() == reflect.String && f.String() == "" && !p.Optional {
+			return usage(c, p.Name+" is empty")
+		}
+	}
+	for name := range values {
+		return usage(c, "it has no argument "+name)
+	}
+	return nil
+}
+
+func usage(c *Command, what string) error {
+	return qpq.E(qpq.Invalid, "usage", fmt.Sprintf("%s: %s: %s", c.Name, what, c.Usage()))
+}
+
+// Usage returns the command with its arguments, as people write it.
+func (c *Command) Usage() string {
+	words := []string{c.Name}
+	for _, p := range c.Params {
+		name := strings.ToUpper(p.Name)
+		switch {
+		case p.Flag:
+			continue
+		case p.Optional:
+			name = "[" + name + "]"
+		}
+		words = append(words, name)
+	}
+	return strings.Join(words, " ")
+}

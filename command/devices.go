@@ -1,0 +1,112 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/quicproquo/qpq/client"
+)
+
+// deviceJSON is one device, for programs.
+type deviceJSON struct {
+	ID      string     `json:"id"`
+	Name    string     `json:"name,omitempty"`
+	This    bool       `json:"this"`
+	Added   time.Time  `json:"added"`
+	Seen    *time.Time `json:"seen,omitempty"`
+	Expires time.Time  `json:"expires"`
+}
+
+func devices(ctx context.Context, e *Env, _ noArgs) (Output, error) {
+	list, err := e.Client.Devices(ctx)
+	if err != nil {
+		return Output{}, err
+	}
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "ID\tNAME\tADDED\tSEEN\tEXPIRES\t")
+	out := []deviceJSON{}
+	for _, d := range list {
+		j := deviceJSON{ID: d.ID.String(), Name: d.Name, This: d.This, Added: d.Added, Expires: d.Expires}
+		name, seen := d.Name, "never"
+		if name == "" {
+			name = "-"
+		}
+		if d.This {
+			name += " (this one)"
+		}
+		if !d.Seen.IsZero() {
+			j.Seen, seen = &d.Seen, d.Seen.Format(time.DateOnly)
+		}
+		out = append(out, j)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t\n", d.ID.Short(), name, d.Added.Format(time.DateOnly), seen, d.Expires.Format(time.DateOnly))
+	}
+	if err := w.Flush(); err != nil {
+		return Output{}, err
+	}
+	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " ")
+	}
+	return Output{out, strings.Join(lines, "\n")}, nil
+}
+
+type renameArgs struct {
+	Device string `arg:"device" help:"its name, or the beginning of its id"`
+	Name   string `arg:"name" help:"what to call it from now on"`
+}
+
+func renameDevice(ctx context.Context, e *Env, a renameArgs) (Output, error) {
+	d, err := e.Client.FindDevice(ctx, a.Device)
+	if err != nil {
+		return Output{}, err
+	}
+	err = e.Client.RenameDevice(ctx, d.ID, a.Name)
+	return Output{map[string]string{"device": d.ID.String(), "name": a.Name}, fmt.Sprintf("device %s is now called %s", d.ID.Short(), a.Name)}, err
+}
+
+func renewDevices(ctx context.Context, e *Env, _ noArgs) (Output, error) {
+	err := e.proving(ctx, func(c client.Credentials) error { return e.Client.RenewDevices(ctx, c) })
+	return Output{map[string]bool{"renewed": true}, "your devices are certified for another year"}, err
+}
+
+type revokeArgs struct {
+	Device string `arg:"device" help:"its name, or the beginning of its id"`
+}
+
+func revoke(ctx context.Context, e *Env, a revokeArgs) (Output, error) {
+	d, err := e.Client.FindDevice(ctx, a.Device)
+	if err != nil {
+		return Output{}, err
+	}
+	err = e.proving(ctx, func(c client.Credentials) error { return e.Client.RevokeDevice(ctx, d.ID, c) })
+	return Output{map[string]string{"revoked": d.ID.String()}, fmt.Sprintf("device %s was revoked: it is no longer part of your account", d.ID.Short())}, err
+}
+
+func link(ctx context.Context, e *Env, _ noArgs) (Output, error) {
+	w, err := e.Client.Whoami(ctx)
+	if err != nil {
+		return Output{}, err
+	}
+	linking, err := e.Client.LinkStart(ctx)
+	if err != nil {
+		return Output{}, err
+	}
+	defer linking.Code.Wipe()
+	code := linking.Code.Reveal()
+	e.UI.Show(Output{
+		map[string]any{"link_code": code, "expires": linking.Expires},
+		fmt.Sprintf("On the new device, run\n\n  qpq login --link %s\n\nand type the code\n\n  %s\n\nIt counts until %s. Waiting for the new device …",
+			w.User, code, linking.Expires.Local().Format(time.TimeOnly)),
+	})
+	request, err := linking.Wait(ctx)
+	if err != nil {
+		return Output{}, err
+	}
+	e.UI.Show(Output{map[string]string{"device": request.ID().String()}, fmt.Sprintf("device %s asks to be part of your account", request.ID().Short())})
+	err = e.proving(ctx, func(c client.Credentials) error { return linking.Approve(ctx, c) })
+	return Output{map[string]string{"linked": request.ID().String()}, fmt.Sprintf("device %s is now part of your account", request.ID().Short())}, err
+}

@@ -1,0 +1,216 @@
+package command
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+
+	"github.com/quicproquo/qpq"
+)
+
+// One process holds a profile. It takes the commands of others by a socket that only its owner can reach, one
+// connection each, both sides writing JSON values: a request, then whatever the command shows and asks, with an answer
+// to each question, then the result or an error. Who closes the connection gives its command up.
+
+// maxAnswer bounds what a caller sends for one value, in bytes.
+const maxAnswer = 1 << 20
+
+// request asks for a command.
+type request struct {
+	Release string          `json:"release"` // of both programs: they must be the same
+	Command string          `json:"command"`
+	Args    json.RawMessage `json:"args"`
+}
+
+// event is what the holder says, one of its fields.
+type event struct {
+	Show   *handed     `json:"show,omitempty"`
+	Ask    *Question   `json:"ask,omitempty"`
+	Result *handed     `json:"result,omitempty"`
+	Error  *handedFail `json:"error,omitempty"`
+}
+
+// handed is an Output on its way.
+type handed struct {
+	Value json.RawMessage `json:"value"`
+	Text  string          `json:"text"`
+}
+
+// handedFail is an error on its way.
+type handedFail struct {
+	Kind qpq.Kind `json:"kind"`
+	Code string   `json:"code"`
+	Text string   `json:"text"`
+}
+
+// answer is what the caller says to a question.
+type answer struct {
+	Answer []byte      `json:"answer,omitempty"`
+	Error  *handedFail `json:"error,omitempty"`
+}
+
+func fail(err error) *handedFail {
+	return &handedFail{qpq.KindOf(err), qpq.CodeOf(err), err.Error()}
+}
+
+func (f *handedFail) err() error { return qpq.E(f.Kind, f.Code, f.Text) }
+
+func hand(o Output) (*handed, error) {
+	b, err := json.Marshal(o.Value)
+	return &handed{b, o.Text}, err
+}
+
+// Holder takes the commands of other processes.
+type Holder struct {
+	Release string
+	Env     Env // its UI is not used: that of the caller is
+}
+
+// Serve runs commands that come in until l is closed, and returns when all of them have ended.
+func (h *Holder) Serve(ctx context.Context, l net.Listener) error {
+	var calls sync.WaitGroup
+	defer calls.Wait()
+	for {
+		conn, err := l.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		calls.Go(func() { h.serve(ctx, conn) })
+	}
+}
+
+func (h *Holder) serve(ctx context.Context, conn net.Conn) {
+	defer conn.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c := &caller{out: json.NewEncoder(conn), answers: make(chan answer)}
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	in := json.NewDecoder(&io.LimitedReader{R: bufio.NewReader(conn), N: 64 * maxAnswer})
+	var q request
+	if err := in.Decode(&q); err != nil {
+		return
+	}
+	go func() { // reads answers; when the caller is gone, the command ends
+		defer cancel()
+		for {
+			var a answer
+			if err := in.Decode(&a); err != nil {
+				return
+			}
+			select {
+			case c.answers <- a:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	out, err := h.run(ctx, c, q)
+	if err != nil {
+		c.send(event{Error: fail(err)})
+		return
+	}
+	result, err := hand(out)
+	if err != nil {
+		c.send(event{Error: fail(err)})
+		return
+	}
+	c.send(event{Result: result})
+}
+
+func (h *Holder) run(ctx context.Context, c *caller, q request) (Output, error) {
+	if q.Release != h.Release {
+		return Output{}, qpq.E(qpq.Unsupported, "other-release", fmt.Sprintf("the process that holds the profile is release %s and this is %s: end it first", h.Release, q.Release))
+	}
+	command, err := Find(q.Command)
+	if err != nil {
+		return Output{}, err
+	}
+	return command.Run(ctx, &Env{Client: h.Env.Client, UI: c}, q.Args)
+}
+
+// caller is the UI of another process.
+type caller struct {
+	mu      sync.Mutex
+	out     *json.Encoder
+	answers chan answer
+}
+
+func (c *caller) send(e event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_ = c.out.Encode(e) // a caller that is gone is noticed by the reader
+}
+
+// Show implements UI.
+func (c *caller) Show(o Output) {
+	if shown, err := hand(o); err == nil {
+		c.send(event{Show: shown})
+	}
+}
+
+// Ask implements UI.
+func (c *caller) Ask(ctx context.Context, q Question) ([]byte, error) {
+	c.send(event{Ask: &q})
+	select {
+	case a := <-c.answers:
+		if a.Error != nil {
+			return nil, a.Error.err()
+		}
+		return a.Answer, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Handover has the process at the other end of conn run a command, with ui for what it shows and asks.
+func Handover(ctx context.Context, conn net.Conn, release, name string, args json.RawMessage, ui UI) (Output, error) {
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	out := json.NewEncoder(conn)
+	if err := out.Encode(request{release, name, args}); err != nil {
+		return Output{}, gone(ctx, err)
+	}
+	in := json.NewDecoder(conn)
+	for {
+		var e event
+		if err := in.Decode(&e); err != nil {
+			return Output{}, gone(ctx, err)
+		}
+		switch {
+		case e.Show != nil:
+			ui.Show(Output{e.Show.Value, e.Show.Text})
+		case e.Ask != nil:
+			a := answer{}
+			b, err := ui.Ask(ctx, *e.Ask)
+			if a.Answer = b; err != nil {
+				a.Error = fail(err)
+			}
+			err = out.Encode(a)
+			clear(b)
+			if err != nil {
+				return Output{}, gone(ctx, err)
+			}
+		case e.Result != nil:
+			return Output{e.Result.Value, e.Result.Text}, nil
+		case e.Error != nil:
+			return Output{}, e.Error.err()
+		}
+	}
+}
+
+func gone(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return qpq.Wrap(qpq.Unavailable, "cancelled", "given up on request", ctx.Err())
+	}
+	return qpq.Wrap(qpq.Unavailable, "holder-gone", "the process that held the profile ended: try again", err)
+}

@@ -1,0 +1,35 @@
+package config
+
+import "github.com/quicproquo/qpq"
+
+// Exit codes of all programs of the project.
+const (
+	ExitFailed   = 1 // a fault of the program or its machine
+	ExitUsage    = 2 // what was asked can never succeed as it stands
+	ExitNetwork  = 3 // not now: network, overload, a quota or a full disk
+	ExitDenied   = 4 // the caller may not, or did not prove who it is
+	ExitNotFound = 5 // what was named does not exist
+	ExitConflict = 6 // it exists already, or something else got in the way
+	ExitDamaged  = 7 // stored data was altered, or the disk is bad
+)
+
+// ExitCode tells scripts what went wrong: 0 for nil.
+func ExitCode(err error) int {
+	switch qpq.KindOf(err) {
+	case 0:
+		return 0
+	case qpq.Invalid, qpq.Unsupported, qpq.TooLarge:
+		return ExitUsage
+	case qpq.Unavailable, qpq.Exhausted, qpq.RateLimited:
+		return ExitNetwork
+	case qpq.Denied, qpq.Unauthorized:
+		return ExitDenied
+	case qpq.NotFound:
+		return ExitNotFound
+	case qpq.Conflict, qpq.Exists, qpq.StaleEpoch:
+		return ExitConflict
+	case qpq.Damaged:
+		return ExitDamaged
+	}
+	return ExitFailed
+}
