@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/quicproquo/qpq"
@@ -38,6 +39,11 @@ type Dialer struct {
 func (d *Dialer) Dial(ctx context.Context, address string, verify func(tls.ConnectionState) error) (transport.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
+	if host, _, err := net.SplitHostPort(address); err != nil {
+		return nil, qpq.Wrap(qpq.Invalid, "bad-address", fmt.Sprintf("%q is no address to connect to: write host:port", address), err)
+	} else if _, err := net.DefaultResolver.LookupHost(ctx, host); err != nil {
+		return nil, cannot(address, err)
+	}
 	refused := make(chan error, 2) // what verify said: a server that is not trusted is not asked again another way
 	c := &tls.Config{
 		InsecureSkipVerify: true, // verify does it
@@ -67,7 +73,11 @@ func (d *Dialer) Dial(ctx context.Context, address string, verify func(tls.Conne
 		return nil, err
 	default:
 	}
-	return nil, qpq.Wrap(qpq.Unavailable, "cannot-connect", fmt.Sprintf("cannot connect to %s: %s", address, why(address, err)), err)
+	return nil, cannot(address, err)
+}
+
+func cannot(address string, err error) error {
+	return qpq.Wrap(qpq.Unavailable, "cannot-connect", fmt.Sprintf("cannot connect to %s: %s", address, why(err)), err)
 }
 
 func (d *Dialer) quic(ctx context.Context, address string, c *tls.Config) (transport.Conn, error) {
@@ -105,20 +115,22 @@ func (d *Dialer) Close() error {
 }
 
 // why says in words what people can act on.
-func why(address string, err error) string {
+func why(err error) string {
 	var dns *net.DNSError
 	var known *qpq.Error
 	switch {
 	case errors.As(err, &dns):
 		return "there is no host of this name: check the spelling, or the connection to the Internet"
+	case errors.As(err, &known):
+		return known.Text
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nothing listens there: check the address, and that the server runs"
+	case errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EHOSTUNREACH):
+		return "there is no way to it from this network: check the connection to the Internet"
+	case errors.Is(err, context.Canceled):
+		return "given up on request"
 	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded):
 		return "there is no answer: check the address, and that the server runs"
-	case errors.As(err, &known) && known.Code == "not-qpq":
-		return known.Text
-	}
-	var refused *net.OpError
-	if errors.As(err, &refused) && refused.Op == "dial" {
-		return "nothing listens there: check the address, and that the server runs"
 	}
 	return err.Error()
 }
