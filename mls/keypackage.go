@@ -275,17 +275,17 @@ func ParseKeyPackage(config Config, data []byte) (*KeyPackage, error) {
 	if err != nil {
 		return nil, err
 	}
-	k, err := message.UnmarshalKeyPackage(data)
-	if err != nil {
-		m, err := c.unmarshal(data)
-		if err != nil {
-			return nil, err
-		}
-		if k = m.KeyPackage; k == nil {
-			return nil, fmt.Errorf("%w: the message is something else", ErrKeyPackage)
-		}
+	m, err := c.unmarshal(data)
+	if err == nil && m.KeyPackage != nil {
+		return m.KeyPackage, c.checkKeyPackage(m.KeyPackage)
 	}
-	return k, c.checkKeyPackage(k)
+	if k, bare := message.UnmarshalKeyPackage(data); bare == nil && len(data) <= c.MaxMessageSize {
+		return k, c.checkKeyPackage(k)
+	}
+	if err == nil {
+		err = fmt.Errorf("%w: the message is something else", ErrKeyPackage)
+	}
+	return nil, err
 }
 
 // checkKeyPackage verifies a key package before it is used to add somebody.

@@ -24,7 +24,7 @@ var (
 	ErrLifetime     = errors.New("lifetime refused")
 	ErrProposal     = errors.New("invalid proposal")
 	ErrSuite        = errors.New("wrong cipher suite")
-	ErrMembers      = errors.New("too many members")
+	ErrMembers      = tree.ErrMembers
 	ErrSignature    = errors.New("invalid signature")
 )
 

@@ -23,6 +23,9 @@ import (
 // ErrInvalid is what every error about the tree's content wraps.
 var ErrInvalid = errors.New("invalid ratchet tree")
 
+// ErrMembers says that a group has more members than are allowed.
+var ErrMembers = errors.New("too many members")
+
 // Leaf and Node are the indices of package treemath.
 type (
 	Leaf = treemath.Leaf
@@ -177,7 +180,7 @@ func Unmarshal(s *suite.Suite, data []byte, limit int) (*Tree, error) {
 			if leaf != nil {
 				leaf = leaf.Detach(share)
 				if t.members++; t.members > limit {
-					return nil, fmt.Errorf("%w: more than %d members", ErrInvalid, limit)
+					return nil, fmt.Errorf("%w: at most %d are allowed", ErrMembers, limit)
 				}
 			}
 			t.leaves = append(t.leaves, leaf)
