@@ -54,7 +54,7 @@ func newServer(t *testing.T, change func(*node.Config)) *server {
 	return s
 }
 
-func (s *server) start() {
+func (s *server) start(also ...transport.Listener) {
 	s.t.Helper()
 	engine, err := sqlite.Open(context.Background(), sqlite.Config{Path: s.path})
 	check(s.t, err)
@@ -65,7 +65,7 @@ func (s *server) start() {
 	s.listener = mem.Listen("server")
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- n.Run(ctx, s.listener) }()
+	go func() { done <- n.Run(ctx, append(also, s.listener)...) }()
 	s.stop = sync.OnceFunc(func() {
 		cancel()
 		check(s.t, <-done)
@@ -85,6 +85,7 @@ type device struct {
 	home    *profile.Home
 	profile *profile.Profile
 	dir     string
+	address string // where visit goes
 
 	mu      sync.Mutex
 	notices []client.Notice

@@ -1,0 +1,156 @@
+package client_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"math/big"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/transport"
+	"github.com/quicproquo/qpq/transport/tlsmux"
+)
+
+// certify makes a certificate for a key, valid for an hour around a time.
+func certify(t *testing.T, key *ecdsa.PrivateKey, at time.Time) tls.Certificate {
+	t.Helper()
+	template := &x509.Certificate{SerialNumber: big.NewInt(at.UnixNano()), NotBefore: at.Add(-time.Hour), NotAfter: at.Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	check(t, err)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: must(x509.ParseCertificate(der))}
+}
+
+func newKey() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) }
+
+func fingerprint(c tls.Certificate) []byte {
+	sum := sha256.Sum256(c.Leaf.RawSubjectPublicKeyInfo)
+	return sum[:]
+}
+
+// serveTLS starts a server anew, so that it is reached by TLS over TCP too, with a certificate.
+func (s *server) serveTLS(address string, c tls.Certificate) string {
+	s.t.Helper()
+	s.stop()
+	l, err := tlsmux.Listen(address, &tls.Config{Certificates: []tls.Certificate{c}})
+	check(s.t, err)
+	s.start(l)
+	return l.Addr().String()
+}
+
+func dialTLS(ctx context.Context, address string, verify func(tls.ConnectionState) error) (transport.Conn, error) {
+	return tlsmux.Dial(ctx, address, &tls.Config{InsecureSkipVerify: true, VerifyConnection: verify})
+}
+
+// visit connects as a guest would who wants to sign up, and says what came of it.
+func (d *device) visit(change func(*client.Config)) error {
+	d.t.Helper()
+	cfg := client.Config{Profile: d.profile, Dial: dialTLS, Server: d.address, Notice: func(n client.Notice) { d.notices = append(d.notices, n) }}
+	change(&cfg)
+	c := client.New(cfg)
+	defer c.Close()
+	_, err := c.Whoami(d.t.Context())
+	if qpq.CodeOf(err) == "not-signed-in" {
+		return nil
+	}
+	return err
+}
+
+func TestTrust(t *testing.T) {
+	s := newServer(t, nil)
+	key := newKey()
+	first := certify(t, key, time.Now())
+	address := s.serveTLS("127.0.0.1:0", first)
+	d := s.device(t)
+	d.address = address
+	plain := func(*client.Config) {}
+
+	check(t, d.visit(plain))
+	if !d.noticed("first-contact") {
+		t.Error("the first contact was not told")
+	}
+	if pin := must(d.profile.Pin(address)); string(pin) != string(fingerprint(first)) {
+		t.Errorf("pinned %x", pin)
+	}
+	s.serveTLS(address, certify(t, key, time.Now().Add(time.Minute))) // renewed with its key
+	check(t, d.visit(plain))
+	other := certify(t, newKey(), time.Now())
+	s.serveTLS(address, other)
+	wants(t, d.visit(plain), qpq.Denied, "fingerprint-changed")
+	roots := x509.NewCertPool()
+	roots.AddCert(other.Leaf)
+	wants(t, d.visit(func(c *client.Config) { c.Roots = roots }), qpq.Denied, "fingerprint-changed")
+	wants(t, d.visit(func(c *client.Config) { c.Fingerprint = fingerprint(first) }), qpq.Denied, "fingerprint-changed")
+	check(t, d.visit(func(c *client.Config) { c.Fingerprint = fingerprint(other) }))
+	check(t, d.visit(plain)) // from now on that one
+}
+
+func TestAuthoritiesAreTrusted(t *testing.T) {
+	s := newServer(t, nil)
+	c := certify(t, newKey(), time.Now())
+	address := s.serveTLS("127.0.0.1:0", c)
+	d := s.device(t)
+	d.address = address
+	roots := x509.NewCertPool()
+	roots.AddCert(c.Leaf)
+	check(t, d.visit(func(c *client.Config) { c.Roots = roots }))
+	if d.noticed("first-contact") || must(d.profile.Pin(address)) != nil {
+		t.Error("a certificate that an authority vouches for was pinned")
+	}
+}
+
+func TestAnExpiredCertificateIsNotPinned(t *testing.T) {
+	s := newServer(t, nil)
+	address := s.serveTLS("127.0.0.1:0", certify(t, newKey(), time.Now().Add(-48*time.Hour)))
+	d := s.device(t)
+	d.address = address
+	wants(t, d.visit(func(*client.Config) {}), qpq.Denied, "certificate-expired")
+}
+
+func TestFingerprints(t *testing.T) {
+	sum := sha256.Sum256([]byte("key"))
+	back, err := client.ParseFingerprint(" " + client.FormatFingerprint(sum[:]) + "\n")
+	if err != nil || string(back) != string(sum[:]) {
+		t.Errorf("read back %x: %v", back, err)
+	}
+	for _, bad := range []string{"", "SHA256:", "MD5:abc", "SHA256:abc", "SHA256:" + string(make([]byte, 43))} {
+		_, err := client.ParseFingerprint(bad)
+		wants(t, err, qpq.Invalid, "bad-fingerprint")
+	}
+}
+
+func TestClocksAreCompared(t *testing.T) {
+	s := newServer(t, nil)
+	for off, told := range map[time.Duration]bool{0: false, 4 * time.Minute: false, -4 * time.Minute: false, 6 * time.Minute: true, -6 * time.Minute: true} {
+		d := s.device(t)
+		c := client.New(client.Config{Profile: d.profile, Dial: s.dial, Server: domain, Clock: func() time.Time { return time.Now().Add(off) },
+			Notice: func(n client.Notice) { d.notices = append(d.notices, n) }})
+		_, err := c.Whoami(t.Context())
+		wants(t, err, qpq.NotFound, "not-signed-in")
+		check(t, c.Close())
+		if d.noticed("clock") != told {
+			t.Errorf("a clock off by %v: %v", off, d.notices)
+		}
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	for in, want := range map[string]string{
+		"example.org": "example.org:4433", "example.org:1": "example.org:1", "127.0.0.1": "127.0.0.1:4433", "::1": "[::1]:4433",
+		"[::1]": "[::1]:4433", "[::1]:77": "[::1]:77", " example.org ": "example.org:4433",
+		"": "", "a b": "", "a/b": "", "x:y:z": "", "user@host": "", "host:port": "", ":4433": "", "host:99999": "",
+	} {
+		got, err := client.FullAddress(in)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: %q %v, want %q", in, got, err, want)
+		}
+	}
+}
