@@ -1,0 +1,199 @@
+package command_test
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/client/profile"
+	"github.com/quicproquo/qpq/command"
+	"github.com/quicproquo/qpq/transport"
+)
+
+// person answers questions from a list and keeps what was shown.
+type person struct {
+	answers map[string]string
+	shown   []string
+	asked   []string
+}
+
+func (p *person) Show(o command.Output) { p.shown = append(p.shown, o.Text) }
+
+func (p *person) Ask(ctx context.Context, q command.Question) ([]byte, error) {
+	p.asked = append(p.asked, q.Name)
+	a, ok := p.answers[q.Name]
+	if !ok {
+		return nil, qpq.E(qpq.Invalid, "no-answer", "nobody answers")
+	}
+	return []byte(a), nil
+}
+
+var errOffline = qpq.E(qpq.Unavailable, "cannot-connect", "cannot connect to nowhere")
+
+// offline is a client that reaches no server.
+func offline(t *testing.T) *client.Client {
+	t.Helper()
+	p, err := profile.Open(profile.Config{Path: filepath.Join(t.TempDir(), "profile.db"), Key: make([]byte, profile.KeySize)})
+	check(t, err)
+	c := client.New(client.Config{Profile: p, Server: "example.org", Dial: func(context.Context, string, func(tls.ConnectionState) error) (transport.Conn, error) {
+		return nil, errOffline
+	}})
+	t.Cleanup(func() { check(t, errors.Join(c.Close(), p.Close())) })
+	return c
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func find(t *testing.T, name string) *command.Command {
+	t.Helper()
+	c, err := command.Find(name)
+	check(t, err)
+	return c
+}
+
+func TestArgumentsAreChecked(t *testing.T) {
+	e := &command.Env{Client: offline(t), UI: &person{}}
+	for name, args := range map[string]string{
+		"register":       `{}`,
+		"login":          `{"user": ""}`,
+		"whoami":         `{"user": "alice"}`,
+		"devices rename": `{"device": "a", "name": 7}`,
+		"revoke":         `["a"]`,
+		"passwd":         `{"recovery-code": true, "no-recovery-code": true}`,
+	} {
+		_, err := find(t, name).Run(t.Context(), e, json.RawMessage(args))
+		if !errors.Is(err, qpq.Invalid) || qpq.CodeOf(err) != "usage" || !strings.HasPrefix(err.Error(), name) {
+			t.Errorf("%s %s: %v", name, args, err)
+		}
+	}
+	if _, err := command.Find("registre"); !errors.Is(err, qpq.NotFound) {
+		t.Errorf("an unknown command: %v", err)
+	}
+}
+
+func TestEveryCommandIsDocumented(t *testing.T) {
+	seen := map[string]bool{}
+	for _, c := range command.All() {
+		if seen[c.Name] || c.Summary == "" || strings.HasSuffix(c.Summary, ".") || strings.ToLower(c.Summary[:1]) != c.Summary[:1] {
+			t.Errorf("%s: %q", c.Name, c.Summary)
+		}
+		seen[c.Name] = true
+		if parent, _, ok := strings.Cut(c.Name, " "); ok && !seen[parent] {
+			t.Errorf("%s comes before %s", c.Name, parent)
+		}
+	}
+}
+
+func TestPasswordsAreAsked(t *testing.T) {
+	p := &person{answers: map[string]string{"password": "correct horse battery", "link-code": "wrong"}}
+	e := &command.Env{Client: offline(t), UI: p}
+	_, err := find(t, "register").Run(t.Context(), e, json.RawMessage(`{"user": "alice"}`))
+	if !errors.Is(err, errOffline) || !slices.Equal(p.asked, []string{"password"}) {
+		t.Errorf("register: %v, asked %v", err, p.asked)
+	}
+	_, err = find(t, "login").Run(t.Context(), e, json.RawMessage(`{"user": "alice", "link": true}`))
+	if !errors.Is(err, qpq.Invalid) {
+		t.Errorf("a wrong link code: %v", err)
+	}
+}
+
+// held serves commands by a socket, as the process does that holds a profile.
+func held(t *testing.T, release string) (dial func() net.Conn) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "socket")
+	l, err := net.Listen("unix", path)
+	check(t, err)
+	h := &command.Holder{Release: release, Env: command.Env{Client: offline(t)}}
+	var served sync.WaitGroup
+	served.Go(func() {
+		if err := h.Serve(context.Background(), l); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() {
+		check(t, l.Close())
+		served.Wait()
+	})
+	return func() net.Conn {
+		conn, err := net.Dial("unix", path)
+		check(t, err)
+		return conn
+	}
+}
+
+func TestHandover(t *testing.T) {
+	dial := held(t, "1")
+	p := &person{answers: map[string]string{"password": "correct horse battery"}}
+	_, err := command.Handover(t.Context(), dial(), "1", "register", json.RawMessage(`{"user": "alice", "recovery-code": true}`), p)
+	if qpq.KindOf(err) != qpq.Unavailable || qpq.CodeOf(err) != "cannot-connect" || err.Error() != errOffline.Text {
+		t.Errorf("the error came over as %v", err)
+	}
+	if len(p.shown) != 1 || !strings.Contains(p.shown[0], "recovery code") || !slices.Equal(p.asked, []string{"password"}) {
+		t.Errorf("shown %q, asked %v", p.shown, p.asked)
+	}
+	_, err = command.Handover(t.Context(), dial(), "1", "register", json.RawMessage(`{"user": "alice"}`), &person{})
+	if qpq.CodeOf(err) != "no-answer" {
+		t.Errorf("where nobody answers: %v", err)
+	}
+	_, err = command.Handover(t.Context(), dial(), "2", "whoami", nil, p)
+	if qpq.CodeOf(err) != "other-release" {
+		t.Errorf("another release: %v", err)
+	}
+	_, err = command.Handover(t.Context(), dial(), "1", "dance", nil, p)
+	if qpq.CodeOf(err) != "no-command" {
+		t.Errorf("an unknown command: %v", err)
+	}
+}
+
+// silent is a person who does not answer until given up.
+type silent struct {
+	person
+	asked chan struct{}
+}
+
+func (s *silent) Ask(ctx context.Context, _ command.Question) ([]byte, error) {
+	close(s.asked)
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestACallerWhoLeavesEndsItsCommand(t *testing.T) {
+	dial := held(t, "1")
+	ctx, cancel := context.WithCancel(t.Context())
+	s := &silent{asked: make(chan struct{})}
+	go func() {
+		<-s.asked
+		cancel()
+	}()
+	_, err := command.Handover(ctx, dial(), "1", "login", json.RawMessage(`{"user": "alice"}`), s)
+	if qpq.KindOf(err) != qpq.Unavailable || qpq.CodeOf(err) != "cancelled" {
+		t.Errorf("got %v", err)
+	} // that the command has ended shows when the holder stops serving
+}
+
+func TestRubbishOnTheSocketHurtsNobody(t *testing.T) {
+	dial := held(t, "1")
+	for _, text := range []string{"", "{", "null\n", `{"command": 7}`, strings.Repeat("[", 100_000), "\x00\xff"} {
+		conn := dial()
+		_, err := conn.Write([]byte(text))
+		check(t, err)
+		check(t, conn.Close())
+	}
+	if _, err := command.Handover(t.Context(), dial(), "1", "whoami", nil, &person{}); qpq.CodeOf(err) != "cannot-connect" {
+		t.Errorf("an honest caller: %v", err)
+	}
+}
