@@ -27,7 +27,7 @@ type Record struct {
 // The keys of records, in full or up to the first slash:
 //
 //	group                  everything small that changes with each commit
-//	tree/<chunk>           neighbouring nodes of the ratchet tree
+//	tree/<band>/<place>    neighbouring nodes of the ratchet tree
 //	epoch/<epoch>          a past epoch, for late messages
 //	secrets/<epoch>        what the secret tree of an epoch has left
 //	ratchet/<epoch>/<leaf> the message keys of one member, the only records that messages change
@@ -49,8 +49,8 @@ const stateVersion = 1
 // Records returns the whole state of the group, for Restore.
 func (g *Group) Records() []Record {
 	list := []Record{g.coreRecord()}
-	for i := range tree.Chunks(g.tree.Size()) {
-		list = append(list, Record{recordTree + strconv.Itoa(i), g.tree.Chunk(nil, i)})
+	for _, c := range tree.Chunks(g.tree.Size()) {
+		list = append(list, g.chunkRecord(c))
 	}
 	for _, e := range append([]*epoch{g.epoch}, g.past...) {
 		list = append(list, secretsRecord(e))
@@ -163,24 +163,34 @@ func (g *Group) allKeys() []Record {
 	return list
 }
 
+func (g *Group) chunkRecord(c tree.Chunk) Record {
+	return Record{recordTree + c.String(), g.tree.Chunk(c)}
+}
+
 // treeRecords returns the parts of the tree that a commit changed.
 func (g *Group) treeRecords(changed []tree.Node, oldSize uint32) []Record {
-	chunks := map[int]struct{}{}
+	var list []Record
+	written := map[tree.Chunk]bool{}
+	write := func(c tree.Chunk) {
+		if !written[c] {
+			list = append(list, g.chunkRecord(c))
+		}
+		written[c] = true
+	}
 	for _, x := range changed {
-		chunks[tree.ChunkOf(x)] = struct{}{}
+		write(tree.ChunkOf(x))
 	}
 	size := g.tree.Size()
-	if size != oldSize { // blank nodes came or went with it
-		for i := min(tree.Chunks(size), tree.Chunks(oldSize)) - 1; i < tree.Chunks(size); i++ {
-			chunks[max(i, 0)] = struct{}{}
+	if size == oldSize {
+		return list
+	}
+	for _, c := range tree.Chunks(max(size, oldSize)) { // blank nodes came or went with it
+		switch n := c.Len(size); {
+		case n == 0:
+			list = append(list, Record{Key: recordTree + c.String()})
+		case n != c.Len(oldSize):
+			write(c)
 		}
-	}
-	var list []Record
-	for _, i := range slices.Sorted(maps.Keys(chunks)) {
-		list = append(list, Record{recordTree + strconv.Itoa(i), g.tree.Chunk(nil, i)})
-	}
-	for i := tree.Chunks(size); i < tree.Chunks(oldSize); i++ {
-		list = append(list, Record{Key: recordTree + strconv.Itoa(i)})
 	}
 	return list
 }
@@ -303,7 +313,7 @@ func decodeKeys(d *codec.Decoder) []storedSecret {
 
 func (r *restoring) keysAndTree(size uint32, signer []byte, keys []storedSecret, updates [][]byte) (err error) {
 	g := r.group
-	g.tree, err = tree.FromChunks(g.suite, size, func(i int) []byte { return bytes.Clone(r.records[recordTree+strconv.Itoa(i)]) })
+	g.tree, err = tree.FromChunks(g.suite, size, func(c tree.Chunk) []byte { return r.records[recordTree+c.String()] })
 	if err != nil {
 		return err
 	}

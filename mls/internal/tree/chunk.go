@@ -8,65 +8,84 @@ import (
 	"github.com/quicproquo/qpq/mls/internal/treemath"
 )
 
-// chunkNodes is how many neighbouring nodes are stored together. A commit changes one chunk at the
-// bottom and about one for each level above.
-const chunkNodes = 32
+// chunkLevels is how many levels of the tree a chunk spans.
+const chunkLevels = 5
+
+// Chunk names a part of the tree that is stored together: a subtree of chunkLevels levels, of which a path
+// from a leaf to the root crosses one in each band of so many levels. So a commit rewrites about 31 nodes
+// for each five levels, and few leaves, which are the larger nodes.
+type Chunk struct{ Band, Place uint32 }
+
+// String returns the name in letters, digits and slashes.
+func (c Chunk) String() string { return fmt.Sprintf("%d/%d", c.Band, c.Place) }
 
 // ChunkOf returns the chunk that node x is stored in.
-func ChunkOf(x Node) int { return int(x / chunkNodes) }
+func ChunkOf(x Node) Chunk {
+	band := uint32(x.Level()) / chunkLevels
+	return Chunk{band, uint32(x) >> (chunkLevels * (band + 1))}
+}
 
-// Chunks returns how many chunks a tree of the given size is stored in.
-func Chunks(size uint32) int { return int((treemath.Width(size) + chunkNodes - 1) / chunkNodes) }
+// node returns the node at position j of the chunk, from the left: 31 of them.
+func (c Chunk) node(j uint32) Node {
+	shift := chunkLevels * c.Band
+	return Node(c.Place<<(shift+chunkLevels) | j<<shift | (1<<shift - 1))
+}
 
-// Chunk returns the encoding of a chunk of the tree as it will be once d is merged. A nil d means the
-// tree as it is.
-func (t *Tree) Chunk(d *Diff, chunk int) []byte {
-	var view nodes = t
-	size := t.Size()
-	if d != nil {
-		view, size = d, d.size
+// Len returns how many nodes of a tree of the given size are in the chunk. They are its leftmost.
+func (c Chunk) Len(size uint32) (n uint32) {
+	for n < 1<<chunkLevels-1 && uint32(c.node(n)) < treemath.Width(size) {
+		n++
 	}
-	var b []byte
-	first := Node(chunk * chunkNodes)
-	for x := first; x < first+chunkNodes && uint32(x) < treemath.Width(size); x++ {
-		b = appendNodeAt(b, view, x)
+	return n
+}
+
+// Chunks returns the chunks that a tree of the given size is stored in.
+func Chunks(size uint32) (list []Chunk) {
+	for c := (Chunk{}); c.Len(size) > 0; c = (Chunk{Band: c.Band + 1}) {
+		for ; c.Len(size) > 0; c.Place++ {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// Chunk returns the encoding of a chunk of the tree.
+func (t *Tree) Chunk(c Chunk) []byte {
+	b := make([]byte, 0, 4096)
+	for j := range c.Len(t.Size()) {
+		b = appendNodeAt(b, t, c.node(j))
 	}
 	return b
 }
 
 // FromChunks puts a tree of the given size together from its chunks. They come from one's own storage:
 // nothing but their form is checked.
-func FromChunks(s *suite.Suite, size uint32, chunk func(int) []byte) (*Tree, error) {
+func FromChunks(s *suite.Suite, size uint32, chunk func(Chunk) []byte) (*Tree, error) {
 	t := New(s)
 	share := t.sharer()
 	if size == 0 || size&(size-1) != 0 || size > treemath.MaxLeaves {
 		return nil, fmt.Errorf("%w: stored with %d leaves", ErrInvalid, size)
 	}
-	for i := range Chunks(size) {
-		d := codec.NewDecoder(chunk(i))
-		first := Node(i * chunkNodes)
-		for x := first; x < first+chunkNodes && uint32(x) < treemath.Width(size); x++ {
+	t.resize(size)
+	for _, c := range Chunks(size) {
+		d := codec.NewDecoder(chunk(c))
+		for j := range c.Len(size) {
+			x := c.node(j)
 			leaf, parent := decodeNode(d, x)
-			if err := d.Err(); err != nil {
-				return nil, fmt.Errorf("decode stored ratchet tree, chunk %d: %w", i, err)
-			}
-			if !x.IsLeaf() {
-				if parent != nil {
-					parent = parent.Detach()
-				}
-				t.parents = append(t.parents, parent)
-				continue
+			if d.Err() != nil {
+				break
 			}
 			if leaf != nil {
-				leaf = leaf.Detach(share)
+				t.leaves[x.Leaf()] = leaf.Detach(share)
 				t.members++
 			}
-			t.leaves = append(t.leaves, leaf)
+			if parent != nil {
+				t.parents[x>>1] = parent.Detach()
+			}
 		}
 		if err := d.Done(); err != nil {
-			return nil, fmt.Errorf("decode stored ratchet tree, chunk %d: %w", i, err)
+			return nil, fmt.Errorf("decode stored ratchet tree, chunk %s: %w", c, err)
 		}
 	}
-	t.resize(size)
 	return t, t.index()
 }
