@@ -278,10 +278,10 @@ func (b *committing) newLeaf(identity Identity, key *suite.KeyPair) (*LeafNode, 
 	if err := g.rules.CheckLeafForm(leaf); err != nil {
 		return nil, err
 	}
-	if old == nil {
-		return leaf, g.rules.CheckCredential(leaf)
+	if replaced := transition.Replaced(b.sender, b.items, b.before); replaced != nil {
+		return leaf, g.rules.CheckNewCredential(replaced, leaf)
 	}
-	return leaf, g.rules.CheckNewCredential(old, leaf)
+	return leaf, g.rules.CheckCredential(leaf)
 }
 
 // frame signs the commit in the old epoch and computes the secrets of the new one.

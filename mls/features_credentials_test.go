@@ -129,10 +129,22 @@ func x509Group(t *testing.T, s CipherSuite) {
 	})
 	r.Run("a member becomes nobody else", func(t *testing.T) {
 		next := identity(a, "mallory")
-		staged := good(bob.Commit(CommitOptions{Identity: &next}))(t)
-		_, err := alice.Process(staged.Message)
+		_, err := bob.Commit(CommitOptions{Identity: &next})
 		fails(t, err, ErrCredential)
-		staged.Discard()
+		own := bob.rules
+		bob.rules = good(lax.filled())(t).rules(bob.suite)
+		p := good(bob.Commit(CommitOptions{Identity: &next}))(t)
+		r.refuses(alice, p.Message, ErrCredential)
+		p.Discard()
+		bob.rules = own
+	})
+	r.Run("nobody else comes in a member's place", func(t *testing.T) {
+		leaf := bob.OwnLeaf()
+		other := identity(a, "mallory")
+		_, _, err := JoinExternal(c, r.info(alice), other, ExternalOptions{Resync: &leaf})
+		fails(t, err, ErrCredential)
+		_, p := good2(JoinExternal(lax, r.info(alice), other, ExternalOptions{Resync: &leaf}))(t)
+		r.refuses(alice, p.Message, ErrCredential)
 	})
 	r.Run("certificates that expire in a group stop nobody", func(t *testing.T) {
 		now = a.now.AddDate(1, 0, 0)

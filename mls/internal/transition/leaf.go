@@ -94,14 +94,23 @@ func (r *Rules) CheckCredential(n *message.LeafNode) error {
 	return nil
 }
 
-// CheckNewCredential is CheckCredential for a leaf node that replaces old. Of the credential and key that old
-// has the application is not asked again: they may have expired since, and members who read a commit at
+// CheckNewCredential asks the application about the credential of a leaf node that replaces old, and whether it
+// may. Of the credential and key that old has it is not asked again: they may have expired since, and members who read a commit at
 // different times must agree (RFC 9420, sections 5.3.1 and 5.3.2).
 func (r *Rules) CheckNewCredential(old, n *message.LeafNode) error {
-	if bytes.Equal(old.SignatureKey, n.SignatureKey) && old.Credential.Equal(n.Credential) {
+	same := old.Credential.Equal(n.Credential)
+	if same && bytes.Equal(old.SignatureKey, n.SignatureKey) {
 		return nil
 	}
-	return r.CheckCredential(n)
+	if err := r.CheckCredential(n); err != nil {
+		return err
+	}
+	if r.Successor != nil && !same {
+		if err := r.Successor(old.Credential, n.Credential); err != nil {
+			return fmt.Errorf("%w: %w", ErrCredential, err)
+		}
+	}
+	return nil
 }
 
 // CheckLeaf verifies a leaf node that enters the tree at l from the given source (RFC 9420, section
@@ -131,15 +140,7 @@ func (r *Rules) CheckReplacement(old, n *message.LeafNode, source message.LeafNo
 	if bytes.Equal(old.EncryptionKey, n.EncryptionKey) {
 		return fmt.Errorf("%w: the encryption key did not change", ErrLeafNode)
 	}
-	if err := r.CheckNewCredential(old, n); err != nil {
-		return err
-	}
-	if r.Successor != nil && !old.Credential.Equal(n.Credential) {
-		if err := r.Successor(old.Credential, n.Credential); err != nil {
-			return fmt.Errorf("%w: %w", ErrCredential, err)
-		}
-	}
-	return nil
+	return r.CheckNewCredential(old, n)
 }
 
 // CheckKeyPackage verifies a key package (RFC 9420, section 10.1) as it is when received: whether its

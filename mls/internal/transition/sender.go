@@ -70,19 +70,27 @@ func (r *Rules) ApplyPath(result *Result, t *tree.Tree, groupID []byte, committe
 		}
 		return tree.Leaf(committer.Index), nil, nil
 	}
-	leaf, replaced := tree.Leaf(committer.Index), t.Leaf(tree.Leaf(committer.Index))
-	if committer.Type != message.SenderMember {
+	leaf, member := committer.Leaf()
+	if !member {
 		var err error
 		if leaf, err = result.Diff.NextBlank(); err != nil {
 			return 0, nil, err
 		}
-		replaced = nil
-		for _, i := range items {
-			if remove, ok := i.Proposal.(*message.Remove); ok {
-				replaced = t.Leaf(remove.Removed)
-			}
+	}
+	steps, err := r.MergePath(result, groupID, leaf, Replaced(committer, items, t.Leaf), path)
+	return leaf, steps, err
+}
+
+// Replaced returns the leaf node that the committer's new one takes the place of: its own, or the one that its
+// external commit removes. It is nil for somebody new. leafAt is of the tree before the commit.
+func Replaced(committer message.Sender, items []Item, leafAt func(message.LeafIndex) *message.LeafNode) *message.LeafNode {
+	if l, ok := committer.Leaf(); ok {
+		return leafAt(l)
+	}
+	for _, i := range items {
+		if remove, ok := i.Proposal.(*message.Remove); ok {
+			return leafAt(remove.Removed)
 		}
 	}
-	steps, err := r.MergePath(result, groupID, leaf, replaced, path)
-	return leaf, steps, err
+	return nil
 }
