@@ -222,7 +222,9 @@ func (g *Group) groupInfo(o GroupInfoOptions, signer LeafIndex, key *suite.Signe
 		info.Extensions = info.Extensions.With(message.ExtensionRatchetTree, marshalTree())
 	}
 	if t, ok := grease(g.ownExtensionTypes()); ok && !g.config.NoGREASE {
-		info.Extensions = info.Extensions.With(t, []byte{})
+		if _, taken := info.Extensions.Find(t); !taken {
+			info.Extensions = info.Extensions.With(t, []byte{})
+		}
 	}
 	var err error
 	info.Signature, err = g.suite.SignWithLabel(key, g.config.Rand, "GroupInfoTBS", info.AppendTBS(nil))
