@@ -114,9 +114,9 @@ func TestGREASE(t *testing.T) {
 		resignKeyPackage(t, b)
 		good(ParseKeyPackage(r.config, b.Message()))(t)
 		p := r.commit(r.members[0], CommitOptions{Proposals: []Proposal{&message.Add{KeyPackage: b.KeyPackage}},
-			GroupInfo: GroupInfoOptions{Extensions: Extensions{{Type: 0x5A5A, Data: []byte("anything")}}}})
+			GroupInfo: GroupInfoOptions{Extensions: Extensions{{Type: 0xF5A5, Data: []byte("anything")}}}})
 		j := good(Join(r.config, p.Welcome, JoinOptions{KeyPackages: []*KeyPackageBundle{b}}))(t)
-		if data, _ := j.Info.Find(0x5A5A); string(data) != "anything" {
+		if data, _ := j.Info.Find(0xF5A5); string(data) != "anything" {
 			t.Errorf("extensions of the group info: %v", j.Info)
 		}
 	})

@@ -216,6 +216,9 @@ func TestAuthorizeDecidesWhoMayDoWhat(t *testing.T) {
 		if p.Type() == message.ProposalRemove && s != message.MemberSender(0) {
 			return errRefused
 		}
+		if s.Type == message.SenderNewMemberCommit {
+			return errRefused
+		}
 		return nil
 	}})
 	alice, bob, carol := r.members[0], r.members[1], r.members[2]
@@ -229,6 +232,12 @@ func TestAuthorizeDecidesWhoMayDoWhat(t *testing.T) {
 	at := carol.OwnLeaf()
 	_, _, err = JoinExternal(r.config, r.info(alice), r.identity("m2"), ExternalOptions{Resync: &at})
 	fails(t, err, ErrProposal, errRefused)
+	r.Run("nobody joins by itself", func(t *testing.T) {
+		open := r.config
+		open.Authorize = nil
+		_, p := good2(JoinExternal(open, r.info(alice), r.identity("new"), ExternalOptions{}))(t)
+		r.refuses(bob, p.Message, ErrProposal, errRefused)
+	})
 	r.commit(alice, CommitOptions{Proposals: []Proposal{remove}})
 }
 

@@ -196,6 +196,13 @@ func TestUnmergedLeaves(t *testing.T) {
 		list[x].parent.UnmergedLeaves = leaves
 		return list
 	}
+	// Two checks see most of it, and each has to by itself.
+	alone := func(t *testing.T, list []treeNode) {
+		tr := good(tree.Unmarshal(alice.suite, marshalNodes(list), 100))(t)
+		if tr.CheckUnmerged() == nil || tr.CheckParentHashes() == nil {
+			t.Errorf("unmerged leaves: %v; parent hashes: %v", tr.CheckUnmerged(), tr.CheckParentHashes())
+		}
+	}
 	for _, c := range []struct {
 		name string
 		tree []treeNode
@@ -217,6 +224,7 @@ func TestUnmergedLeaves(t *testing.T) {
 			fails(t, err, c.want)
 		})
 	}
+	r.Run("missing below, by either check", func(t *testing.T) { alone(t, with(3, 1)) })
 	r.Run("that are blank", func(t *testing.T) {
 		r := newRig(t, 8, Config{})
 		alice := r.members[0]
@@ -225,6 +233,7 @@ func TestUnmergedLeaves(t *testing.T) {
 		list := r.nodes(alice)
 		list[3].parent.UnmergedLeaves = []LeafIndex{3}
 		fails(t, r.joinable(alice, list), ErrTree)
+		alone(t, list)
 	})
 }
 
