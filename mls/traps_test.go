@@ -166,7 +166,9 @@ func TestPaddingThatIsNotZeroIsRefused(t *testing.T) {
 }
 
 func TestSendersOutsideTheTree(t *testing.T) {
-	r := newRig(t, 3, Config{PublicHandshake: true})
+	service := message.ExternalSender{SignatureKey: []byte("key"), Credential: BasicCredential([]byte("service"))}
+	r := newRigOf(t, X25519_AES128GCM_SHA256_Ed25519, 3, Config{PublicHandshake: true}, Extensions{
+		{Type: message.ExtensionExternalSenders, Data: message.MarshalExternalSenders([]message.ExternalSender{service})}})
 	alice, bob := r.members[0], r.members[1]
 	outside := []uint32{3, 4, 1 << 30, 1 << 31, 1<<31 + 2, math.MaxUint32} // 3 is blank
 	for _, index := range outside {
