@@ -1,11 +1,16 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
+	"io"
 	"net"
 	"runtime"
+	"runtime/pprof"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -215,52 +220,105 @@ func TestSweeperRuns(t *testing.T) {
 	})
 }
 
-// TestAbuse counts what hostile clients cost: connections that do nothing, that send garbage, that claim
-// lengths they never send and that never read. An honest client is served meanwhile.
+// garbage is what hostile clients send, a lane each, and whether the server ends that lane at once.
+var garbage = []struct {
+	frame []byte
+	ends  bool
+}{
+	{[]byte{255, 255, 255, 255, 0, 0, 0, 0}, true},                      // a length over the limit
+	{[]byte{8, 0, 0, 0, 0, 0, 0, 128, 1, 2, 3, 4, 5, 6, 7, 8}, true},    // unknown flags
+	{[]byte{0, 0, 128, 0, 0, 0, 0, 0, 1, 2, 3}, false},                  // 8 MiB promised, three bytes sent
+	{[]byte{8, 0, 0, 0, 4, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8}, false},     // a loginStart that is no message
+	{[]byte{8, 0, 0, 0, 255, 255, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8}, false}, // no method
+	{[]byte{1}, false}, // the start of a header
+}
+
+// TestAbuse counts what hostile clients cost: connections that send garbage, and that claim lengths they
+// never send. An honest client is served meanwhile, and garbage costs its lane, never the connection.
 func TestAbuse(t *testing.T) {
 	overAll(t, func(t *testing.T, r *rig, n network) {
 		r.listen(n)
 		honest, _ := r.connectTo(n)
 		alice := honest.register("alice")
-		before := runtime.NumGoroutine()
 		const hostile = 40
+		heap := heapInUse()
 		var conns []transport.Conn
 		for range hostile {
 			c, err := n.dial(t.Context())
 			check(t, err)
 			conns = append(conns, c)
-			for _, frame := range [][]byte{
-				{255, 255, 255, 255, 0, 0, 0, 0},                   // a length over the limit
-				{0, 0, 128, 0, 0, 0, 0, 0, 1, 2, 3},                // 8 MiB promised, three bytes sent
-				{8, 0, 0, 0, 4, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8},   // a loginStart of garbage
-				{8, 0, 0, 0, 0, 0, 0, 128, 1, 2, 3, 4, 5, 6, 7, 8}, // unknown flags
-				{8, 0, 0, 0, 255, 255, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8},
-				{1},
-			} {
+			for _, g := range garbage {
 				s, err := c.Open(t.Context())
 				check(t, err)
-				if _, err := s.Write(frame); err != nil {
+				if _, err := s.Write(g.frame); err != nil {
 					t.Fatal(err)
 				}
+				if g.ends {
+					if n, err := s.Read(make([]byte, 1)); err == nil {
+						t.Fatalf("%d bytes came in answer to % x", n, g.frame)
+					}
+				}
 			}
+			s, err := c.Open(t.Context())
+			check(t, err)
+			ping(t, s)
 			call(honest, wire.Ping{Data: []byte("still here")})
 		}
-		call(honest, wire.DevicesList{})
 		if n := r.sessions.count(); n != hostile+1 {
-			t.Errorf("%d connections", n)
+			t.Errorf("%d connections, want %d", n, hostile+1)
 		}
-		// A lane that promised more costs a goroutine on each side until it stands still for too long; those of
-		// the carrier itself come on top.
-		if now := runtime.NumGoroutine(); now > before+hostile*20 {
-			t.Errorf("%d goroutines for %d hostile connections", now-before, hostile)
+		if lanes := goroutinesIn("transport.(*ServerConn).serveLane"); lanes > hostile*5+10 {
+			t.Errorf("%d lanes are served, of which %d hostile connections left %d open", lanes, hostile, hostile*5)
+		}
+		if grown := heapInUse() - heap; grown > hostile<<20 {
+			t.Errorf("%d KiB are held for %d hostile connections that promised 8 MiB each", grown>>10, hostile)
 		}
 		for _, c := range conns {
 			_ = c.Close(transport.CodeDone, "")
+		}
+		for r.sessions.count() > 1 {
+			call(honest, wire.Ping{})
 		}
 		other, _ := r.connectTo(n)
 		other.login(alice)
 		call(other, wire.Ping{})
 	})
+}
+
+// ping makes a call by hand on a lane of a client that keeps to nothing else.
+func ping(t *testing.T, s transport.Stream) {
+	t.Helper()
+	request := must(wire.Marshal(wire.Ping{}))
+	_, err := s.Write(append([]byte{byte(len(request)), 0, 0, 0, 0, 0, 0, 0}, request...))
+	check(t, err)
+	var head [8]byte
+	_, err = io.ReadFull(s, head[:])
+	check(t, err)
+	if status := binary.LittleEndian.Uint16(head[4:]); status != 0 {
+		t.Fatalf("ping was answered with status %d", status)
+	}
+	_, err = io.CopyN(io.Discard, s, int64(binary.LittleEndian.Uint32(head[:])))
+	check(t, err)
+}
+
+// goroutinesIn counts the goroutines that have a function on their stack.
+func goroutinesIn(function string) (n int) {
+	var b bytes.Buffer
+	_ = pprof.Lookup("goroutine").WriteTo(&b, 2)
+	for _, stack := range strings.Split(b.String(), "\n\n") {
+		if strings.Contains(stack, function+"(") {
+			n++
+		}
+	}
+	return n
+}
+
+// heapInUse returns how many bytes are held after a collection.
+func heapInUse() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 // TestFloodIsRefused opens more connections than the server takes. Those over the limit are refused, and
