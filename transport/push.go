@@ -154,5 +154,10 @@ func (p *pusher) finish(f func()) {
 	}
 }
 
-// wait waits until nobody writes any more. The connection has ended.
-func (p *pusher) wait() { p.group.Wait() }
+// wait waits until nobody writes any more, nor will. The connection has ended.
+func (p *pusher) wait() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.group.Wait()
+}

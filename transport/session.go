@@ -88,10 +88,7 @@ func (s *Session) Call(ctx context.Context, method uint16, request []byte) (stat
 	stop := context.AfterFunc(ctx, func() { l.stream.Reset(CodeCancelled) })
 	status, reply, err = s.exchange(l, method, request)
 	if !stop() && err == nil {
-		err = ctx.Err() // the reply arrived, but the lane is gone
-		if reply != nil {
-			return status, reply, nil
-		}
+		err = ctx.Err() // what arrived may be the answer to the cancellation
 	}
 	if err != nil {
 		l.stream.Reset(codeOf(err))
