@@ -277,7 +277,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}()
 	select {
 	case <-ended:
-		return nil
+		return ctx.Err() // where it has ended, calls may have been cut off
 	case <-ctx.Done():
 	}
 	for _, c := range conns {
