@@ -225,11 +225,11 @@ var garbage = []struct {
 	frame []byte
 	ends  bool
 }{
-	{[]byte{255, 255, 255, 255, 0, 0, 0, 0}, true},                      // a length over the limit
-	{[]byte{8, 0, 0, 0, 0, 0, 0, 128, 1, 2, 3, 4, 5, 6, 7, 8}, true},    // unknown flags
-	{[]byte{0, 0, 128, 0, 0, 0, 0, 0, 1, 2, 3}, false},                  // 8 MiB promised, three bytes sent
-	{[]byte{8, 0, 0, 0, 4, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8}, false},     // a loginStart that is no message
-	{[]byte{8, 0, 0, 0, 255, 255, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8}, false}, // no method
+	{[]byte{255, 255, 255, 255, 0, 0, 0, 0}, true},                           // a length over the limit
+	{[]byte{8, 0, 0, 0, 0, 0, 0, 128, 1, 2, 3, 4, 5, 6, 7, 8}, true},         // unknown flags
+	{append([]byte{0, 0, 128, 0, 0, 0, 0, 0}, make([]byte, 5000)...), false}, // 8 MiB promised, 5000 bytes sent
+	{[]byte{8, 0, 0, 0, 4, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8}, false},          // a loginStart that is no message
+	{[]byte{8, 0, 0, 0, 255, 255, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8}, false},      // no method
 	{[]byte{1}, false}, // the start of a header
 }
 
@@ -255,7 +255,7 @@ func TestAbuse(t *testing.T) {
 				}
 				if g.ends {
 					if n, err := s.Read(make([]byte, 1)); err == nil {
-						t.Fatalf("%d bytes came in answer to % x", n, g.frame)
+						t.Fatalf("%d bytes came in answer to % x", n, g.frame[:8])
 					}
 				}
 			}
