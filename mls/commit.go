@@ -450,10 +450,11 @@ func (g *Group) selectProposals(o CommitOptions) (items []transition.Item, refs 
 	for _, p := range o.Proposals {
 		s.note(transition.Item{Proposal: p, Sender: message.MemberSender(g.own)}, -1)
 	}
+	waiting := g.waiting()
 	if !o.WithoutReceived {
-		s.received(g.proposals)
+		s.received(waiting)
 	}
-	for i, c := range g.proposals {
+	for i, c := range waiting {
 		switch {
 		case o.WithoutReceived:
 		case s.chosen[i]:

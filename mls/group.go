@@ -26,10 +26,10 @@ type Group struct {
 	keys      map[tree.Node]*suite.KeyPair // own leaf and the nodes above it whose key is known
 	epoch     *epoch
 	secrets   *schedule.Epoch
-	interim   []byte   // interim transcript hash
-	tag       []byte   // confirmation tag
-	past      []*epoch // the newest first
-	proposals []*cachedProposal
+	interim   []byte                    // interim transcript hash
+	tag       []byte                    // confirmation tag
+	past      []*epoch                  // the newest first
+	proposals []*cachedProposal         // all of this epoch, in the order that they came
 	updates   map[string]*suite.KeyPair // keys of own update proposals, by public key
 	resume    map[uint64][]byte         // resumption keys by epoch
 	pending   *PendingCommit
@@ -66,10 +66,12 @@ func (e *epoch) wipe() {
 	e.secrets.Wipe()
 }
 
-// cachedProposal is a proposal that waits for a commit.
+// cachedProposal is a proposal that a commit may refer to.
 type cachedProposal struct {
+	number  int // its place among those of the epoch
 	ref     []byte
 	encoded []byte // the authenticated content
+	dropped bool   // this client will not commit it
 	item    transition.Item
 }
 

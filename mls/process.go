@@ -158,22 +158,26 @@ func (g *Group) dispatch(o *opened, e *epoch) (Received, error) {
 
 // cacheProposal verifies a proposal and keeps it for the next commit.
 func (g *Group) cacheProposal(a *message.AuthenticatedContent) (*cachedProposal, error) {
-	p, sender := a.Content.Proposal, a.Content.Sender
-	if err := transition.CheckSender(p, sender); err != nil {
-		return nil, err
-	}
-	if p.Type() == message.ProposalSelfRemove && a.WireFormat != message.WirePublicMessage {
-		return nil, fmt.Errorf("%w: a self-remove must be a public message", ErrProposal)
-	}
-	if err := g.rules.Check(p, g.tree.Diff(), &g.epoch.context, sender); err != nil {
+	if err := g.checkProposal(a); err != nil {
 		return nil, err
 	}
 	return g.addProposal(a), nil
 }
 
+func (g *Group) checkProposal(a *message.AuthenticatedContent) error {
+	p, sender := a.Content.Proposal, a.Content.Sender
+	if err := transition.CheckSender(p, sender); err != nil {
+		return err
+	}
+	if p.Type() == message.ProposalSelfRemove && a.WireFormat != message.WirePublicMessage {
+		return fmt.Errorf("%w: a self-remove must be a public message", ErrProposal)
+	}
+	return g.rules.Check(p, g.tree.Diff(), &g.epoch.context, sender)
+}
+
 func (g *Group) addProposal(a *message.AuthenticatedContent) *cachedProposal {
 	encoded := a.Append(nil)
-	c := &cachedProposal{ref: g.proposalRef(encoded), encoded: encoded,
+	c := &cachedProposal{number: len(g.proposals), ref: g.proposalRef(encoded), encoded: encoded,
 		item: transition.Item{Proposal: a.Content.Proposal, Sender: a.Content.Sender, ByReference: true}}
 	for _, old := range g.proposals {
 		if bytes.Equal(old.ref, c.ref) {
@@ -184,7 +188,7 @@ func (g *Group) addProposal(a *message.AuthenticatedContent) *cachedProposal {
 	return c
 }
 
-// proposal returns a proposal that waits for a commit.
+// proposal returns a proposal that a commit may refer to.
 func (g *Group) proposal(ref []byte) (transition.Item, bool) {
 	for _, p := range g.proposals {
 		if bytes.Equal(p.ref, ref) {

@@ -124,31 +124,43 @@ func (g *Group) propose(p Proposal, authenticatedData []byte) (*Outgoing, error)
 	if err := g.sign(a); err != nil {
 		return nil, err
 	}
-	cached, err := g.cacheProposal(a)
-	if err != nil {
+	if err := g.checkProposal(a); err != nil {
 		return nil, err
 	}
 	encoded, err := g.protect(a)
 	if err != nil {
 		return nil, err
 	}
+	cached := g.addProposal(a)
+	cached.dropped = false
 	return &Outgoing{Records: append(g.ratchetRecords(nil, g.epoch), cached.record()), Message: encoded, Ref: cached.ref}, nil
 }
 
-// DropProposals forgets the proposals that wait for a commit, for instance because policy forbids them.
+// DropProposals sets aside the proposals that wait for a commit, for instance because policy forbids them: this client will
+// not commit them. A commit of somebody else can still refer to them. It returns what to store.
 func (g *Group) DropProposals() []Record {
 	var records []Record
-	for _, p := range g.proposals {
-		records = append(records, Record{Key: p.key()})
+	for _, p := range g.waiting() {
+		p.dropped = true
+		records = append(records, p.record())
 	}
-	g.proposals = nil
 	return records
+}
+
+// waiting returns the proposals that this client would commit.
+func (g *Group) waiting() (list []*cachedProposal) {
+	for _, p := range g.proposals {
+		if !p.dropped {
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 // Proposals returns the proposals that wait for a commit, in the order that they came.
 func (g *Group) Proposals() []Attribute {
 	var list []Attribute
-	for _, p := range g.proposals {
+	for _, p := range g.waiting() {
 		list = append(list, Attribute{p.item.Proposal, p.item.Sender})
 	}
 	return list

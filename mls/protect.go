@@ -39,7 +39,7 @@ func (g *Group) Encrypt(plaintext, authenticatedData []byte) (*Outgoing, error) 
 	if err := g.mayChange(); err != nil {
 		return nil, err
 	}
-	if len(g.proposals) > 0 {
+	if len(g.waiting()) > 0 {
 		return nil, ErrPendingProposal
 	}
 	if len(plaintext)+len(authenticatedData) > g.config.MaxMessageSize-1024 {

@@ -31,7 +31,7 @@ type Record struct {
 //	epoch/<epoch>          a past epoch, for late messages
 //	secrets/<epoch>        what the secret tree of an epoch has left
 //	ratchet/<epoch>/<leaf> the message keys of one member, the only records that messages change
-//	proposal/<reference>   a proposal that waits for a commit
+//	proposal/<number>      a proposal that a commit may refer to
 //	pending                a commit of this client that is not accepted yet
 const (
 	recordGroup    = "group"
@@ -195,9 +195,11 @@ func (g *Group) treeRecords(changed []tree.Node, oldSize uint32) []Record {
 	return list
 }
 
-func (p *cachedProposal) key() string { return recordProposal + fmt.Sprintf("%x", p.ref) }
+func (p *cachedProposal) key() string { return recordProposal + strconv.Itoa(p.number) }
 
-func (p *cachedProposal) record() Record { return Record{p.key(), p.encoded} }
+func (p *cachedProposal) record() Record {
+	return Record{p.key(), append(codec.AppendBool(nil, p.dropped), p.encoded...)}
+}
 
 // record encodes a pending commit with everything that applying it takes.
 func (p *PendingCommit) record() Record {
@@ -415,19 +417,31 @@ func (r *restoring) ratchets() error {
 }
 
 func (r *restoring) proposals() error {
-	var keys []string
+	stored := 0
 	for key := range r.records {
 		if strings.HasPrefix(key, recordProposal) {
-			keys = append(keys, key)
+			stored++
 		}
 	}
-	slices.Sort(keys)
-	for _, key := range keys {
-		a, err := message.UnmarshalAuthenticatedContent(bytes.Clone(r.records[key]))
-		if err != nil || a.Content.Proposal == nil {
-			return fmt.Errorf("record %q is damaged: %w", key, err)
+	for number := range stored {
+		key := recordProposal + strconv.Itoa(number)
+		d := codec.NewDecoder(bytes.Clone(r.records[key]))
+		dropped := d.Bool()
+		if d.Err() != nil {
+			return fmt.Errorf("record %q: %w", key, d.Err())
 		}
-		r.group.addProposal(a)
+		a, err := message.UnmarshalAuthenticatedContent(d.Rest())
+		if err != nil {
+			return fmt.Errorf("record %q: %w", key, err)
+		}
+		if a.Content.Type != message.ContentProposal {
+			return fmt.Errorf("record %q holds no proposal", key)
+		}
+		p := r.group.addProposal(a)
+		if p.number != number {
+			return fmt.Errorf("record %q repeats another", key)
+		}
+		p.dropped = dropped
 	}
 	return nil
 }
