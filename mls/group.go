@@ -186,7 +186,7 @@ func (g *Group) Wipe() {
 }
 
 // Format keeps the secrets out of logs.
-func (g *Group) Format(f fmt.State, _ rune) {
+func (g Group) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, fmt.Sprintf("[group %x, epoch %d]", g.epoch.context.GroupID, g.Epoch()))
 }
 

@@ -3,6 +3,7 @@ package mls
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -22,6 +23,11 @@ import (
 type Record struct {
 	Key   string
 	Value []byte
+}
+
+// Format keeps the secrets out of logs.
+func (r Record) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, fmt.Sprintf("[record %s, %d bytes]", r.Key, len(r.Value)))
 }
 
 // The keys of records, in full or up to the first slash:

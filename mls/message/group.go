@@ -1,6 +1,11 @@
 package message
 
-import "github.com/quicproquo/qpq/mls/internal/codec"
+import (
+	"fmt"
+	"io"
+
+	"github.com/quicproquo/qpq/mls/internal/codec"
+)
 
 // GroupContext sums up a group in one epoch (RFC 9420, section 8.1).
 type GroupContext struct {
@@ -112,11 +117,8 @@ func UnmarshalGroupSecrets(data []byte) (*GroupSecrets, error) {
 	})
 }
 
-// String keeps the secrets out of logs.
-func (s *GroupSecrets) String() string { return "GroupSecrets(secret)" }
-
-// GoString keeps the secrets out of logs.
-func (s *GroupSecrets) GoString() string { return s.String() }
+// Format keeps the secrets out of logs.
+func (s GroupSecrets) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[group secrets]") }
 
 // EncryptedGroupSecrets is the group secrets for one new member.
 type EncryptedGroupSecrets struct {

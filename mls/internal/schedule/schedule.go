@@ -4,6 +4,8 @@ package schedule
 
 import (
 	"bytes"
+	"fmt"
+	"io"
 
 	"github.com/quicproquo/qpq/mls/internal/codec"
 	"github.com/quicproquo/qpq/mls/internal/suite"
@@ -25,11 +27,8 @@ type Epoch struct {
 	externalKeyPair *suite.KeyPair
 }
 
-// String keeps the secrets out of logs.
-func (e *Epoch) String() string { return "Epoch(secret)" }
-
-// GoString keeps the secrets out of logs.
-func (e *Epoch) GoString() string { return e.String() }
+// Format keeps the secrets out of logs.
+func (e Epoch) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[epoch secrets]") }
 
 // Joiner computes the joiner secret of the epoch that context, encoded, describes.
 func Joiner(s *suite.Suite, initSecret, commitSecret, context []byte) []byte {

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 
@@ -45,11 +46,10 @@ type Key struct {
 // Wipe erases k.
 func (k *Key) Wipe() { clear(k.Key); clear(k.Nonce) }
 
-// String keeps the key out of logs.
-func (k *Key) String() string { return fmt.Sprintf("Key(generation %d)", k.Generation) }
-
-// GoString keeps the key out of logs.
-func (k *Key) GoString() string { return k.String() }
+// Format keeps the key out of logs.
+func (k Key) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, fmt.Sprintf("[key of generation %d]", k.Generation))
+}
 
 // Tree is the secret tree of one epoch.
 type Tree struct {
@@ -95,11 +95,8 @@ func (t *Tree) Unsaved() (nodes bool, members []treemath.Leaf) {
 	return nodes, members
 }
 
-// String keeps the secrets out of logs.
-func (t *Tree) String() string { return "SecretTree(secret)" }
-
-// GoString keeps the secrets out of logs.
-func (t *Tree) GoString() string { return t.String() }
+// Format keeps the secrets out of logs.
+func (t Tree) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[secret tree]") }
 
 // member returns the ratchets of a leaf, deriving and consuming the secrets above it the first time.
 func (t *Tree) member(l treemath.Leaf) (*member, error) {
