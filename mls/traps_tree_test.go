@@ -243,19 +243,19 @@ func TestKeysInTheTreeAreUnique(t *testing.T) {
 	r.Run("a parent with the key of another node", func(t *testing.T) {
 		list := r.nodes(alice)
 		list[3].parent.EncryptionKey = list[2].leaf.EncryptionKey
-		fails(t, r.joinable(alice, list), ErrTree)
+		fails(t, r.joinable(alice, list), ErrTree, ErrDuplicateKey)
 	})
 	r.Run("two leaves with one encryption key", func(t *testing.T) {
 		list := r.nodes(alice)
 		list[2].leaf.EncryptionKey = list[4].leaf.EncryptionKey
 		r.signLeaf(bob, list[2].leaf)
-		fails(t, r.joinable(alice, list), ErrTree)
+		fails(t, r.joinable(alice, list), ErrTree, ErrDuplicateKey)
 	})
 	r.Run("two leaves with one signature key", func(t *testing.T) {
 		list := r.nodes(alice)
 		list[4].leaf = list[2].leaf.Detach(func(c *message.Capabilities) *message.Capabilities { return c })
 		list[4].leaf.EncryptionKey = good(alice.suite.GenerateKeyPair(nil))(t).Public()
-		fails(t, r.joinable(alice, list), ErrTree)
+		fails(t, r.joinable(alice, list), ErrTree, ErrDuplicateKey)
 	})
 }
 

@@ -248,12 +248,12 @@ func (t *Tree) index() error {
 		}
 		if !t.claim(idOf(encryptionKey, leaf.EncryptionKey), Leaf(i).Node()) ||
 			!t.claim(idOf(signatureKey, leaf.SignatureKey), Leaf(i).Node()) {
-			return fmt.Errorf("%w: leaf %d has a key that another node has", ErrInvalid, i)
+			return fmt.Errorf("%w: %w: leaf %d", ErrInvalid, ErrDuplicateKey, i)
 		}
 	}
 	for i, p := range t.parents {
 		if p != nil && !t.claim(idOf(encryptionKey, p.EncryptionKey), Node(2*i+1)) {
-			return fmt.Errorf("%w: node %d has a key that another node has", ErrInvalid, 2*i+1)
+			return fmt.Errorf("%w: %w: node %d", ErrInvalid, ErrDuplicateKey, 2*i+1)
 		}
 	}
 	t.rehash()
