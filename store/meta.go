@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -33,19 +34,22 @@ func (s *Store) Meta(ctx context.Context) (m Meta, err error) {
 }
 
 func (s *Store) fixDomain(ctx context.Context, cfg Config) error {
-	if cfg.Domain == "" {
-		return qpq.E(qpq.Invalid, "no-domain", "the store needs the server's domain")
-	}
 	return s.update(ctx, "open the store", func(tx Tx) error {
-		if err := exec(tx, insertMeta, cfg.Domain, millis(cfg.Now)); err != nil {
-			return err
+		if cfg.Domain != "" {
+			if err := exec(tx, insertMeta, cfg.Domain, millis(cfg.Now)); err != nil {
+				return err
+			}
 		}
 		var domain string
 		var created int64
 		if _, err := one(tx, into{&domain, &created}, selectMeta); err != nil {
 			return err
 		}
-		if domain != cfg.Domain {
+		s.domain = cmp.Or(cfg.Domain, domain)
+		switch {
+		case s.domain == "":
+			return qpq.E(qpq.Invalid, "no-domain", "a new store needs the server's domain")
+		case domain != s.domain:
 			return qpq.E(qpq.Invalid, "domain-changed", fmt.Sprintf("this store belongs to the domain %q and "+
 				"cannot serve %q: start with the old domain, or with an empty data directory", domain, cfg.Domain))
 		}

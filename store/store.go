@@ -73,14 +73,14 @@ type Store struct {
 
 // Config says which server a store belongs to.
 type Config struct {
-	Domain string    // required: the server's domain, normalised; fixed when the store is first opened
+	Domain string    // the server's domain, normalised; fixed when the store is first opened; afterwards it may be left out
 	Now    time.Time // required: kept as the store's birthday when it is first opened
 }
 
 // Open returns the store in engine, which has been migrated already. It returns Invalid with code
 // "domain-changed" if the store was made for another domain. The caller keeps closing engine.
 func Open(ctx context.Context, engine Engine, cfg Config) (*Store, error) {
-	s := &Store{engine: engine, domain: cfg.Domain}
+	s := &Store{engine: engine}
 	if err := s.fixDomain(ctx, cfg); err != nil {
 		return nil, err
 	}

@@ -12,6 +12,8 @@ import (
 )
 
 func testMeta(t *testing.T, e store.Engine) {
+	_, err := store.Open(t.Context(), e, store.Config{Now: Epoch})
+	wantKind(t, err, qpq.Invalid, "no-domain")
 	s := Open(t, e)
 	m, err := s.Meta(t.Context())
 	ok(t, err)
@@ -23,6 +25,9 @@ func testMeta(t *testing.T, e store.Engine) {
 	ok(t, err)
 	if m2, err := again.Meta(t.Context()); err != nil || m2 != m {
 		t.Errorf("meta after the second start is %+v, %v, want %+v", m2, err, m)
+	}
+	if again, err = store.Open(t.Context(), e, store.Config{Now: Epoch}); err != nil || again.Domain() != Domain {
+		t.Errorf("a domain left out became %q, %v", again.Domain(), err)
 	}
 	_, err = store.Open(t.Context(), e, store.Config{Domain: "other.org", Now: Epoch})
 	wantKind(t, err, qpq.Invalid, "domain-changed")
