@@ -1,7 +1,6 @@
 package tree
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -9,9 +8,6 @@ import (
 	"github.com/quicproquo/qpq/mls/internal/treemath"
 	"github.com/quicproquo/qpq/mls/message"
 )
-
-// ErrDuplicateKey says that a public key would occur twice in the tree.
-var ErrDuplicateKey = errors.New("a public key occurs twice in the ratchet tree")
 
 // Diff is a set of changes to a Tree that can be examined as if they were made. It is valid until
 // its tree changes.
@@ -244,58 +240,6 @@ func (d *Diff) replaced(x Node) bool {
 	return ok
 }
 
-// eachKey calls f with every public key of the nodes that differ.
-func (d *Diff) eachKey(f func(keyID) bool) bool {
-	for l, n := range d.leaves {
-		if uint32(l) < d.size && n != nil &&
-			(!f(idOf(encryptionKey, n.EncryptionKey)) || !f(idOf(signatureKey, n.SignatureKey))) {
-			return false
-		}
-	}
-	for x, n := range d.parents {
-		if uint32(x) < treemath.Width(d.size) && n != nil && !f(idOf(encryptionKey, n.EncryptionKey)) {
-			return false
-		}
-	}
-	return true
-}
-
-// inBase reports whether a node of base that still stands has the key, at another place than except.
-func (d *Diff) inBase(id keyID) bool {
-	x, ok := d.base.keys[id]
-	return ok && !d.replaced(x)
-}
-
-// CheckUnique verifies that no public key occurs twice.
-func (d *Diff) CheckUnique() error {
-	seen := map[keyID]struct{}{}
-	unique := d.eachKey(func(id keyID) bool {
-		_, again := seen[id]
-		seen[id] = struct{}{}
-		return !again && !d.inBase(id)
-	})
-	if !unique {
-		return fmt.Errorf("%w: %w", ErrInvalid, ErrDuplicateKey)
-	}
-	return nil
-}
-
-// CheckFresh verifies that the encryption keys differ from each other and from all in the tree.
-func (d *Diff) CheckFresh(keys [][]byte) error {
-	fresh := make(map[keyID]struct{}, len(keys))
-	for _, k := range keys {
-		id := idOf(encryptionKey, k)
-		if _, again := fresh[id]; again || d.inBase(id) {
-			return fmt.Errorf("%w: %w", ErrInvalid, ErrDuplicateKey)
-		}
-		fresh[id] = struct{}{}
-	}
-	if !d.eachKey(func(id keyID) bool { _, used := fresh[id]; return !used }) {
-		return fmt.Errorf("%w: %w", ErrInvalid, ErrDuplicateKey)
-	}
-	return nil
-}
-
 // Merge makes the changes in the tree and returns the leaves that were replaced, as they were. The
 // Diff is used up.
 func (d *Diff) Merge() map[Leaf]*message.LeafNode {
@@ -311,15 +255,14 @@ func (d *Diff) Merge() map[Leaf]*message.LeafNode {
 	for l := range d.leaves {
 		if old := t.Leaf(l); old != nil {
 			before[l] = old
-			t.release(idOf(encryptionKey, old.EncryptionKey), l.Node())
-			t.release(idOf(signatureKey, old.SignatureKey), l.Node())
+			t.keys.releaseLeaf(l, old)
 		} else {
 			before[l] = nil
 		}
 	}
 	for x := range d.parents {
 		if old := t.Parent(x); old != nil {
-			t.release(idOf(encryptionKey, old.EncryptionKey), x)
+			release(t.keys.encryption, old.EncryptionKey, x)
 		}
 	}
 	t.resize(d.size)
@@ -328,8 +271,7 @@ func (d *Diff) Merge() map[Leaf]*message.LeafNode {
 			continue
 		}
 		if t.leaves[l] = n; n != nil {
-			t.keys[idOf(encryptionKey, n.EncryptionKey)] = l.Node()
-			t.keys[idOf(signatureKey, n.SignatureKey)] = l.Node()
+			t.keys.claimLeaf(l, n)
 		}
 	}
 	for x, n := range d.parents {
@@ -337,7 +279,7 @@ func (d *Diff) Merge() map[Leaf]*message.LeafNode {
 			continue
 		}
 		if t.parents[x>>1] = n; n != nil {
-			t.keys[idOf(encryptionKey, n.EncryptionKey)] = x
+			claim(t.keys.encryption, n.EncryptionKey, x)
 		}
 	}
 	for x, by := range d.counts {
@@ -351,12 +293,6 @@ func (d *Diff) Merge() map[Leaf]*message.LeafNode {
 	}
 	t.members, t.blank = d.members, d.blank
 	return before
-}
-
-func (t *Tree) release(id keyID, x Node) {
-	if t.keys[id] == x {
-		delete(t.keys, id)
-	}
 }
 
 // Changed returns the nodes that differ, in no order. Those outside the new tree are left out.

@@ -7,7 +7,6 @@
 package tree
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"runtime"
@@ -41,27 +40,13 @@ type Tree struct {
 	counts  []uint32              // members below each parent, as parents
 	members int
 	blank   Leaf // no leaf left of it is blank
-	keys    map[keyID]Node
+	keys    keyIndex
 	census  census
-}
-
-// keyID stands for a public key in the index of keys in use.
-type keyID [16]byte
-
-const (
-	encryptionKey = 'e'
-	signatureKey  = 's'
-)
-
-func idOf(kind byte, key []byte) keyID {
-	var scratch [160]byte
-	sum := sha256.Sum256(append(append(scratch[:0], kind), key...))
-	return keyID(sum[:16])
 }
 
 // New returns an empty tree.
 func New(s *suite.Suite) *Tree {
-	return &Tree{suite: s, keys: map[keyID]Node{}, census: newCensus()}
+	return &Tree{suite: s, keys: newKeyIndex(0), census: newCensus()}
 }
 
 // Size returns how many leaves there is room for: a power of two, or zero.
@@ -236,6 +221,7 @@ func (t *Tree) sharer() func(*message.Capabilities) *message.Capabilities {
 // index computes everything that is derived from the nodes: counts, hashes and keys in use.
 func (t *Tree) index() error {
 	t.blank = Leaf(t.Size())
+	t.keys = newKeyIndex(t.members)
 	for i, leaf := range t.leaves {
 		if leaf == nil {
 			t.blank = min(t.blank, Leaf(i))
@@ -246,26 +232,17 @@ func (t *Tree) index() error {
 			x = x.Parent()
 			t.counts[x>>1]++
 		}
-		if !t.claim(idOf(encryptionKey, leaf.EncryptionKey), Leaf(i).Node()) ||
-			!t.claim(idOf(signatureKey, leaf.SignatureKey), Leaf(i).Node()) {
+		if !t.keys.claimLeaf(Leaf(i), leaf) {
 			return fmt.Errorf("%w: %w: leaf %d", ErrInvalid, ErrDuplicateKey, i)
 		}
 	}
 	for i, p := range t.parents {
-		if p != nil && !t.claim(idOf(encryptionKey, p.EncryptionKey), Node(2*i+1)) {
+		if p != nil && !claim(t.keys.encryption, p.EncryptionKey, Node(2*i+1)) {
 			return fmt.Errorf("%w: %w: node %d", ErrInvalid, ErrDuplicateKey, 2*i+1)
 		}
 	}
 	t.rehash()
 	return nil
-}
-
-func (t *Tree) claim(id keyID, x Node) bool {
-	if _, taken := t.keys[id]; taken {
-		return false
-	}
-	t.keys[id] = x
-	return true
 }
 
 // Parallel calls f for each i below n, on all processors.
