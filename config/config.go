@@ -9,8 +9,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/quicproquo/qpq"
@@ -48,6 +50,31 @@ func (t *Table) Flags(flags *pflag.FlagSet) {
 	}
 }
 
+// Complete lets shells complete the settings that are one of some words.
+func (t *Table) Complete(c *cobra.Command) {
+	for _, s := range t.Settings {
+		if v, ok := s.Value.(text); ok && v.check != nil {
+			_ = c.RegisterFlagCompletionFunc(s.Name, cobra.FixedCompletions(strings.Split(v.kind, "|"), cobra.ShellCompDirectiveNoFileComp))
+		}
+	}
+}
+
+// Misspelt returns a sentence about each variable of environ ("KEY=value") that looks like one of the
+// table's and is none. Programs that share the prefix have variables of their own: so it is for warnings.
+func (t *Table) Misspelt(environ []string) (sentences []string) {
+	for _, line := range environ {
+		name, _, _ := strings.Cut(line, "=")
+		known := slices.ContainsFunc(t.Settings, func(s Setting) bool { return t.Env(s) == name })
+		if key, ours := strings.CutPrefix(name, t.Prefix+"_"); ours && !known {
+			if near := t.near(key); near != nil {
+				sentences = append(sentences, fmt.Sprintf("the environment variable %s has no effect: perhaps %s is meant", name, t.Env(*near)))
+			}
+		}
+	}
+	slices.Sort(sentences)
+	return sentences
+}
+
 // Load takes from the environment and the file what no flag has set. file is empty where there is
 // none. It fails with qpq.Invalid and a sentence that names the place: flag, variable or line.
 func (t *Table) Load(flags *pflag.FlagSet, lookup func(string) (string, bool), file string) error {
@@ -81,7 +108,7 @@ func (t *Table) readFile(file string) (map[string]value, error) {
 		return nil, qpq.Wrap(qpq.NotFound, "no-config", fmt.Sprintf("the configuration file %s does not exist: make it, or leave out --config", file), err)
 	}
 	if err != nil {
-		return nil, qpq.Wrap(qpq.Unavailable, "config-unreadable", fmt.Sprintf("the configuration file %s cannot be read: %v", file, err), err)
+		return nil, qpq.Wrap(qpq.Unavailable, "config-unreadable", fmt.Sprintf("the configuration file %s cannot be used: %v: name a file that can be read with --config", file, err), err)
 	}
 	values, err := t.parse(b)
 	if err != nil {

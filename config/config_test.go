@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -74,6 +75,8 @@ func TestRefused(t *testing.T) {
 	}{
 		"unknown key":    {file: "# x\nlimit = 2\nlisten_ = 1\n", says: "line 3: there is no setting \"listen_\": perhaps \"listen\""},
 		"unknown table":  {file: "limit = 2\n[server]\nlisten = \":1\"\n", says: "line 2: there is no setting \"server\""},
+		"misspelt key":   {file: "lsiten = \":1\"\n", says: "line 1: there is no setting \"lsiten\": perhaps \"listen\""},
+		"strange key":    {file: "xyz = 1\n", says: "--print-config lists them all"},
 		"not in a file":  {file: "config = \"x\"", says: "line 1: there is no setting"},
 		"syntax":         {file: "limit = 2\nlisten = \n", says: "line 2"},
 		"wrong type":     {file: "limit = [1]", says: "line 1: limit takes"},
@@ -86,6 +89,18 @@ func TestRefused(t *testing.T) {
 		if !errors.Is(err, qpq.Invalid) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestMisspelt(t *testing.T) {
+	var s settings
+	got := table(&s).Misspelt([]string{"QPQ_LISTN=:1", "QPQ_LISTEN=:1", "QPQ_SERVER=x", "PATH=/bin", "QPQ_DRAINTIME=1s", "QPQ_=1", "QPQ_CONFIG=x"})
+	want := []string{
+		"the environment variable QPQ_DRAINTIME has no effect: perhaps QPQ_DRAIN_TIME is meant",
+		"the environment variable QPQ_LISTN has no effect: perhaps QPQ_LISTEN is meant",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
 	}
 }
 

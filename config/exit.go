@@ -13,6 +13,21 @@ const (
 	ExitDamaged  = 7 // stored data was altered, or the disk is bad
 )
 
+// exits says what each code means, for the manual.
+var exits = []struct {
+	code int
+	text string
+}{
+	{0, "it worked"},
+	{ExitFailed, "a fault of the program or its machine"},
+	{ExitUsage, "what was asked can never succeed as it stands: a wrong flag, setting or argument"},
+	{ExitNetwork, "not now: the network, a port or a disk that cannot be used, a quota"},
+	{ExitDenied, "refused: a wrong password, a right that is missing"},
+	{ExitNotFound, "what was named does not exist"},
+	{ExitConflict, "it exists already, or something else got in the way"},
+	{ExitDamaged, "stored data was altered or is damaged"},
+}
+
 // ExitCode tells scripts what went wrong: 0 for nil.
 func ExitCode(err error) int {
 	switch qpq.KindOf(err) {

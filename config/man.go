@@ -31,6 +31,10 @@ func Man(w io.Writer, root *cobra.Command, release string, env func(flag string)
 		}
 		manFlags(&b, c.LocalNonPersistentFlags(), nil)
 	}
+	b.WriteString(".SH EXIT STATUS\n")
+	for _, e := range exits {
+		fmt.Fprintf(&b, ".TP\n.B %d\n%s\n", e.code, roff(e.text))
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -70,15 +70,45 @@ func lineOf(b []byte, key string) int {
 
 // similar suggests the setting that was probably meant.
 func (t *Table) similar(key string) string {
+	if near := t.near(key); near != nil && !near.NoFile {
+		return fmt.Sprintf(": perhaps %q is meant", near.Name)
+	}
+	return ": --print-config lists them all"
+}
+
+// near returns the setting that a key is probably meant to be, nil if none is like it.
+func (t *Table) near(key string) *Setting {
 	bare := func(s string) string {
 		return strings.NewReplacer("-", "", "_", "", ".", "").Replace(strings.ToLower(s))
 	}
-	for _, s := range t.Settings {
-		if a, b := bare(s.Name), bare(key); !s.NoFile && (a == b || strings.HasPrefix(a, b) || strings.HasPrefix(b, a)) {
-			return fmt.Sprintf(": perhaps %q is meant", s.Name)
+	for i := range t.Settings {
+		a, b := bare(t.Settings[i].Name), bare(key)
+		if b != "" && (distance(a, b) <= 1+len(a)/6 || len(b) > 3 && (strings.HasPrefix(a, b) || strings.HasPrefix(b, a))) {
+			return &t.Settings[i]
 		}
 	}
-	return ": --print-config lists them all"
+	return nil
+}
+
+// distance is how many letters must be put in, left out or replaced to make b of a (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
 }
 
 func quote(v pflag.Value) string {
