@@ -53,8 +53,6 @@ func newSuite(o oprf.Suite, h crypto.Hash, ake akeGroup, noe, npk int) *suite {
 
 func (s *suite) envelopeSize() int { return nonceSize + s.size.nh }
 
-func (s *suite) recordSize() int { return s.size.npk + s.size.nh + s.envelopeSize() }
-
 func (s *suite) extract(ikm []byte) []byte { return hkdf.Extract(s.hash.New, ikm, nil) }
 
 func (s *suite) expand(secret []byte, n int, info ...[]byte) []byte {

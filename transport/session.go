@@ -185,9 +185,7 @@ func (s *Session) receive() {
 		if err != nil {
 			return
 		}
-		if err := s.readPush(stream); err != nil {
-			stream.Reset(codeOf(err))
-		}
+		stream.Reset(codeOf(s.readPush(stream)))
 	}
 }
 
@@ -200,6 +198,7 @@ func (s *Session) leave() {
 	_ = s.conn.Close(CodeDone, "")
 }
 
+// readPush takes what comes on a push stream, and returns why nothing more does.
 func (s *Session) readPush(stream Stream) error {
 	var head [headerSize]byte
 	for {
