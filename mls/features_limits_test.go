@@ -260,5 +260,15 @@ func TestPathsThatCannotBeOpened(t *testing.T) {
 	r.Run("a leaf of another source", func(t *testing.T) {
 		r.refuses(bob, r.resignPath(alice, p.Message, func(p *message.UpdatePath) { p.LeafNode.Source = message.SourceUpdate }), ErrLeafNode)
 	})
+	r.Run("a secret of another key", func(t *testing.T) {
+		context := p.next.context
+		context.ConfirmedTranscriptHash = alice.ConfirmedTranscriptHash()
+		for _, secret := range [][]byte{make([]byte, 32), make([]byte, 31), nil} {
+			kemOutput, ciphertext := good2(alice.suite.EncryptWithLabel(nil, bob.tree.Leaf(1).EncryptionKey, "UpdatePathNode", context.Append(nil), secret))(t)
+			r.refuses(bob, r.resign(alice, p.Message, func(m *message.PublicMessage) {
+				m.Content.Commit.Path.Nodes[0].Secrets[0] = message.HPKECiphertext{KEMOutput: kemOutput, Ciphertext: ciphertext}
+			}), ErrPath)
+		}
+	})
 	r.merge(alice, p)
 }

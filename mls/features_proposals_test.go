@@ -325,3 +325,68 @@ func TestProposalsWaitForACommit(t *testing.T) {
 	_, err = bob.Propose(&message.Update{}, nil)
 	fails(t, err, ErrProposal)
 }
+
+// RFC 9420, section 12.2, from somebody who does not keep to it.
+func TestListsOfProposalsThatAreNotValid(t *testing.T) {
+	r := newRig(t, 4, Config{PublicHandshake: true})
+	alice, bob, carol := r.members[0], r.members[1], r.members[2]
+	own := good(alice.ProposeUpdate(nil))(t)
+	update := alice.Proposals()[0].Proposal
+	others := r.propose(carol, good(carol.ProposeUpdate(nil))(t), nil)
+	good(bob.Process(own.Message))(t)
+	refs := func(list ...[]byte) []byte {
+		c := &message.Commit{}
+		for _, ref := range list {
+			c.Proposals = append(c.Proposals, message.ProposalOrRef{Reference: ref})
+		}
+		return r.forge(alice, &message.FramedContent{Type: message.ContentCommit, Commit: c})
+	}
+	for name, data := range map[string][]byte{
+		"an update of the committer":              refs(own.Ref),
+		"an update of the committer by value":     r.forgeCommit(alice, update),
+		"a member updated twice":                  refs(others.Ref, others.Ref),
+		"a member removed twice":                  r.forgeCommit(alice, &message.Remove{Removed: 3}, &message.Remove{Removed: 3}),
+		"the removal of the committer":            r.forgeCommit(alice, &message.Remove{Removed: 0}),
+		"a re-initialisation beside others":       r.forgeCommit(alice, &message.ReInit{Version: message.MLS10, CipherSuite: 1}, r.addition("new")),
+		"a re-initialisation with a version less": r.forgeCommit(alice, &message.ReInit{Version: 0, CipherSuite: 1}),
+	} {
+		r.Run(name, func(t *testing.T) { r.refuses(bob, data, ErrProposal) })
+	}
+	r.Run("a member updated and removed", func(t *testing.T) {
+		r.refuses(bob, r.forge(alice, &message.FramedContent{Type: message.ContentCommit, Commit: &message.Commit{
+			Proposals: []message.ProposalOrRef{{Reference: others.Ref}, {Proposal: &message.Remove{Removed: 2}}}}}), ErrProposal)
+	})
+	r.Run("a proposal that was never seen", func(t *testing.T) { r.refuses(bob, refs([]byte("reference")), ErrUnknownProposal) })
+	r.Run("an update with the key that the leaf has", func(t *testing.T) {
+		r.refuses(bob, r.resign(carol, others.Message, func(m *message.PublicMessage) {
+			n := m.Content.Proposal.(*message.Update).LeafNode
+			n.EncryptionKey = carol.tree.Leaf(carol.own).EncryptionKey
+			r.signLeaf(carol, n)
+		}), ErrLeafNode)
+	})
+	r.Run("an update signed for another place", func(t *testing.T) {
+		r.refuses(bob, r.resign(carol, others.Message, func(m *message.PublicMessage) {
+			r.signLeaf(alice, m.Content.Proposal.(*message.Update).LeafNode)
+		}), ErrLeafNode, ErrSignature)
+	})
+	r.Run("a self-remove that only members can read", func(t *testing.T) {
+		c := carol.content(message.ContentProposal, nil)
+		c.Proposal = &message.SelfRemove{}
+		a := &message.AuthenticatedContent{WireFormat: message.WirePrivateMessage, Content: c}
+		if err := carol.sign(a); err != nil {
+			t.Fatal(err)
+		}
+		r.refuses(bob, good(carol.protect(a))(t), ErrProposal)
+	})
+	r.Run("an external init that leads nowhere", func(t *testing.T) {
+		_, p := good2(JoinExternal(r.config, r.info(alice), r.identity("new"), ExternalOptions{}))(t)
+		key := p.next.key
+		for _, kemOutput := range [][]byte{nil, make([]byte, 32), []byte("short")} {
+			r.refuses(bob, r.reencoded(p.Message, func(m *message.Message) {
+				m.Public.Content.Commit.Proposals[0].Proposal = &message.ExternalInit{KEMOutput: kemOutput}
+				m.Public.Auth.Signature = good(alice.suite.SignWithLabel(key, nil, "FramedContentTBS",
+					m.Public.Authenticated().AppendTBS(nil, alice.epoch.encoded)))(t)
+			}), ErrProposal)
+		}
+	})
+}

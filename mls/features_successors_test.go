@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/quicproquo/qpq/mls/internal/transition"
 	"github.com/quicproquo/qpq/mls/message"
 )
 
@@ -71,6 +72,7 @@ func TestReInitialisation(t *testing.T) {
 			fails(t, err, ErrReInit)
 		}
 		r.hears(alice, late, "late")
+		r.refuses(alice, r.forgeCommit(bob), ErrReInit)
 	})
 
 	s := newSuccession(r, hybrid)
@@ -191,6 +193,32 @@ func TestBranch(t *testing.T) {
 		sub.commit(sub.members[1], CommitOptions{})
 		sub.refuses(sub.members[1], late, ErrEpochGone)
 		sub.refuses(branch, fromBob, ErrEpochGone)
+	})
+	r.Run("has the suite of the group, and starts with it", func(t *testing.T) {
+		s := newSuccession(r, MLKEM768X25519_AES128GCM_SHA256_Ed25519)
+		_, p := good2(bob.succeed(SuccessorOptions{Identity: s.identityOf(bob), KeyPackages: s.keys[1:2]}, s.suite, message.ResumptionBranch))(t)
+		_, err := s.join(2, p.Welcome)
+		fails(t, err, ErrWelcome)
+
+		s = newSuccession(r, r.suite)
+		late, p := good2(bob.Branch(SuccessorOptions{Identity: s.identityOf(bob)}))(t)
+		good(p.Apply())(t)
+		secret := bob.secrets.Resumption
+		late.config.PSK = func(PreSharedKeyID) ([]byte, bool) { return secret, true }
+		rules := *late.rules
+		rules.ResumptionUsage = message.ResumptionBranch
+		psk := good(bob.ResumptionPSK(bob.Epoch()))(t)
+		psk.PSK.Usage = message.ResumptionBranch
+		list := []Proposal{psk, &message.Add{KeyPackage: s.keys[1]}}
+		var items []transition.Item
+		var refs []message.ProposalOrRef
+		for _, p := range list {
+			items = append(items, transition.Item{Proposal: p, Sender: message.MemberSender(0)})
+			refs = append(refs, message.ProposalOrRef{Proposal: p})
+		}
+		p = good(late.commit(CommitOptions{}, items, refs, nil, &rules))(t)
+		_, err = s.join(2, p.Welcome)
+		fails(t, err, ErrWelcome)
 	})
 	r.Run("has no members but the group's", func(t *testing.T) {
 		stranger := options
