@@ -33,6 +33,15 @@ func (w *modelWorld) sent(c *modelClient, data []byte) *modelMessage {
 	return m
 }
 
+// chat has a client send many texts, so that some are too far ahead for those who miss the first.
+func (w *modelWorld) chat(c *modelClient) {
+	if w.one(4) {
+		for range w.random.IntN(60) {
+			w.say(c)
+		}
+	}
+}
+
 // say has a client send a text.
 func (w *modelWorld) say(c *modelClient) {
 	text := fmt.Appendf(nil, "text %d from %s", len(w.texts), c.name)
@@ -224,11 +233,10 @@ func (w *modelWorld) propose(c *modelClient) {
 		}
 		return c.group.Propose(w.change(c), nil)
 	}()
-	saved, alive := w.save(c, good(out, err)(w).Records)
-	if !saved || !alive && w.one(2) {
+	if saved, _ := w.save(c, good(out, err)(w).Records); !saved {
 		return
 	}
-	m := w.sent(c, out.Message)
+	m := w.sent(c, out.Message) // after a crash too: c may commit it
 	w.proposals[m.epoch] = append(w.proposals[m.epoch], m)
 	w.done["proposals"]++
 	w.post(m)
@@ -315,6 +323,7 @@ func (w *modelWorld) submit(c *modelClient) {
 		w.sent(c, p.Message)
 	}
 	if p.Epoch != w.epoch()+1 { // it lost, or won but the client does not know
+		w.done["commits late"]++
 		w.fetch(c)
 		return
 	}

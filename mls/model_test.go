@@ -32,12 +32,22 @@ func TestModel(t *testing.T) {
 	for start := time.Now(); err == nil && time.Since(start) < soak; {
 		modelRun(t, rand.Uint64())
 	}
+	all := modelCount{}
 	for _, seed := range seeds {
-		modelRun(t, seed)
+		for what, n := range modelRun(t, seed) {
+			all[what] += n
+		}
+	}
+	for _, what := range []string{"*message.Add", "*message.Update", "*message.Remove", "*message.SelfRemove", "*message.PreSharedKey",
+		"*message.GroupContextExtensions", "*message.ExternalInit", "joins refused", "commits late", "restarts", "texts opened",
+		ErrTooFar.Error(), ErrEpochGone.Error(), ErrConsumed.Error(), "path secrets out of reach", "proposals fetched"} {
+		if all[what] == 0 && *modelSeed == 0 && !testing.Short() {
+			t.Errorf("it did not happen: %s", what)
+		}
 	}
 }
 
-func modelRun(t *testing.T, seed uint64) {
+func modelRun(t *testing.T, seed uint64) (done modelCount) {
 	t.Run(fmt.Sprintf("model-seed=%d", seed), func(t *testing.T) {
 		cryptotest.SetGlobalRandom(t, seed)
 		w := newModel(t, seed)
@@ -50,7 +60,9 @@ func modelRun(t *testing.T, seed uint64) {
 		}
 		w.spy()
 		t.Logf("%d members at last, %d epochs, %s", len(w.members()), w.epoch(), w.done)
+		done = w.done
 	})
+	return done
 }
 
 // modelWorld is the delivery service, the network and the plain model of one group.
@@ -238,7 +250,7 @@ func (w *modelWorld) act(c *modelClient) {
 
 func (w *modelWorld) actions() []func(*modelClient) {
 	return []func(*modelClient){w.say, w.say, w.say, w.listen, w.listen, w.listen, w.listen, w.listen, w.fetch, w.fetch, w.fetch,
-		w.submit, w.submit, w.prepare, w.prepare, w.propose, w.propose, w.submit, w.submit, w.discard, w.drop, w.enter, w.disturb}
+		w.submit, w.submit, w.prepare, w.prepare, w.propose, w.propose, w.submit, w.submit, w.discard, w.drop, w.enter, w.disturb, w.chat}
 }
 
 // crash restarts a client from what it stored.

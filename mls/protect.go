@@ -13,7 +13,8 @@ import (
 )
 
 // Outgoing is a message, and what to store before it is sent: otherwise a crash could use its key
-// twice.
+// twice. Store a proposal itself with them and send it even after a crash: this client may commit it, and others have to
+// know it then.
 type Outgoing struct {
 	Records []Record
 	Message []byte
