@@ -11,7 +11,8 @@ import (
 )
 
 // The traps that implementations of MLS fell into. In this file: those of encodings, senders and message keys; in
-// traps_tree_test.go those of the ratchet tree, in traps_commit_test.go those of proposals and commits.
+// traps_tree_test.go those of the ratchet tree, in traps_commit_test.go those of commits, in traps_checks_test.go those of
+// what is checked of members and groups.
 
 func TestTagsAreComparedInFullLength(t *testing.T) {
 	r := newRig(t, 2, Config{PublicHandshake: true})
