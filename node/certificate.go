@@ -31,6 +31,7 @@ const selfSignedYears = 20
 type Certificate struct {
 	certFile, keyFile string
 	own               bool
+	newKey            bool
 	present           atomic.Pointer[tls.Certificate]
 	modified          [2]time.Time // of the files when they were read; only Reload uses it
 }
@@ -44,33 +45,70 @@ func (h *Home) Certificate(domain, certFile, keyFile string, now time.Time) (*Ce
 	}
 	if certFile == "" {
 		c.own, c.certFile, c.keyFile = true, h.path(fileCertificate), h.path(fileTLSKey)
-		if err := h.selfSign(domain, now); err != nil {
+		var err error
+		if c.newKey, err = h.selfSign(domain, now); err != nil {
 			return nil, err
 		}
 	}
-	_, err := c.Reload()
-	return c, err
+	if _, err := c.Reload(); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
-// selfSign makes key and certificate where there are none, or where the server has never started: then the
-// domain may still change.
-func (h *Home) selfSign(domain string, now time.Time) error {
+// selfSign makes a certificate where there is none, or where the server has never started: then the domain may
+// still change. A key that is there stays, since clients know the server by it. It reports whether it made one.
+func (h *Home) selfSign(domain string, now time.Time) (newKey bool, err error) {
 	_, present := os.Stat(h.path(fileCertificate))
 	_, started := os.Stat(h.Database())
 	if !errors.Is(present, fs.ErrNotExist) && !errors.Is(started, fs.ErrNotExist) {
-		return nil
+		return false, nil
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, newKey, err := h.tlsKey()
 	if err != nil {
-		return err
+		return false, err
+	}
+	der, err := selfSigned(key, domain, now)
+	if err != nil {
+		return false, err
+	}
+	return newKey, writeFile(h.path(fileCertificate), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
+// tlsKey returns the key of the home's own certificate, and makes it if there is none.
+func (h *Home) tlsKey() (key *ecdsa.PrivateKey, made bool, err error) {
+	path := h.path(fileTLSKey)
+	b, err := os.ReadFile(path)
+	if err == nil {
+		defer clear(b)
+		var parsed any
+		if block, _ := pem.Decode(b); block != nil {
+			parsed, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+		}
+		if key, ok := parsed.(*ecdsa.PrivateKey); ok {
+			return key, false, nil
+		}
+		return nil, false, damagedKey(path, err)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, false, homeError(path, "read", err)
+	}
+	if key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+		return nil, false, err
 	}
 	private, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return err
+		return nil, false, err
 	}
+	defer clear(private)
+	return key, true, writeFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
+}
+
+// selfSigned returns a certificate for a domain that vouches for itself.
+func selfSigned(key *ecdsa.PrivateKey, domain string, now time.Time) ([]byte, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{CommonName: domain},
@@ -83,14 +121,7 @@ func (h *Home) selfSign(domain string, now time.Time) error {
 	} else {
 		template.DNSNames = []string{domain}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		return err
-	}
-	if err := writeFile(h.path(fileTLSKey), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})); err != nil {
-		return err
-	}
-	return writeFile(h.path(fileCertificate), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	return x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 }
 
 // Reload reads the files anew if they changed, and reports whether it did. Where they cannot be used, the
@@ -100,7 +131,7 @@ func (c *Certificate) Reload() (bool, error) {
 	for i, path := range []string{c.certFile, c.keyFile} {
 		info, err := os.Stat(path)
 		if err != nil {
-			return false, qpq.Wrap(qpq.NotFound, "bad-certificate", fmt.Sprintf("the certificate cannot be read: %v", err), err)
+			return false, qpq.Wrap(qpq.NotFound, "bad-certificate", fmt.Sprintf("the certificate cannot be used: %v: restore the file, or name others with --tls-cert and --tls-key", err), err)
 		}
 		modified[i] = info.ModTime()
 	}
@@ -112,7 +143,7 @@ func (c *Certificate) Reload() (bool, error) {
 		pair.Leaf, err = x509.ParseCertificate(pair.Certificate[0])
 	}
 	if err != nil {
-		return false, qpq.Wrap(qpq.Invalid, "bad-certificate", fmt.Sprintf("the certificate in %s and the key in %s cannot be used: %v", c.certFile, c.keyFile, err), err)
+		return false, qpq.Wrap(qpq.Invalid, "bad-certificate", fmt.Sprintf("the certificate in %s and the key in %s cannot be used: %v: restore them, or name others with --tls-cert and --tls-key", c.certFile, c.keyFile, err), err)
 	}
 	c.modified = modified
 	c.present.Store(&pair)
@@ -129,6 +160,9 @@ func (c *Certificate) TLS() *tls.Config {
 
 // Own reports whether the certificate is the home's own, self-signed.
 func (c *Certificate) Own() bool { return c.own }
+
+// NewKey reports whether the home's own key was made just now: clients that knew another refuse this one.
+func (c *Certificate) NewKey() bool { return c.newKey }
 
 // Leaf returns the certificate itself.
 func (c *Certificate) Leaf() *x509.Certificate { return c.present.Load().Leaf }

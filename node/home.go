@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/opaque"
@@ -195,8 +196,24 @@ func writeFile(path string, content []byte) error {
 	return nil
 }
 
+// homeError says what could not be done with a file, and what would help.
 func homeError(path, what string, cause error) error {
-	return qpq.Wrap(qpq.Unavailable, "home-unusable", fmt.Sprintf("%s cannot be %s: %v", path, what, cause), cause)
+	kind, code, advice := qpq.Unavailable, "home-unusable", "choose another data directory with --data"
+	switch {
+	case errors.Is(cause, syscall.ENOSPC), errors.Is(cause, syscall.EDQUOT), errors.Is(cause, syscall.EFBIG):
+		kind, code, advice = qpq.Exhausted, "disk-full", "make room on its disk"
+	case errors.Is(cause, syscall.EROFS):
+		advice = "make its disk writable, or " + advice
+	case errors.Is(cause, fs.ErrPermission):
+		advice = "let the server's user read and write it, or " + advice
+	case errors.Is(cause, fs.ErrNotExist):
+		kind, advice = qpq.NotFound, "start the server once, or "+advice
+	}
+	var at *fs.PathError
+	if errors.As(cause, &at) {
+		cause = at.Err // the path is told already
+	}
+	return qpq.Wrap(kind, code, fmt.Sprintf("%s cannot be %s: %v: %s", path, what, cause, advice), cause)
 }
 
 func damagedKey(path string, cause error) error {

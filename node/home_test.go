@@ -64,6 +64,14 @@ func TestHome(t *testing.T) {
 	if again := must(h.Certificate("example.org", "", "", time.Now())); again.Fingerprint() != fingerprint || !again.Own() {
 		t.Error("the certificate changed")
 	}
+	check(t, os.Remove(h.path(fileCertificate)))
+	if again := must(h.Certificate("example.org", "", "", time.Now())); again.Fingerprint() != fingerprint || again.NewKey() {
+		t.Error("a certificate that was lost came back with another key")
+	}
+	check(t, errors.Join(os.Remove(h.path(fileCertificate)), os.Remove(h.path(fileTLSKey))))
+	if again := must(h.Certificate("example.org", "", "", time.Now())); again.Fingerprint() == fingerprint || !again.NewKey() {
+		t.Error("a key that was lost was made anew, and nobody is told")
+	}
 	check(t, os.Chmod(h.path(filePasswords), 0o644))
 	if exposed := h.Exposed(); len(exposed) != 1 || filepath.Base(exposed[0]) != filePasswords {
 		t.Errorf("exposed: %v", exposed)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ func (e environment) checkCommand(s *settings) *cobra.Command {
 		Use: "check", Short: "check configuration, certificate, store and clock",
 		Long: "check looks at all that a server needs, whether or not it runs, and says what is wrong with it. It reads the " +
 			"whole database. Like a start, it brings a database of an older release up to date, after copying it.",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return e.check(c.Context(), s) },
 	}
 }
@@ -61,18 +62,31 @@ func (e environment) check(ctx context.Context, s *settings) error {
 	f.add("data directory", nil)
 	f.add("permissions", checkPermissions(home, s))
 	f.add("disk", checkDisk(home))
-	certificate, err := home.Certificate(s.domain, s.tlsCert, s.tlsKey, time.Now())
-	if err == nil {
-		err = certificate.Check(s.domain, time.Now())
-	}
-	f.add("certificate", err)
-	e.checkStore(ctx, s, home, f)
-	if certificate != nil && certificate.Leaf() != nil {
-		for _, risk := range risks(s, home, certificate, time.Now()) {
+	meta := e.checkStore(ctx, s, home, f)
+	f.add("clock", checkClock(meta, time.Now()))
+	if certificate := e.checkCertificate(s, home, f); certificate != nil {
+		for _, risk := range risks(s, home, certificate, meta, time.Now()) {
 			fmt.Fprintf(e.stdout, "warn  %s\n", risk)
 		}
 	}
+	for _, sentence := range s.table().Misspelt(e.variables) {
+		fmt.Fprintf(e.stdout, "warn  %s\n", sentence)
+	}
 	return errors.Join(f.result(), home.Close())
+}
+
+// checkCertificate returns the certificate, nil if there is none to use. It makes none: that is for a start.
+func (e environment) checkCertificate(s *settings, home *node.Home, f *findings) *node.Certificate {
+	if _, err := os.Stat(home.Database()); s.tlsCert == "" && errors.Is(err, fs.ErrNotExist) {
+		fmt.Fprintln(e.stdout, "note  there is no certificate in use: the first start makes it")
+		return nil
+	}
+	certificate, err := home.Certificate(s.domain, s.tlsCert, s.tlsKey, time.Now())
+	if err == nil && s.domain != "" { // no domain where the store cannot be read
+		err = certificate.Check(s.domain, time.Now())
+	}
+	f.add("certificate", err)
+	return certificate
 }
 
 // result says in one sentence what came of the check; the findings have told the rest.
@@ -83,11 +97,12 @@ func (f *findings) result() error {
 	return qpq.Wrap(qpq.KindOf(f.failed), "check-failed", "the check found what must be mended before the server can be relied on", f.failed)
 }
 
-func (e environment) checkStore(ctx context.Context, s *settings, home *node.Home, f *findings) {
+// checkStore returns what the store says of itself, nil if it cannot be read.
+func (e environment) checkStore(ctx context.Context, s *settings, home *node.Home, f *findings) *store.Meta {
 	if _, err := os.Stat(home.Database()); errors.Is(err, fs.ErrNotExist) {
 		fmt.Fprintln(e.stdout, "note  there is no database: the first start makes it")
-		f.add("clock", checkClock(nil, time.Now()))
-		return
+		s.domain = cmp.Or(s.domain, "localhost")
+		return nil
 	}
 	_, err := home.Passwords()
 	if err == nil {
@@ -97,15 +112,16 @@ func (e environment) checkStore(ctx context.Context, s *settings, home *node.Hom
 	st, engine, err := openStore(ctx, s, home)
 	if err != nil {
 		f.add("store", err)
-		return
+		return nil
 	}
 	defer engine.Close()
+	s.domain = st.Domain()
 	meta, err := st.Meta(ctx)
 	if err == nil {
 		err = engine.Check(ctx)
 	}
-	f.add(fmt.Sprintf("store, schema %d", meta.Schema), err)
-	f.add("clock", checkClock(&meta, time.Now()))
+	f.add(fmt.Sprintf("store of %s, schema %d", s.domain, meta.Schema), err)
+	return &meta
 }
 
 func checkPermissions(home *node.Home, s *settings) error {

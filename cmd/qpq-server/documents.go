@@ -8,10 +8,10 @@ import (
 
 // documentsCommand writes what the manual is made of; it is for whoever packs a release.
 func (e environment) documentsCommand(root *cobra.Command, table *config.Table) *cobra.Command {
-	documents := &cobra.Command{Use: "documents", Short: "write parts of the manual", Hidden: true, Args: cobra.NoArgs}
+	documents := &cobra.Command{Use: "documents", Short: "write parts of the manual", Hidden: true, Args: noArguments}
 	documents.AddCommand(
 		&cobra.Command{
-			Use: "man", Short: "write the manual page", Args: cobra.NoArgs,
+			Use: "man", Short: "write the manual page", Args: noArguments,
 			RunE: func(*cobra.Command, []string) error {
 				return config.Man(e.stdout, root, release(), func(flag string) string {
 					for _, s := range table.Settings {
@@ -24,7 +24,7 @@ func (e environment) documentsCommand(root *cobra.Command, table *config.Table) 
 			},
 		},
 		&cobra.Command{
-			Use: "settings", Short: "write the table of settings in Markdown", Args: cobra.NoArgs,
+			Use: "settings", Short: "write the table of settings in Markdown", Args: noArguments,
 			RunE: func(*cobra.Command, []string) error { return table.Markdown(e.stdout) },
 		})
 	return documents

@@ -9,22 +9,27 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/config"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	env := environment{lookup: os.LookupEnv, stdout: os.Stdout, stderr: os.Stderr}
+	// A second signal ends the process at once, unless it comes with the first: some send to process and group.
+	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
+	env := environment{lookup: os.LookupEnv, variables: os.Environ(), stdout: os.Stdout, stderr: os.Stderr}
+	signal.Ignore(ignoredSignals...)
 	os.Exit(env.run(ctx, os.Args[1:]))
 }
 
 // environment is what the program has of the world.
 type environment struct {
 	lookup         func(string) (string, bool)
+	variables      []string // KEY=value
 	stdout, stderr io.Writer
 }
 
@@ -38,7 +43,7 @@ func (e environment) run(ctx context.Context, args []string) int {
 	if err != nil {
 		fmt.Fprintf(e.stderr, "qpq-server: %v\n", err)
 	}
-	return exitCode(err)
+	return config.ExitCode(err)
 }
 
 // root is the command line.
@@ -52,7 +57,7 @@ func (e environment) root() *cobra.Command {
 		Long: "qpq-server keeps accounts and passes on messages that it cannot read. Without any configuration it makes " +
 			"its keys and a certificate in its data directory, and prints its address and the certificate's fingerprint. " +
 			"Settings are taken from a TOML file, the environment and flags, each stronger than the one before.",
-		Args: cobra.NoArgs, SilenceUsage: true, SilenceErrors: true,
+		Args: noArguments, SilenceUsage: true, SilenceErrors: true,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if printConfig {
 				return table.Print(e.stdout)
@@ -61,6 +66,7 @@ func (e environment) root() *cobra.Command {
 		},
 	}
 	table.Flags(root.PersistentFlags())
+	table.Complete(root)
 	root.Flags().BoolVar(&printConfig, "print-config", false, "print the settings in force as a TOML file and exit")
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
 		if err := table.Load(root.PersistentFlags(), e.lookup, s.configFile(root, table, e.lookup)); err != nil {
@@ -68,40 +74,42 @@ func (e environment) root() *cobra.Command {
 		}
 		return s.check()
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
-		return qpq.Wrap(qpq.Invalid, "usage", err.Error()+": qpq-server --help lists what there is", err)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return qpq.Wrap(qpq.Invalid, "usage", fmt.Sprintf("%v: %s --help lists what there is", err, c.CommandPath()), err)
 	})
 	root.AddCommand(e.checkCommand(s), e.tokenCommand(s), e.versionCommand(), e.documentsCommand(root, table))
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.HasSubCommands() {
+			c.Args = noArguments
+			c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+		}
+	}
 	return root
+}
+
+// noArguments refuses arguments where there are none, and what is no command.
+func noArguments(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("%q is one argument too many: %s takes none", args[0], c.CommandPath())
+	if c.HasSubCommands() {
+		c.SuggestionsMinimumDistance = 2
+		text = fmt.Sprintf("%s has no command %q: --help lists them", c.CommandPath(), args[0])
+		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+			text = fmt.Sprintf("%s has no command %q: perhaps %s is meant", c.CommandPath(), args[0], near[0])
+		}
+	}
+	return qpq.E(qpq.Invalid, "usage", text)
 }
 
 func (e environment) versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "print the version", Args: cobra.NoArgs,
+		Use: "version", Short: "print the version", Args: noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintf(e.stdout, "qpq-server %s\n", release())
 			return err
 		},
 	}
-}
-
-// exitCode tells scripts what went wrong.
-func exitCode(err error) int {
-	switch kind := qpq.KindOf(err); kind {
-	case 0:
-		return 0
-	case qpq.Invalid, qpq.Unsupported:
-		return 2
-	case qpq.Unavailable, qpq.Exhausted, qpq.RateLimited:
-		return 3
-	case qpq.Denied, qpq.Unauthorized:
-		return 4
-	case qpq.NotFound:
-		return 5
-	case qpq.Conflict, qpq.Exists:
-		return 6
-	case qpq.Damaged:
-		return 7
-	}
-	return 1
 }

@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/quicproquo/qpq/node"
+	"github.com/quicproquo/qpq/store"
 )
 
 // lowDisk is how little free space is worth a warning, in bytes.
 const lowDisk = 512 << 20
 
-// risks says what about a server is worth a second thought, a sentence each.
-func risks(s *settings, home *node.Home, c *node.Certificate, now time.Time) (list []string) {
+// risks says what about a server is worth a second thought, a sentence each. meta is nil where there is no store.
+func risks(s *settings, home *node.Home, c *node.Certificate, meta *store.Meta, now time.Time) (list []string) {
 	add := func(holds bool, format string, args ...any) {
 		if holds {
 			list = append(list, fmt.Sprintf(format, args...))
@@ -24,6 +25,7 @@ func risks(s *settings, home *node.Home, c *node.Certificate, now time.Time) (li
 	add(s.registration == "open" && public, "anybody who reaches %s can sign up: --registration token asks for a token", s.listen)
 	add(s.domain == "localhost" && public, "the domain is localhost, and others can connect: choose the server's name with --domain before anybody signs up")
 	add(c.Own() && realDomain(s.domain), "the certificate for %s is self-signed: people must compare its fingerprint at first contact; --tls-cert takes one of a certificate authority", s.domain)
+	add(c.NewKey() && meta != nil && meta.Created.Before(now.Add(-time.Minute)), "the server's key was lost and a new one made: everybody who knew the old fingerprint is going to be refused by their client, until they accept the new one")
 	if !c.Own() {
 		err := c.Check(s.domain, now)
 		add(err != nil, "%v", err)
@@ -33,7 +35,9 @@ func risks(s *settings, home *node.Home, c *node.Certificate, now time.Time) (li
 	}
 	free, err := home.FreeDisk()
 	add(err == nil && free < lowDisk, "the disk of %s has only %d MiB left", home.Dir(), free>>20)
-	add(now.Before(built()), "the clock shows %s, before this program was made: set it", now.UTC().Format(time.DateTime))
+	if err := checkClock(meta, now); err != nil {
+		add(true, "the clock: %v", err)
+	}
 	add(s.metrics != "" && !loopback(s.metrics), "metrics on %s can be read by others: listen on 127.0.0.1", s.metrics)
 	add(s.logNames, "the log holds names and addresses of people (--log-names)")
 	add(isRoot(), "the server runs as root: give it a user of its own")

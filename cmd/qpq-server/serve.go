@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -27,11 +28,18 @@ const reloadEvery = time.Minute
 // serve runs the server until ctx is done.
 func (e environment) serve(ctx context.Context, s *settings) (err error) {
 	log := s.logger(e.stderr)
+	slog.SetDefault(log) // libraries that log write there too
+	for _, sentence := range s.table().Misspelt(e.variables) {
+		log.Warn(sentence)
+	}
 	home, err := node.OpenHome(s.data, release())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, home.Close()) }()
+	if err := s.settle(ctx, home); err != nil {
+		return err
+	}
 	certificate, err := home.Certificate(s.domain, s.tlsCert, s.tlsKey, time.Now())
 	if err != nil {
 		return err
@@ -54,7 +62,11 @@ func (e environment) serve(ctx context.Context, s *settings) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, risk := range risks(s, home, certificate, time.Now()) {
+	meta, err := cfg.Store.Meta(ctx)
+	if err != nil {
+		return err
+	}
+	for _, risk := range risks(s, home, certificate, &meta, time.Now()) {
 		log.Warn(risk)
 	}
 	if err := e.announce(ctx, s, cfg.Store, certificate, edges, status); err != nil {
@@ -144,10 +156,14 @@ func listenBoth(host, port string, c *tls.Config) (*edges, error) {
 
 // hint says which setting would help.
 func hint(err error) error {
-	if errors.Is(err, qpq.Exists) {
-		return qpq.Wrap(qpq.Exists, "port-taken", err.Error()+": stop what listens there, or choose another port with --listen", err)
+	advice := "choose an address of this machine with --listen"
+	switch {
+	case errors.Is(err, qpq.Exists):
+		advice = "stop what listens there, or choose another port with --listen"
+	case errors.Is(err, fs.ErrPermission):
+		advice = "choose a port above 1023 with --listen, or let the program use this one"
 	}
-	return err
+	return qpq.Wrap(qpq.KindOf(err), qpq.CodeOf(err), err.Error()+": "+advice, err)
 }
 
 func listenStatus(address string) (net.Listener, error) {

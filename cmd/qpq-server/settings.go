@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"time"
 
@@ -32,7 +35,7 @@ type settings struct {
 
 func newSettings() *settings {
 	return &settings{
-		listen: ":" + standardPort, data: "data", domain: "localhost", registration: "open",
+		listen: ":" + standardPort, data: "data", registration: "open",
 		logLevel: "info", logFormat: "text", connections: 20_000, addressConnections: 1000,
 		addressRate: 100, accountRate: 100, attempts: 10, attemptWindow: 15 * time.Minute, drain: 10 * time.Second,
 	}
@@ -44,7 +47,7 @@ func (s *settings) table() *config.Table {
 		{Name: "config", Value: config.File(&s.config), Help: "read settings from this TOML `FILE`", NoFile: true},
 		{Name: "listen", Value: config.Address(&s.listen, standardPort, false), Help: "listen on `ADDR`, host:port, [v6]:port or :port, by UDP and TCP"},
 		{Name: "data", Value: config.File(&s.data), Help: "keep keys and database in the directory `DIR`"},
-		{Name: "domain", Value: config.Text(&s.domain), Help: "serve users called name@`NAME`; fixed at the first start"},
+		{Name: "domain", Value: config.Text(&s.domain), Help: "serve users called name@`NAME`; fixed at the first start, which takes localhost if it is left out"},
 		{Name: "registration", Value: config.OneOf(&s.registration, "open", "token", "closed"), Help: "`WHO` may sign up: open is anybody, token takes a registration token, closed is nobody"},
 		{Name: "tls-cert", Value: config.File(&s.tlsCert), Help: "use the certificate and its chain in this PEM `FILE`; read anew when it changes"},
 		{Name: "tls-key", Value: config.File(&s.tlsKey), Help: "use the key in this PEM `FILE` with --tls-cert"},
@@ -74,14 +77,35 @@ func (s *settings) configFile(root *cobra.Command, t *config.Table, lookup func(
 
 // check normalises what was chosen and refuses what cannot be.
 func (s *settings) check() error {
-	domain, err := identity.NormaliseDomain(s.domain)
-	if err != nil {
-		return qpq.Wrap(qpq.Invalid, "bad-setting", fmt.Sprintf("--domain: %v", err), err)
+	if s.domain != "" {
+		domain, err := identity.NormaliseDomain(s.domain)
+		if err != nil {
+			return qpq.Wrap(qpq.Invalid, "bad-setting", fmt.Sprintf("--domain: %v: write a name like example.org", err), err)
+		}
+		s.domain = domain
 	}
-	s.domain = domain
 	if s.drain == 0 || s.attemptWindow == 0 {
 		return qpq.E(qpq.Invalid, "bad-setting", "--drain and --login-window take a time above zero")
 	}
+	return nil
+}
+
+// settle puts the domain of the store where none was chosen.
+func (s *settings) settle(ctx context.Context, home *node.Home) error {
+	if s.domain != "" {
+		return nil
+	}
+	if _, err := os.Stat(home.Database()); err == nil {
+		st, engine, err := openStore(ctx, s, home)
+		if err == nil {
+			s.domain = st.Domain()
+			err = engine.Close()
+		}
+		if err != nil && qpq.CodeOf(err) != "no-domain" { // the first start was cut off
+			return err
+		}
+	}
+	s.domain = cmp.Or(s.domain, "localhost")
 	return nil
 }
 
@@ -106,6 +130,12 @@ func (s *settings) logger(w io.Writer) *slog.Logger {
 	}
 	options := &slog.HandlerOptions{Level: level}
 	if s.logFormat == "json" {
+		options.ReplaceAttr = func(_ []string, a slog.Attr) slog.Attr {
+			if a.Value.Kind() == slog.KindDuration {
+				a.Value = slog.Float64Value(a.Value.Duration().Seconds())
+			}
+			return a
+		}
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))

@@ -20,11 +20,10 @@ func (e environment) tokenCommand(s *settings) *cobra.Command {
 		Use: "token", Short: "registration tokens, for a server that asks for them",
 		Long: "Registration tokens let people sign up at a server started with --registration token. These commands work on the " +
 			"data directory itself, before the first start, while the server runs and when it does not.",
-		Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	uses, expires := int64(1), 7*24*time.Hour
 	create := &cobra.Command{
-		Use: "create", Short: "make a token and print it", Args: cobra.NoArgs,
+		Use: "create", Short: "make a token and print it", Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return e.withStore(c.Context(), s, func(st *store.Store) error { return e.createToken(c.Context(), st, uses, expires) })
 		},
@@ -32,19 +31,26 @@ func (e environment) tokenCommand(s *settings) *cobra.Command {
 	create.Flags().Int64Var(&uses, "uses", uses, "let `N` accounts be made with it")
 	create.Flags().DurationVar(&expires, "expires", expires, "after this `TIME` it no longer counts; 0 is never")
 	list := &cobra.Command{
-		Use: "list", Short: "list the tokens", Args: cobra.NoArgs,
+		Use: "list", Short: "list the tokens", Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return e.withStore(c.Context(), s, func(st *store.Store) error { return e.listTokens(c.Context(), st) })
 		},
 	}
 	revoke := &cobra.Command{
-		Use: "revoke ID", Short: "end a token", Args: cobra.ExactArgs(1),
+		Use: "revoke ID", Short: "end a token", Args: oneToken,
 		RunE: func(c *cobra.Command, args []string) error {
 			return e.withStore(c.Context(), s, func(st *store.Store) error { return revokeToken(c.Context(), st, args[0]) })
 		},
 	}
 	token.AddCommand(create, list, revoke)
 	return token
+}
+
+func oneToken(c *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return qpq.E(qpq.Invalid, "usage", fmt.Sprintf("%d arguments came, and %s takes the ID of one token: qpq-server token list shows which there are", len(args), c.CommandPath()))
+	}
+	return nil
 }
 
 // withStore runs f on the store, whether or not a server holds the data directory.
@@ -54,6 +60,9 @@ func (e environment) withStore(ctx context.Context, s *settings, f func(*store.S
 		return err
 	}
 	defer func() { err = errors.Join(err, home.Close()) }()
+	if err := s.settle(ctx, home); err != nil {
+		return err
+	}
 	cfg, engine, err := assemble(ctx, s, home, s.logger(e.stderr))
 	if err != nil {
 		return err
@@ -73,7 +82,7 @@ func anyHome(dir string) (*node.Home, error) {
 
 func (e environment) createToken(ctx context.Context, st *store.Store, uses int64, expires time.Duration) error {
 	if uses < 1 || uses > 1<<31 || expires < 0 {
-		return qpq.E(qpq.Invalid, "usage", "a token has at least one use and does not expire in the past")
+		return qpq.E(qpq.Invalid, "usage", "a token has 1 to 2147483648 uses and does not expire in the past: choose others with --uses and --expires")
 	}
 	now, until := time.Now(), time.Time{}
 	if expires > 0 {
