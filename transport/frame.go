@@ -61,17 +61,15 @@ func readHeader(r io.Reader, scratch *[headerSize]byte, limit int) (header, erro
 const firstChunk = 16 << 10
 
 // readPayload appends a payload of n bytes to b, which must be empty but may have room. The buffer grows as the bytes arrive:
-// a length is a claim. progress is called before each piece.
-func readPayload(r io.Reader, b []byte, n int, progress func() error) ([]byte, error) {
+// a length is a claim. Each piece has to come within the progress time.
+func readPayload(r io.Reader, b []byte, n int, w *watch, progress time.Duration) ([]byte, error) {
 	for len(b) < n {
 		if len(b) == cap(b) {
 			grown := make([]byte, len(b), min(n, max(firstChunk, 2*len(b))))
 			copy(grown, b)
 			b = grown
 		}
-		if err := progress(); err != nil {
-			return b, err
-		}
+		w.within(progress)
 		k, err := r.Read(b[len(b):min(cap(b), n)])
 		b = b[:len(b)+k]
 		if err != nil && len(b) < n {
@@ -84,18 +82,16 @@ func readPayload(r io.Reader, b []byte, n int, progress func() error) ([]byte, e
 	return b, nil
 }
 
-// writeChunk is how much is written under one deadline.
+// writeChunk is how much is written at a time.
 const writeChunk = 64 << 10
 
 // writeFrame writes a frame, each piece of it within the progress time.
-func writeFrame(s Stream, buffer []byte, number uint16, payload []byte, progress time.Duration) error {
+func writeFrame(s io.Writer, buffer []byte, number uint16, payload []byte, w *watch, progress time.Duration) error {
 	first := payload[:min(len(payload), writeChunk)]
 	b := appendFrame(buffer[:0], number, first)
 	binary.LittleEndian.PutUint32(b, uint32(len(payload)))
 	for rest := payload[len(first):]; ; {
-		if err := s.SetDeadline(time.Now().Add(progress)); err != nil {
-			return err
-		}
+		w.within(progress)
 		if _, err := s.Write(b); err != nil {
 			return err
 		}
@@ -109,14 +105,14 @@ func writeFrame(s Stream, buffer []byte, number uint16, payload []byte, progress
 
 // codeOf returns the code to reset a stream with after err.
 func codeOf(err error) Code {
-	var timeout interface{ Timeout() bool }
+	var closed Closed
 	switch {
 	case errors.Is(err, qpq.TooLarge):
 		return CodeTooLarge
 	case errors.Is(err, errMalformed):
 		return CodeMalformed
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return CodeSlow
+	case errors.As(err, &closed):
+		return closed.Code
 	}
 	return CodeCancelled
 }

@@ -17,9 +17,11 @@ func FuzzFrame(f *testing.F) {
 	f.Add([]byte{0xff, 0xff, 0xff, 0x00, 0, 0, 0, 0, 1}, uint16(1))
 	f.Fuzz(func(t *testing.T, data []byte, number uint16) {
 		var head [headerSize]byte
+		var w watch
+		defer w.stop()
 		r := bytes.NewReader(data)
 		if h, err := readHeader(r, &head, MaxFrame); err == nil {
-			payload, err := readPayload(r, nil, int(h.length), func() error { return nil })
+			payload, err := readPayload(r, nil, int(h.length), &w, time.Hour)
 			if cap(payload) > firstChunk+2*len(data) {
 				t.Errorf("%d bytes allocated for %d", cap(payload), len(data))
 			}
@@ -32,7 +34,7 @@ func FuzzFrame(f *testing.F) {
 		if err != nil || h.number != number {
 			t.Fatalf("header %+v, %v", h, err)
 		}
-		payload, err := readPayload(r, nil, int(h.length), func() error { return nil })
+		payload, err := readPayload(r, nil, int(h.length), &w, time.Hour)
 		if err != nil || !bytes.Equal(payload, data) {
 			t.Fatalf("payload %x, %v", payload, err)
 		}

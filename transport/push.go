@@ -3,7 +3,6 @@ package transport
 import (
 	"context"
 	"sync"
-	"time"
 )
 
 // pusher writes messages to the push stream of one client. No goroutine waits for messages: one is started when a
@@ -113,13 +112,13 @@ func (p *pusher) writeFrame(frame []byte) error {
 		p.stream = stream
 		p.mu.Unlock()
 	}
+	w := watch{stream: p.stream}
+	defer w.stop()
 	for len(frame) > 0 {
-		if err := p.stream.SetDeadline(time.Now().Add(progress)); err != nil {
-			return err
-		}
+		w.within(progress)
 		n, err := p.stream.Write(frame[:min(len(frame), writeChunk)])
 		if err != nil {
-			return err
+			return w.why(err)
 		}
 		frame = frame[n:]
 	}

@@ -149,43 +149,39 @@ func (c *ServerConn) lane(s Stream) {
 func (c *ServerConn) serveLane(s Stream, buffer *[]byte) error {
 	limits := c.server.limits
 	var head [headerSize]byte
+	w := watch{stream: s}
+	defer w.stop()
 	for {
-		if err := s.SetDeadline(time.Now().Add(limits.Idle)); err != nil {
-			return err
-		}
+		w.within(limits.Idle)
 		h, err := readHeader(s, &head, limits.Frame)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
-			return err
+			return w.why(err)
 		}
-		request, err := readPayload(s, (*buffer)[:0], int(h.length), func() error {
-			return s.SetDeadline(time.Now().Add(limits.Progress))
-		})
+		request, err := readPayload(s, (*buffer)[:0], int(h.length), &w, limits.Progress)
 		*buffer = request
 		if err != nil {
-			return err
+			return w.why(err)
 		}
+		w.off()
 		if !c.busy.start() {
 			return Closed{CodeDraining}
 		}
-		err = c.call(s, h.number, request)
+		err = c.call(s, h.number, request, &w)
 		c.busy.done()
 		if err != nil {
-			return err
+			return w.why(err)
 		}
 	}
 }
 
 // call carries out one call and writes the reply.
-func (c *ServerConn) call(s Stream, method uint16, request []byte) error {
+func (c *ServerConn) call(s Stream, method uint16, request []byte, w *watch) error {
 	ctx := c.ctx
 	if a, ok := s.(Abandoned); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithCancel(ctx)
-		defer cancel()
-		defer context.AfterFunc(a.Context(), cancel)()
+		ctx = a.Context()
 	}
 	status, reply := c.server.config.Handler.Call(ctx, c, method, request)
 	if len(reply) > c.server.limits.Frame {
@@ -193,7 +189,7 @@ func (c *ServerConn) call(s Stream, method uint16, request []byte) error {
 	}
 	out := buffers.Get().(*[]byte)
 	defer buffers.Put(out)
-	return writeFrame(s, *out, status, reply, c.server.limits.Progress)
+	return writeFrame(s, *out, status, reply, w, c.server.limits.Progress)
 }
 
 // activity counts calls under way, and can be told to let no more start.

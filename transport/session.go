@@ -34,6 +34,7 @@ type Session struct {
 
 type lane struct {
 	stream Stream
+	watch  watch
 	expire *time.Timer
 	head   [headerSize]byte
 	buffer []byte
@@ -103,12 +104,11 @@ func (s *Session) Call(ctx context.Context, method uint16, request []byte) (stat
 
 // exchange writes the request and reads the reply.
 func (s *Session) exchange(l *lane, method uint16, request []byte) (uint16, []byte, error) {
-	if err := writeFrame(l.stream, l.buffer, method, request, s.limits.Progress); err != nil {
-		return 0, nil, err
+	defer l.watch.off()
+	if err := writeFrame(l.stream, l.buffer, method, request, &l.watch, s.limits.Progress); err != nil {
+		return 0, nil, l.watch.why(err)
 	}
-	if err := l.stream.SetDeadline(time.Time{}); err != nil { // the handler may take as long as ctx allows
-		return 0, nil, err
-	}
+	l.watch.off() // the handler may take as long as ctx allows
 	h, err := readHeader(l.stream, &l.head, s.limits.Frame)
 	if errors.Is(err, io.EOF) {
 		err = fmt.Errorf("the server ended the lane: %w", io.ErrUnexpectedEOF)
@@ -116,10 +116,8 @@ func (s *Session) exchange(l *lane, method uint16, request []byte) (uint16, []by
 	if err != nil {
 		return 0, nil, err
 	}
-	reply, err := readPayload(l.stream, make([]byte, 0, min(int(h.length), firstChunk)), int(h.length), func() error {
-		return l.stream.SetDeadline(time.Now().Add(s.limits.Progress))
-	})
-	return h.number, reply, err
+	reply, err := readPayload(l.stream, make([]byte, 0, min(int(h.length), firstChunk)), int(h.length), &l.watch, s.limits.Progress)
+	return h.number, reply, l.watch.why(err)
 }
 
 // take returns a lane for one call: the one that was used last, or a new one.
@@ -142,7 +140,9 @@ func (s *Session) take(ctx context.Context) (*lane, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &lane{stream: stream, buffer: make([]byte, 0, 512)}, nil
+	l := &lane{stream: stream, buffer: make([]byte, 0, 512)}
+	l.watch.stream = stream
+	return l, nil
 }
 
 // give keeps a lane for further calls, or ends it if there are enough.
@@ -201,19 +201,17 @@ func (s *Session) leave() {
 // readPush takes what comes on a push stream, and returns why nothing more does.
 func (s *Session) readPush(stream Stream) error {
 	var head [headerSize]byte
+	w := watch{stream: stream}
+	defer w.stop()
 	for {
-		if err := stream.SetDeadline(time.Time{}); err != nil {
-			return err
-		}
+		w.off()
 		h, err := readHeader(stream, &head, s.limits.Frame)
 		if err != nil {
 			return err
 		}
-		payload, err := readPayload(stream, nil, int(h.length), func() error {
-			return stream.SetDeadline(time.Now().Add(s.limits.Progress))
-		})
+		payload, err := readPayload(stream, nil, int(h.length), &w, s.limits.Progress)
 		if err != nil {
-			return err
+			return w.why(err)
 		}
 		switch {
 		case h.number == pushGoAway && h.length == 0:

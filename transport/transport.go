@@ -74,15 +74,13 @@ type Stream interface {
 	io.Writer
 	// CloseWrite says that nothing more will be written. What was written still arrives.
 	CloseWrite() error
-	// Reset gives the stream up in both directions, without waiting for anything.
+	// Reset gives the stream up in both directions, without waiting for anything. Reads and writes under way fail.
 	Reset(Code)
-	// SetDeadline bounds reads and writes from now on. The zero time means no bound.
-	SetDeadline(time.Time) error
 }
 
 // Abandoned is a Stream that can tell when the peer gave it up.
 type Abandoned interface {
-	// Context ends when the peer gave the stream up, or the stream ended.
+	// Context ends when the peer gave the stream up, or the stream or its connection ended. It is good for one call.
 	Context() context.Context
 }
 

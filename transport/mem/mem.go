@@ -6,9 +6,7 @@ import (
 	"context"
 	"io"
 	"net"
-	"os"
 	"sync"
-	"time"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/transport"
@@ -243,13 +241,6 @@ func (s *stream) release() {
 	})
 }
 
-// SetDeadline implements transport.Stream.
-func (s *stream) SetDeadline(t time.Time) error {
-	s.in.setDeadline(&s.in.readBy, t)
-	s.out.setDeadline(&s.out.writeBy, t)
-	return nil
-}
-
 // Context implements transport.Abandoned.
 func (s *stream) Context() context.Context { return s.ctx }
 
@@ -260,14 +251,6 @@ type pipe struct {
 	data     []byte
 	finished bool
 	err      error
-	readBy   bound
-	writeBy  bound
-}
-
-// bound is a deadline.
-type bound struct {
-	timer  *time.Timer
-	passed bool
 }
 
 func newPipe() *pipe {
@@ -292,8 +275,6 @@ func (p *pipe) read(b []byte) (int, error) {
 			return n, nil
 		case p.finished:
 			return 0, io.EOF
-		case p.readBy.passed:
-			return 0, os.ErrDeadlineExceeded
 		}
 		p.changed.Wait()
 	}
@@ -310,8 +291,6 @@ func (p *pipe) write(b []byte) (n int, err error) {
 			return n, net.ErrClosed
 		case len(b) == 0:
 			return n, nil
-		case p.writeBy.passed:
-			return n, os.ErrDeadlineExceeded
 		case len(p.data) < window:
 			k := min(len(b), window-len(p.data))
 			p.data = append(p.data, b[:k]...)
@@ -345,32 +324,4 @@ func (p *pipe) over() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.err != nil || p.finished && len(p.data) == 0
-}
-
-func (p *pipe) setDeadline(b *bound, t time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if b.timer != nil {
-		b.timer.Stop()
-	}
-	b.timer, b.passed = nil, false
-	if t.IsZero() {
-		return
-	}
-	wait := time.Until(t)
-	if wait <= 0 {
-		b.passed = true
-		p.changed.Broadcast()
-		return
-	}
-	var timer *time.Timer
-	timer = time.AfterFunc(wait, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if b.timer == timer {
-			b.passed = true
-			p.changed.Broadcast()
-		}
-	})
-	b.timer = timer
 }

@@ -226,9 +226,8 @@ func (l *lane) Write(b []byte) (int, error) {
 	return n, err
 }
 
-func (l *lane) CloseWrite() error             { return l.s.Close() }
-func (l *lane) SetDeadline(t time.Time) error { return l.s.SetDeadline(t) }
-func (l *lane) Context() context.Context      { return l.s.Context() }
+func (l *lane) CloseWrite() error        { return l.s.Close() }
+func (l *lane) Context() context.Context { return l.s.Context() }
 
 func (l *lane) Reset(code transport.Code) {
 	l.s.CancelRead(quicgo.StreamErrorCode(code))
@@ -240,10 +239,9 @@ var errOneWay = errors.New("the stream goes the other way")
 // sender is a stream for pushing, at the server.
 type sender struct{ s *quicgo.SendStream }
 
-func (s sender) Read([]byte) (int, error)      { return 0, errOneWay }
-func (s sender) CloseWrite() error             { return s.s.Close() }
-func (s sender) SetDeadline(t time.Time) error { return s.s.SetWriteDeadline(t) }
-func (s sender) Reset(code transport.Code)     { s.s.CancelWrite(quicgo.StreamErrorCode(code)) }
+func (s sender) Read([]byte) (int, error)  { return 0, errOneWay }
+func (s sender) CloseWrite() error         { return s.s.Close() }
+func (s sender) Reset(code transport.Code) { s.s.CancelWrite(quicgo.StreamErrorCode(code)) }
 
 func (s sender) Write(b []byte) (int, error) {
 	n, err := s.s.Write(b)
@@ -268,10 +266,9 @@ func (s sender) TryWrite(b []byte) (bool, error) {
 // receiver is a stream for pushing, at the client.
 type receiver struct{ s *quicgo.ReceiveStream }
 
-func (r receiver) Write([]byte) (int, error)     { return 0, errOneWay }
-func (r receiver) CloseWrite() error             { return nil }
-func (r receiver) SetDeadline(t time.Time) error { return r.s.SetReadDeadline(t) }
-func (r receiver) Reset(code transport.Code)     { r.s.CancelRead(quicgo.StreamErrorCode(code)) }
+func (r receiver) Write([]byte) (int, error) { return 0, errOneWay }
+func (r receiver) CloseWrite() error         { return nil }
+func (r receiver) Reset(code transport.Code) { r.s.CancelRead(quicgo.StreamErrorCode(code)) }
 
 func (r receiver) Read(b []byte) (int, error) {
 	n, err := r.s.Read(b)

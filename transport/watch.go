@@ -1,0 +1,91 @@
+package transport
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// watch gives up a stream that stands still. To say what time there is costs hardly anything, which is why it is not a
+// deadline of the stream: the timer is moved only when it fires too early, or would fire too late.
+type watch struct {
+	stream Stream
+	until  atomic.Int64 // nanoseconds since began; 0 is no bound
+	fired  atomic.Bool
+
+	mu    sync.Mutex
+	timer *time.Timer
+	armed int64 // what the timer is set to; 0 where it is not set
+}
+
+// began is what watches count from.
+var began = time.Now()
+
+// errSlow says that a stream stood still.
+var errSlow = Closed{CodeSlow}
+
+// within bounds how long the stream may stand still from now on.
+func (w *watch) within(d time.Duration) {
+	until := int64(time.Since(began) + d)
+	before := w.until.Swap(until)
+	if before == 0 || until < before {
+		w.arm(until)
+	}
+}
+
+// off lifts the bound.
+func (w *watch) off() { w.until.Store(0) }
+
+// stop ends the watch. The stream is the caller's again.
+func (w *watch) stop() {
+	w.off()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}
+
+func (w *watch) arm(until int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.armed != 0 && w.armed <= until {
+		return // it fires early enough, and then looks again
+	}
+	w.set(until)
+}
+
+// set sets the timer. The caller holds the lock.
+func (w *watch) set(until int64) {
+	w.armed = until
+	left := time.Duration(until) - time.Since(began)
+	if w.timer == nil {
+		w.timer = time.AfterFunc(left, w.look)
+	} else {
+		w.timer.Reset(left)
+	}
+}
+
+// look gives the stream up, if its time is over.
+func (w *watch) look() {
+	w.mu.Lock()
+	w.armed = 0
+	until := w.until.Load()
+	if until != 0 && until > int64(time.Since(began)) {
+		w.set(until)
+		until = 0
+	}
+	w.mu.Unlock()
+	if until != 0 {
+		w.fired.Store(true)
+		w.stream.Reset(CodeSlow)
+	}
+}
+
+// why returns the error of a stream, errSlow where the watch gave it up.
+func (w *watch) why(err error) error {
+	if err != nil && w.fired.Load() {
+		return errSlow
+	}
+	return err
+}
