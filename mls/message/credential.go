@@ -42,7 +42,12 @@ func (c Credential) Append(b []byte) []byte {
 	case CredentialBasic:
 		return codec.AppendVec(b, c.Identity)
 	case CredentialX509:
-		return codec.AppendList(b, c.Certificates, codec.AppendVec)
+		start := len(b)
+		b = codec.OpenVec(b)
+		for _, one := range c.Certificates {
+			b = codec.AppendVec(b, one)
+		}
+		return codec.CloseVec(b, start)
 	default:
 		return codec.AppendVec(b, c.Data)
 	}

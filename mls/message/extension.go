@@ -64,9 +64,12 @@ func (list Extensions) Equal(other Extensions) bool {
 
 // Append appends the encoding of list to b.
 func (list Extensions) Append(b []byte) []byte {
-	return codec.AppendList(b, list, func(b []byte, e Extension) []byte {
-		return codec.AppendVec(codec.AppendUint16(b, uint16(e.Type)), e.Data)
-	})
+	start := len(b)
+	b = codec.OpenVec(b)
+	for _, e := range list {
+		b = codec.AppendVec(codec.AppendUint16(b, uint16(e.Type)), e.Data)
+	}
+	return codec.CloseVec(b, start)
 }
 
 func decodeExtensions(d *codec.Decoder) Extensions {

@@ -1,6 +1,10 @@
 package message
 
-import "github.com/quicproquo/qpq/mls/internal/codec"
+import (
+	"slices"
+
+	"github.com/quicproquo/qpq/mls/internal/codec"
+)
 
 // ContentType says what a framed content holds (RFC 9420, section 6).
 type ContentType uint8
@@ -80,8 +84,24 @@ func (c *FramedContent) AppendBody(b []byte) []byte {
 	}
 }
 
+// size returns about how long the encoding of c is, so that it need not be moved as it grows.
+func (c *FramedContent) size() int {
+	n := 64 + len(c.GroupID) + len(c.AuthenticatedData) + len(c.Application)
+	if c.Commit != nil && c.Commit.Path != nil {
+		n += 1024
+		for _, node := range c.Commit.Path.Nodes {
+			n += 8 + 2*len(node.EncryptionKey)
+			for _, s := range node.Secrets {
+				n += 8 + len(s.KEMOutput) + len(s.Ciphertext)
+			}
+		}
+	}
+	return n
+}
+
 // Append appends the encoding of c to b.
 func (c *FramedContent) Append(b []byte) []byte {
+	b = slices.Grow(b, c.size())
 	b = codec.AppendVec(b, c.GroupID)
 	b = codec.AppendUint64(b, c.Epoch)
 	b = c.Sender.append(b)
@@ -254,6 +274,7 @@ func decodePrivateMessage(d *codec.Decoder) *PrivateMessage {
 // AppendPrivateContent appends PrivateMessageContent, what the ciphertext of a PrivateMessage holds,
 // with padding zero bytes (RFC 9420, section 6.3.1).
 func (a *AuthenticatedContent) AppendPrivateContent(b []byte, padding int) []byte {
+	b = slices.Grow(b, a.Content.size()+128)
 	b = a.Auth.append(a.Content.AppendBody(b), a.Content.Type)
 	return append(b, make([]byte, max(0, padding))...)
 }

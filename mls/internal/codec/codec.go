@@ -71,7 +71,15 @@ func AppendBool(b []byte, v bool) []byte {
 // AppendVecFunc appends what body appends, preceded by its length.
 func AppendVecFunc(b []byte, body func([]byte) []byte) []byte {
 	start := len(b)
-	b = body(append(b, 0)) // most vectors are short: room for a one-byte length
+	return CloseVec(body(OpenVec(b)), start)
+}
+
+// OpenVec makes room for the length of a vector whose content is to be appended. Most are short: one byte.
+// Unlike AppendVecFunc, OpenVec and CloseVec let b stay on the stack.
+func OpenVec(b []byte) []byte { return append(b, 0) }
+
+// CloseVec writes the length of the vector that was opened at start and reaches to the end.
+func CloseVec(b []byte, start int) []byte {
 	n := len(b) - start - 1
 	size := VarintSize(n)
 	if size > 1 {

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/sha512"
+	"hash"
 )
 
 // KDF is a key derivation function, HKDF (RFC 5869) over a SHA-2 hash, by its number in the HPKE registry of IANA.
@@ -54,16 +55,43 @@ func (k KDF) AppendHash(dst []byte, parts ...[]byte) []byte {
 		total += len(p)
 	}
 	if total > onStack {
-		return k.appendHashLarge(dst, parts)
+		return k.appendHashLarge(dst, parts, total)
 	}
 	var scratch [onStack]byte
 	return k.appendHash(dst, join(scratch[:0], parts))
 }
 
 // appendHashLarge has a frame of its own, because clearing its buffer costs as much as a short hash.
-func (k KDF) appendHashLarge(dst []byte, parts [][]byte) []byte {
+func (k KDF) appendHashLarge(dst []byte, parts [][]byte, total int) []byte {
 	var scratch [8 * onStack]byte
+	if total > len(scratch) {
+		return k.appendHashes(dst, parts)
+	}
 	return k.appendHash(dst, join(scratch[:0], parts))
+}
+
+// appendHashes hashes parts that are too long to put together first. They pass through a buffer: what is handed to a hash.Hash
+// counts as escaping, and so would every buffer on a caller's stack.
+func (k KDF) appendHashes(dst []byte, parts [][]byte) []byte {
+	var h hash.Hash
+	switch k {
+	case HKDFSHA256:
+		h = sha256.New()
+	case HKDFSHA384:
+		h = sha512.New384()
+	default:
+		h = sha512.New()
+	}
+	buf := make([]byte, 8*onStack)
+	for _, p := range parts {
+		for len(p) > 0 {
+			n := copy(buf, p)
+			h.Write(buf[:n])
+			p = p[n:]
+		}
+	}
+	clear(buf)
+	return append(dst, h.Sum(buf[:0])...)
 }
 
 func (k KDF) appendHash(dst, data []byte) []byte {

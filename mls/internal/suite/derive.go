@@ -10,8 +10,8 @@ func (s *Suite) Hash(parts ...[]byte) []byte {
 	return s.kdf.AppendHash(make([]byte, 0, s.HashSize()), parts...)
 }
 
-// AppendHash appends the hash of the concatenated parts to dst. It allocates only if dst lacks room, or several parts are
-// longer than 4 KiB together.
+// AppendHash appends the hash of the concatenated parts to dst. It allocates little, and only if dst lacks room or several parts
+// are longer than 4 KiB together.
 func (s *Suite) AppendHash(dst []byte, parts ...[]byte) []byte {
 	return s.kdf.AppendHash(dst, parts...)
 }

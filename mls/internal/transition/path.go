@@ -96,12 +96,10 @@ func (r *Rules) checkLeaves(t *tree.Tree, groupID []byte) error {
 			return fmt.Errorf("leaf %d: %w", i, err)
 		}
 	}
-	for x := tree.Node(1); uint32(x) < 2*t.Size()-1; x += 2 {
-		if p := t.Parent(x); p != nil {
-			if err := r.Suite.CheckPublicKey(p.EncryptionKey); err != nil {
-				return fmt.Errorf("%w: node %d: %w", tree.ErrInvalid, x, err)
-			}
+	return t.EachParent(func(x tree.Node, p *message.ParentNode) error {
+		if err := r.Suite.CheckPublicKey(p.EncryptionKey); err != nil {
+			return fmt.Errorf("%w: node %d: %w", tree.ErrInvalid, x, err)
 		}
-	}
-	return nil
+		return nil
+	})
 }

@@ -51,7 +51,11 @@ func Chunks(size uint32) (list []Chunk) {
 
 // Chunk returns the encoding of a chunk of the tree.
 func (t *Tree) Chunk(c Chunk) []byte {
-	b := make([]byte, 0, 4096)
+	size := t.suite.PublicKeySize() + 64 // about that of a parent
+	if c.Band == 0 {
+		size += 192 // every other node is a leaf
+	}
+	b := make([]byte, 0, int(c.Len(t.Size()))*size)
 	for j := range c.Len(t.Size()) {
 		b = appendNodeAt(b, t, c.node(j))
 	}

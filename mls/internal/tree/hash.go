@@ -2,7 +2,10 @@ package tree
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/sha512"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/quicproquo/qpq/mls/internal/codec"
@@ -11,9 +14,12 @@ import (
 	"github.com/quicproquo/qpq/mls/message"
 )
 
+// hashInput is room on the stack for what is hashed of a node, also in the hybrid suite.
+const hashInput = 2048
+
 // appendLeafHash appends the tree hash of leaf l (RFC 9420, section 7.8) to dst.
 func appendLeafHash(dst []byte, s *suite.Suite, l Leaf, n *message.LeafNode) []byte {
-	var scratch [768]byte
+	var scratch [hashInput]byte
 	b := codec.AppendUint32(append(scratch[:0], 1), uint32(l))
 	if n == nil {
 		b = append(b, 0)
@@ -25,7 +31,7 @@ func appendLeafHash(dst []byte, s *suite.Suite, l Leaf, n *message.LeafNode) []b
 
 // appendParentHash appends the tree hash of a parent node with children of the given hashes to dst.
 func appendParentHash(dst []byte, s *suite.Suite, n *message.ParentNode, left, right []byte) []byte {
-	var scratch [512]byte
+	var scratch [hashInput]byte
 	b := append(scratch[:0], 2)
 	if n == nil {
 		b = append(b, 0)
@@ -38,38 +44,52 @@ func appendParentHash(dst []byte, s *suite.Suite, n *message.ParentNode, left, r
 
 // rehash computes all tree hashes, a level at a time.
 func (t *Tree) rehash() {
-	const batch = 256
-	each := func(n int, one func(i int)) {
-		Parallel((n+batch-1)/batch, func(k int) {
-			for i := k * batch; i < min(n, (k+1)*batch); i++ {
-				one(i)
-			}
-		})
-	}
-	each(len(t.leaves), func(i int) {
+	inBatches(len(t.leaves), func(i int) {
 		appendLeafHash(t.nodeHash(Leaf(i).Node())[:0], t.suite, Leaf(i), t.leaves[i])
 	})
 	for level := uint(1); 1<<level <= len(t.leaves); level++ {
-		each(len(t.leaves)>>level, func(i int) {
+		inBatches(len(t.leaves)>>level, func(i int) {
 			x := Node(i<<(level+1) | (1<<level - 1))
 			appendParentHash(t.nodeHash(x)[:0], t.suite, t.Parent(x), t.nodeHash(x.Left()), t.nodeHash(x.Right()))
 		})
 	}
 }
 
-// parentHash returns the parent hash of a node with the given copath child's tree hash (RFC 9420,
-// section 7.9).
-func parentHash(s *suite.Suite, p *message.ParentNode, siblingHash []byte) []byte {
-	var scratch [512]byte
+// inBatches calls one for each i below n, on all processors, many at a time because each takes little.
+func inBatches(n int, one func(i int)) {
+	const batch = 256
+	Parallel((n+batch-1)/batch, func(k int) {
+		for i := k * batch; i < min(n, (k+1)*batch); i++ {
+			one(i)
+		}
+	})
+}
+
+// EachParent calls f with every parent node that holds a key, on all processors, and returns the first error.
+func (t *Tree) EachParent(f func(x Node, p *message.ParentNode) error) error {
+	errs := make([]error, len(t.parents))
+	inBatches(len(t.parents), func(i int) {
+		if p := t.parents[i]; p != nil {
+			errs[i] = f(Node(2*i+1), p)
+		}
+	})
+	return cmp.Or(errs...)
+}
+
+// appendParentHashOf appends to dst the parent hash of a node with the given copath child's tree hash (RFC
+// 9420, section 7.9).
+func appendParentHashOf(dst []byte, s *suite.Suite, p *message.ParentNode, siblingHash []byte) []byte {
+	var scratch [hashInput]byte
 	b := codec.AppendVec(scratch[:0], p.EncryptionKey)
 	b = codec.AppendVec(b, p.ParentHash)
-	return s.Hash(codec.AppendVec(b, siblingHash))
+	return s.AppendHash(dst, codec.AppendVec(b, siblingHash))
 }
 
 // originals computes tree hashes as they were before some leaves were added, each subtree once.
 type originals struct {
-	t    *Tree
-	memo map[Node]original
+	t          *Tree
+	memo       map[Node]original
+	resolution []Node // reused
 }
 
 type original struct {
@@ -110,12 +130,35 @@ func (o *originals) hash(x Node, without []Leaf) []byte {
 }
 
 // CheckParentHashes verifies that every parent node was set by a member below it: that exactly one of
-// its descendants carries its parent hash (RFC 9420, section 7.9.2).
+// its descendants carries its parent hash (RFC 9420, section 7.9.2). Subtrees are verified on all
+// processors, then the levels above them.
 func (t *Tree) CheckParentHashes() error {
-	o := &originals{t, map[Node]original{}}
-	// Bottom up, so that the subtree hashes of a level serve the next.
-	for level := uint(1); 1<<level <= len(t.leaves); level++ {
-		for x := Node(1<<level - 1); int64(x) < int64(treemath.Width(t.Size())); x += 1 << (level + 1) {
+	const levels = 9 // of a subtree
+	trees := len(t.leaves) >> levels
+	parts := make([]originals, trees)
+	errs := make([]error, trees)
+	Parallel(trees, func(i int) {
+		parts[i] = originals{t: t, memo: map[Node]original{}}
+		errs[i] = t.checkParentHashes(&parts[i], Node(i<<(levels+1)), 1<<(levels+1)-1, 1)
+	})
+	if err := cmp.Or(errs...); err != nil {
+		return err
+	}
+	above := &originals{t: t, memo: map[Node]original{}}
+	lowest := uint(1)
+	for i := range parts {
+		maps.Copy(above.memo, parts[i].memo)
+		lowest = levels + 1
+	}
+	return t.checkParentHashes(above, 0, treemath.Width(t.Size()), lowest)
+}
+
+// checkParentHashes verifies width nodes from first on, those of the given level and above. They go bottom
+// up, so that the subtree hashes of a level serve the next.
+func (t *Tree) checkParentHashes(o *originals, first Node, width uint32, lowest uint) error {
+	for level := lowest; 1<<level <= width; level++ {
+		for k := uint32(1)<<level - 1; k < width; k += 1 << (level + 1) {
+			x := first + Node(k)
 			p := t.Parent(x)
 			if p == nil {
 				continue
@@ -140,7 +183,8 @@ func (t *Tree) CheckParentHashes() error {
 func (t *Tree) vouches(o *originals, p *message.ParentNode, child, sibling Node) bool {
 	var candidate Node
 	candidates, unmerged := 0, 0
-	for _, x := range resolution(t, child, nil) {
+	o.resolution = resolution(t, child, o.resolution[:0])
+	for _, x := range o.resolution {
 		if x.IsLeaf() {
 			if _, ok := slices.BinarySearch(p.UnmergedLeaves, x.Leaf()); ok {
 				unmerged++
@@ -171,7 +215,8 @@ func (t *Tree) vouches(o *originals, p *message.ParentNode, child, sibling Node)
 	} else {
 		carried = t.Parent(candidate).ParentHash
 	}
-	return len(carried) > 0 && bytes.Equal(carried, parentHash(t.suite, p, o.hash(sibling, p.UnmergedLeaves)))
+	var want [sha512.Size]byte
+	return len(carried) > 0 && bytes.Equal(carried, appendParentHashOf(want[:0], t.suite, p, o.hash(sibling, p.UnmergedLeaves)))
 }
 
 // CheckUnmerged verifies every list of unmerged leaves (RFC 9420, section 12.4.3.1): its leaves exist

@@ -37,7 +37,7 @@ func (d *Diff) SetPath(l Leaf, path []Step, keys [][]byte) []byte {
 	for i, step := range slices.Backward(path) {
 		n := &message.ParentNode{EncryptionKey: bytes.Clone(keys[i]), ParentHash: parent}
 		d.setParent(step.Node, n)
-		parent = parentHash(d.base.suite, n, d.nodeHash(step.Copath))
+		parent = appendParentHashOf(nil, d.base.suite, n, d.nodeHash(step.Copath))
 	}
 	return parent
 }
