@@ -438,6 +438,67 @@ func TestACopyOfAProfileIsToldApart(t *testing.T) {
 	d.open(s.dial)
 }
 
+func TestAReplacementThatWasCutOffIsMadeUpFor(t *testing.T) {
+	s := newServer(t, nil)
+	d := s.device(t)
+	d.register("alice")
+	check(t, d.profile.Rewind(40)) // and the server was not told of other key packages
+	d.reopen(s.dial)
+	_, err := d.Whoami(t.Context())
+	check(t, err)
+	if n := len(must(d.profile.KeyPackages())); n != 21 {
+		t.Errorf("the server offers 21 key packages, and this device can use %d", n)
+	}
+	d.reopen(s.dial)
+	_, err = d.Whoami(t.Context())
+	check(t, err)
+	if n := len(must(d.profile.KeyPackages())); n != 21 {
+		t.Errorf("replaced once more: %d key packages", n)
+	}
+}
+
+// deaf is a connection that loses what the server says by itself.
+type deaf struct{ transport.Conn }
+
+func (d deaf) Accept(ctx context.Context) (transport.Stream, error) {
+	for {
+		stream, err := d.Conn.Accept(ctx)
+		if err != nil {
+			return nil, err
+		}
+		stream.Reset(transport.CodeDone)
+	}
+}
+
+func TestWhoIsSupersededDoesNotFightBack(t *testing.T) {
+	s := newServer(t, nil)
+	d := s.device(t)
+	d.register("alice")
+	d.close()
+	twin := &device{t: t, dir: t.TempDir()}
+	check(t, copyFiles(d.dir, twin.dir))
+	d.open(func(ctx context.Context, address string, verify func(tls.ConnectionState) error) (transport.Conn, error) {
+		conn, err := s.dial(ctx, address, verify)
+		return deaf{conn}, err
+	})
+	_, err := d.Whoami(t.Context())
+	check(t, err)
+	twin.open(s.dial)
+	defer twin.close()
+	_, err = twin.Whoami(t.Context())
+	check(t, err)
+	for { // until the news arrives that the connection has ended
+		if _, err = d.Devices(t.Context()); err != nil {
+			break
+		}
+	}
+	wants(t, err, qpq.Conflict, "superseded")
+	_, err = d.Whoami(t.Context())
+	wants(t, err, qpq.Conflict, "superseded")
+	_, err = twin.Devices(t.Context())
+	check(t, err)
+}
+
 func TestAServerFromYesterday(t *testing.T) {
 	s := newServer(t, nil)
 	d := s.device(t)

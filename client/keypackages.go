@@ -101,8 +101,10 @@ func (c *Client) replenish(ctx context.Context, s *session, replace bool) error 
 	if err := c.cfg.Profile.AddKeyPackages(private); err != nil {
 		return err
 	}
-	_, err = wire.Call(ctx, s, wire.KeyPackagesUpload{Packages: public, Replace: replace})
-	return unreachable(s.address, err)
+	if _, err = wire.Call(ctx, s, wire.KeyPackagesUpload{Packages: public, Replace: replace}); err != nil || !replace {
+		return unreachable(s.address, err)
+	}
+	return c.cfg.Profile.Replaced()
 }
 
 // makePackages makes n one-time key packages, and one of last resort if asked for.

@@ -26,13 +26,17 @@ const clockTolerance = 5 * time.Minute
 // session is a connection to the home server.
 type session struct {
 	*transport.Session
+	conn    transport.Conn
 	address string
 	info    wire.ServerInfoReply
 	reply   wire.AuthenticateReply
 	account atomic.Pointer[profile.Account] // as whose device the connection is authenticated; nil for a guest
 	events  chan wire.PushEvent
-	over    atomic.Pointer[qpq.Error] // why it is of no use any more
+	over    atomic.Bool // another program took over as this device
 }
+
+// errSuperseded says that this device is in use elsewhere.
+var errSuperseded = qpq.E(qpq.Conflict, "superseded", "another program took over as this device: only one may run, unless a copy of the profile is in use elsewhere")
 
 func (s *session) end() error { return s.Close() }
 
@@ -41,8 +45,19 @@ func (s *session) alive() bool {
 	case <-s.Done():
 		return false
 	default:
-		return s.over.Load() == nil
+		return !s.over.Load()
 	}
+}
+
+// superseded reports whether a session is over because another program took over as this device. The server says so by
+// itself, which may get lost, and in ending the connection.
+func (s *session) superseded() bool {
+	if s.over.Load() {
+		return true
+	}
+	_, err := s.conn.Accept(context.Background()) // at once: the connection has ended
+	code, ok := transport.Refused(err)
+	return ok && code == transport.CodeSuperseded
 }
 
 // guest returns a connection, authenticated if there is an account and not if there is none.
@@ -68,8 +83,8 @@ func (c *Client) connection(ctx context.Context, user qpq.UserID) (*session, err
 		return c.session, nil
 	}
 	if c.session != nil {
-		if over := c.session.over.Load(); over != nil && over.Code == "superseded" {
-			return nil, over
+		if c.session.superseded() {
+			return nil, errSuperseded
 		}
 		_ = c.session.end()
 		c.session = nil
@@ -130,7 +145,7 @@ func (c *Client) dial(ctx context.Context, address string) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{address: address, events: make(chan wire.PushEvent, 16)}
+	s := &session{conn: conn, address: address, events: make(chan wire.PushEvent, 16)}
 	s.Session = transport.NewSession(conn, transport.SessionConfig{Push: s.pushed})
 	sent := c.cfg.Clock()
 	if s.info, err = wire.Call(ctx, s, wire.ServerInfo{Client: c.cfg.Software}); err != nil {
@@ -246,7 +261,7 @@ func (c *Client) settle(ctx context.Context, s *session) error {
 	if err := c.catchUp(ctx, s); err != nil {
 		return err
 	}
-	return c.replenish(ctx, s, s.reply.Stale)
+	return c.replenish(ctx, s, s.reply.Stale || s.account.Load().Replace)
 }
 
 // pushed takes what the server says by itself. It must not block, so what nobody takes in time is lost; pushes are hints.
@@ -256,7 +271,7 @@ func (s *session) pushed(payload []byte) {
 		return
 	}
 	if _, ok := p.Event.(wire.SupersededPush); ok {
-		s.over.Store(qpq.E(qpq.Conflict, "superseded", "another program took over as this device: only one may run, unless a copy of the profile is in use elsewhere"))
+		s.over.Store(true)
 	}
 	select {
 	case s.events <- p.Event:
@@ -339,7 +354,11 @@ func unreachable(address string, err error) error {
 		return qpq.Wrap(qpq.Unavailable, "cancelled", "given up on request", err)
 	}
 	text := "the connection to %s was lost: try again"
-	if code, ok := transport.Refused(err); ok {
+	code, ok := transport.Refused(err)
+	switch {
+	case ok && code == transport.CodeSuperseded:
+		return errSuperseded
+	case ok:
 		text = "%s ended the connection (" + code.String() + "): try again later"
 	}
 	return qpq.Wrap(qpq.Unavailable, "connection-lost", fmt.Sprintf(text, address), err)

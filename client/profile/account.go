@@ -31,6 +31,7 @@ type Account struct {
 	State   *identity.AccountState // the newest one verified; nil while Linking
 	Status  Status
 	Link    *Link // while Linking
+	Replace bool  // the server still has key packages whose private keys this profile has not
 }
 
 // Link is what a device that waits to be linked must not forget.
@@ -45,7 +46,7 @@ var ErrNoAccount = qpq.E(qpq.NotFound, "not-signed-in", "nobody is signed in wit
 // Account returns the account of this profile. It fails with ErrNoAccount.
 func (p *Profile) Account() (*Account, error) {
 	var a *Account
-	err := p.read(`SELECT user, server, device, counter, status, state, link FROM account`, func(s *sqlite3.Stmt) (err error) {
+	err := p.read(`SELECT user, server, device, counter, status, state, link, replace FROM account`, func(s *sqlite3.Stmt) (err error) {
 		a, err = p.scanAccount(s)
 		return err
 	})
@@ -56,7 +57,7 @@ func (p *Profile) Account() (*Account, error) {
 }
 
 func (p *Profile) scanAccount(s *sqlite3.Stmt) (*Account, error) {
-	a := &Account{Server: s.ColumnText(1), Counter: uint64(s.ColumnInt64(3)), Status: Status(s.ColumnInt64(4))}
+	a := &Account{Server: s.ColumnText(1), Counter: uint64(s.ColumnInt64(3)), Status: Status(s.ColumnInt64(4)), Replace: s.ColumnBool(7)}
 	var err error
 	if a.User, err = identity.ParseUser(s.ColumnText(0)); err != nil {
 		return nil, damaged(err)
@@ -138,8 +139,8 @@ func (p *Profile) SetAccount(a *Account) error {
 		if err := p.forget(); err != nil {
 			return err
 		}
-		return p.exec(`INSERT INTO account VALUES (1, ?, ?, ?, ?, ?, ?, ?)`,
-			a.User.String(), a.Server, device, int64(a.Counter), int64(a.Status), state, link)
+		return p.exec(`INSERT INTO account VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			a.User.String(), a.Server, device, int64(a.Counter), int64(a.Status), state, link, a.Replace)
 	})
 }
 
@@ -175,13 +176,18 @@ func (p *Profile) Advance() (n uint64, err error) {
 }
 
 // Rewind adopts the server's session counter after this state turned out to be an old copy, and drops what
-// the newer one may have used since: all key packages.
+// the newer one may have used since: all key packages. Account says so until Replaced.
 func (p *Profile) Rewind(counter uint64) error {
 	return p.change(func() error {
 		return errors.Join(
-			p.exec(`UPDATE account SET counter = ?`, int64(counter)),
+			p.exec(`UPDATE account SET counter = ?, replace = 1`, int64(counter)),
 			p.exec(`DELETE FROM key_packages`))
 	})
+}
+
+// Replaced notes that the server has no key packages but those of this profile.
+func (p *Profile) Replaced() error {
+	return p.change(func() error { return p.exec(`UPDATE account SET replace = 0`) })
 }
 
 // Forget removes the account and all that belongs to it. Which servers were seen stays.

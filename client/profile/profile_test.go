@@ -213,6 +213,13 @@ func TestRewindDropsKeyPackages(t *testing.T) {
 	if list := must(p.KeyPackages()); len(list) != 0 {
 		t.Error("an old copy keeps key packages that the newer one may have used")
 	}
+	if !must(p.Account()).Replace {
+		t.Error("that the server's key packages are to be replaced is forgotten")
+	}
+	check(t, p.Replaced())
+	if must(p.Account()).Replace {
+		t.Error("replacing them has no end")
+	}
 	if n := must(p.Advance()); n != 42 {
 		t.Errorf("the counter goes on at %d", n)
 	}

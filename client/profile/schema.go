@@ -19,7 +19,8 @@ var migrations = []string{
 		user TEXT NOT NULL, server TEXT NOT NULL, device BLOB NOT NULL, -- sealed
 		counter INTEGER NOT NULL, status INTEGER NOT NULL,
 		state BLOB NOT NULL, -- newest one verified; empty while a link waits
-		link BLOB NOT NULL -- sealed: what a link that waits has to know
+		link BLOB NOT NULL, -- sealed: what a link that waits has to know
+		replace INTEGER NOT NULL -- 1 while the server has key packages that have to be replaced
 	 ) STRICT;
 	 CREATE TABLE contacts ( -- newest account state verified of others
 		user TEXT PRIMARY KEY, version INTEGER NOT NULL, state BLOB NOT NULL
