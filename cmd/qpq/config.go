@@ -68,6 +68,9 @@ func (p *program) set(table *config.Table, name string, value *string) error {
 	if err != nil {
 		return err
 	}
+	if err := p.settings.check(); err != nil {
+		return err
+	}
 	path := p.settings.file
 	before, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -41,6 +41,19 @@ func (s *settings) table() *config.Table {
 	}}
 }
 
+// check refuses what cannot be.
+func (s *settings) check() error {
+	if s.server != "" {
+		if _, err := client.FullAddress(s.server); err != nil {
+			return err
+		}
+	}
+	if strings.Trim(s.profile, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-@") != "" || strings.HasPrefix(s.profile, ".") || s.profile == "" {
+		return qpq.E(qpq.Invalid, "bad-profile", fmt.Sprintf("%q is no name of a profile: it takes letters, digits and . _ - @", s.profile))
+	}
+	return nil
+}
+
 // load takes the settings together and finds the folders (XDG Base Directory Specification).
 func (s *settings) load(flags *pflag.FlagSet, t *config.Table, lookup func(string) (string, bool)) error {
 	home := func(variable, fallback string) (string, error) {
@@ -70,13 +83,8 @@ func (s *settings) load(flags *pflag.FlagSet, t *config.Table, lookup func(strin
 	if err := t.Load(flags, lookup, given); err != nil {
 		return err
 	}
-	if s.server != "" {
-		if _, err := client.FullAddress(s.server); err != nil {
-			return err
-		}
-	}
-	if strings.Trim(s.profile, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-@") != "" || strings.HasPrefix(s.profile, ".") || s.profile == "" {
-		return qpq.E(qpq.Invalid, "bad-profile", fmt.Sprintf("%q is no name of a profile: it takes letters, digits and . _ - @", s.profile))
+	if err := s.check(); err != nil {
+		return err
 	}
 	if folder, err = home("XDG_DATA_HOME", filepath.Join(".local", "share")); err != nil {
 		return err
