@@ -71,13 +71,6 @@ func (c *Capabilities) HasCredential(t CredentialType) bool { return slices.Cont
 // HasCipherSuite reports whether s is listed.
 func (c *Capabilities) HasCipherSuite(s CipherSuite) bool { return slices.Contains(c.CipherSuites, s) }
 
-// Supports reports whether c has all that r requires.
-func (c *Capabilities) Supports(r *RequiredCapabilities) bool {
-	return !slices.ContainsFunc(r.Extensions, func(t ExtensionType) bool { return !c.HasExtension(t) }) &&
-		!slices.ContainsFunc(r.Proposals, func(t ProposalType) bool { return !c.HasProposal(t) }) &&
-		!slices.ContainsFunc(r.Credentials, func(t CredentialType) bool { return !c.HasCredential(t) })
-}
-
 // Lifetime is the time in which a key package may be used, both ends included (RFC 9420, section 7.2).
 type Lifetime struct {
 	NotBefore, NotAfter uint64 // seconds since 1970
