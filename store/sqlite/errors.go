@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"syscall"
 
 	"github.com/ncruces/go-sqlite3"
@@ -19,14 +21,43 @@ const (
 	textBusy    = "another program holds the server's database: try again"
 )
 
+// codeFailing is the code of errors of the disk that SQLite cannot tell more about.
+const codeFailing = "store-failing"
+
 var (
 	errClosed     = qpq.E(qpq.Unavailable, "store-closed", "the server is shutting down: try again later")
-	errRolledBack = qpq.E(qpq.Unavailable, "store-failing", textFailing)
+	errRolledBack = qpq.E(qpq.Unavailable, codeFailing, textFailing)
 )
 
 // cancelled is the error for a call whose context was done before it ran.
 func cancelled(ctx context.Context) error {
 	return qpq.Wrap(qpq.Unavailable, "cancelled", "the request was given up before it was carried out", context.Cause(ctx))
+}
+
+// explain finds out why the disk fails, where SQLite only knows that it does: go-sqlite3 loses what the
+// operating system said of a write. It writes a little beside the database and looks at what comes of it.
+func (e *Engine) explain(err error) error {
+	if qpq.CodeOf(err) != codeFailing || e.cfg.VFS != "" {
+		return err
+	}
+	cause := probe(filepath.Dir(e.cfg.Path))
+	for _, k := range kinds {
+		if cause != nil && errors.Is(cause, k.cause) {
+			return qpq.Wrap(k.kind, k.code, k.text, errors.Join(cause, err))
+		}
+	}
+	return err
+}
+
+// probe writes a file of the size of some pages and removes it.
+func probe(dir string) error {
+	f, err := os.CreateTemp(dir, ".probe-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(make([]byte, 128<<10))
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // kinded gives an error of SQLite or the operating system its kind; nil stays nil.
@@ -55,6 +86,7 @@ var kinds = []struct {
 }{
 	{syscall.ENOSPC, qpq.Exhausted, "disk-full", textFull},
 	{syscall.EDQUOT, qpq.Exhausted, "disk-full", textFull},
+	{syscall.EFBIG, qpq.Exhausted, "disk-full", textFull}, // a limit on the size of files
 	{syscall.EROFS, qpq.Unavailable, "disk-read-only", textDenied},
 	{fs.ErrPermission, qpq.Unavailable, "disk-read-only", textDenied},
 	{sqlite3.FULL, qpq.Exhausted, "disk-full", textFull},
@@ -65,7 +97,7 @@ var kinds = []struct {
 	{sqlite3.NOTADB, qpq.Damaged, "store-damaged", textDamaged},
 	{sqlite3.IOERR_DATA, qpq.Damaged, "store-damaged", textDamaged},
 	{sqlite3.IOERR_CORRUPTFS, qpq.Damaged, "store-damaged", textDamaged},
-	{sqlite3.IOERR, qpq.Unavailable, "store-failing", textFailing},
+	{sqlite3.IOERR, qpq.Unavailable, codeFailing, textFailing},
 	{sqlite3.BUSY, qpq.Unavailable, "store-busy", textBusy},
 	{sqlite3.LOCKED, qpq.Unavailable, "store-busy", textBusy},
 	{sqlite3.PROTOCOL, qpq.Unavailable, "store-busy", textBusy},

@@ -50,11 +50,11 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	cfg.Queue = cmp.Or(cfg.Queue, 4096)
 	e := &Engine{cfg: cfg, readers: make(chan *conn, cfg.Readers), queue: make(chan *update, cfg.Queue), written: make(chan struct{})}
 	if err := e.prepare(ctx); err != nil {
-		return nil, fmt.Errorf("open the store %s: %w", cfg.Path, err)
+		return nil, fmt.Errorf("open the store %s: %w", cfg.Path, e.explain(err))
 	}
 	w, err := e.connect(writing)
 	if err != nil {
-		return nil, fmt.Errorf("open the store %s: %w", cfg.Path, err)
+		return nil, fmt.Errorf("open the store %s: %w", cfg.Path, e.explain(err))
 	}
 	for range cfg.Readers {
 		e.readers <- nil
@@ -142,7 +142,7 @@ func (e *Engine) connect(m mode) (*conn, error) {
 	}
 	err = db.Exec(`PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
 		PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16000;
-		PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA query_only = ` + string(m))
+		PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF; PRAGMA query_only = ` + string(m))
 	if err != nil {
 		_ = db.Close()
 		return nil, kinded(err)

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/store"
 )
 
@@ -149,12 +150,15 @@ func (u *update) take() bool {
 // answer tells every caller the outcome: its own error, or the commit's.
 func (e *Engine) answer(batch []*update, err error, took time.Duration) {
 	ok, failed := 0, 0
+	err = e.explain(err)
 	for _, u := range batch {
 		if !u.take() {
 			continue
 		}
 		if u.err == nil && u.panicked == nil {
 			u.err = err
+		} else if qpq.CodeOf(u.err) == codeFailing {
+			u.err = e.explain(u.err)
 		}
 		if u.err != nil || u.panicked != nil {
 			failed++
