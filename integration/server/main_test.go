@@ -24,6 +24,7 @@
 //	certificate NAME DOMAIN [from [to]]
 //	                             makes NAME.crt and NAME.key, valid between two times, in days from now
 //	limit NAME BYTES|off         bounds the size of files that a running server may write (Linux)
+//	overwrite FILE OFFSET BYTES  writes rubbish over a part of a file
 //	occupy udp|tcp               takes a port of 127.0.0.1, and sets $port
 package server_test
 
@@ -86,7 +87,7 @@ func TestStories(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": cmdServe, "halt": cmdHalt, "signal": cmdSignal, "kill9": cmdKill9, "wait-for": cmdWaitFor, "exits": cmdExits, "plain": cmdPlain,
 			"person": cmdPerson, "info": cmdInfo, "watch": cmdWatch, "get": cmdGet, "sql": cmdSQL, "certificate": cmdCertificate,
-			"limit": cmdLimit, "occupy": cmdOccupy, "set": cmdSet,
+			"limit": cmdLimit, "occupy": cmdOccupy, "set": cmdSet, "overwrite": cmdOverwrite,
 		},
 	})
 }

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -92,4 +93,17 @@ func cmdSet(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s has no match for %q", args[1], args[2])
 	}
 	ts.Setenv(args[0], m[1])
+}
+
+func cmdOverwrite(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 3)
+	offset, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	n, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	f, err := os.OpenFile(ts.MkAbs(args[0]), os.O_WRONLY, 0)
+	ts.Check(err)
+	_, err = f.WriteAt(bytes.Repeat([]byte{0xa5}, n), offset)
+	ts.Check(err)
+	ts.Check(f.Close())
 }
