@@ -224,7 +224,10 @@ func TestUnmergedLeaves(t *testing.T) {
 			fails(t, err, c.want)
 		})
 	}
-	r.Run("missing below, by either check", func(t *testing.T) { alone(t, with(3, 1)) })
+	r.Run("missing below, by either check", func(t *testing.T) {
+		alone(t, with(3, 1))
+		alone(t, with(7, 3, 5)) // leaf 5 is merged at node 11, below which the last committer is
+	})
 	r.Run("that are blank", func(t *testing.T) {
 		r := newRig(t, 8, Config{})
 		alice := r.members[0]
