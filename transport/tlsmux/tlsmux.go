@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -22,12 +23,24 @@ import (
 // handshakeTime bounds the TLS handshake of a client.
 const handshakeTime = 10 * time.Second
 
-// maxHandshakes bounds how many clients may be shaking hands at a time.
+// maxHandshakes bounds how many clients may be shaking hands at a time. One more ends the handshake that began first, so
+// that clients who never say anything keep nobody out.
 const maxHandshakes = 256
+
+// maxStreams is how many lanes a client has at a time, and how many are served. yamux itself knows no bound.
+const maxStreams = 64
+
+// maxHeld is how many streams a connection may have that the server has not forgotten: served, waiting, or given up without the client
+// having done so. A client with more keeps to no rules.
+const maxHeld = 3 * maxStreams
+
+// closeTime is for how long a stream that was given up here is kept until the peer gives it up too.
+const closeTime = 20 * time.Second
 
 func muxConfig() *yamux.Config {
 	c := yamux.DefaultConfig()
-	c.AcceptBacklog = 128
+	c.AcceptBacklog = 2 * maxStreams
+	c.StreamCloseTimeout = closeTime
 	c.KeepAliveInterval = 25 * time.Second
 	c.LogOutput = io.Discard
 	return c
@@ -48,6 +61,10 @@ type Listener struct {
 	done   chan struct{}
 	once   sync.Once
 	group  sync.WaitGroup
+
+	mu         sync.Mutex
+	handshakes []net.Conn // those that go on, the oldest first
+	closed     bool
 }
 
 // Listen opens a TCP port: "host:port", "[v6]:port" or ":port", which is both IPv4 and IPv6. A port that is taken gives an error of
@@ -67,7 +84,6 @@ func Listen(address string, c *tls.Config) (*Listener, error) {
 
 // run accepts TCP connections. Handshakes run beside each other, so that a slow one delays nobody.
 func (l *Listener) run() {
-	slots := make(chan struct{}, maxHandshakes)
 	for {
 		tcp, err := l.tcp.Accept()
 		if errors.Is(err, net.ErrClosed) {
@@ -81,24 +97,50 @@ func (l *Listener) run() {
 			}
 			continue
 		}
-		select {
-		case slots <- struct{}{}:
-		case <-l.done:
+		if !l.begin(tcp) {
 			tcp.Close()
 			return
 		}
-		l.group.Go(func() {
-			defer func() { <-slots }()
-			l.handshake(tcp)
-		})
+		l.group.Go(func() { l.serve(tcp) })
 	}
 }
 
-func (l *Listener) handshake(tcp net.Conn) {
+// begin enters a handshake, and ends the oldest if there are too many. It reports whether the listener is still open.
+func (l *Listener) begin(tcp net.Conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	if len(l.handshakes) >= maxHandshakes {
+		l.handshakes[0].Close()
+		l.handshakes = slices.Delete(l.handshakes, 0, 1)
+	}
+	l.handshakes = append(l.handshakes, tcp)
+	return true
+}
+
+// end takes a handshake off the list.
+func (l *Listener) end(tcp net.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if i := slices.Index(l.handshakes, tcp); i >= 0 {
+		l.handshakes = slices.Delete(l.handshakes, i, i+1)
+	}
+}
+
+// handshake reports whether it succeeded.
+func (l *Listener) handshake(c *tls.Conn) bool {
+	defer l.end(c.NetConn())
 	ctx, cancel := context.WithTimeout(context.Background(), handshakeTime)
 	defer cancel()
+	return c.HandshakeContext(ctx) == nil && c.ConnectionState().NegotiatedProtocol == transport.ALPN
+}
+
+// serve hands a connection on once it is one.
+func (l *Listener) serve(tcp net.Conn) {
 	c := tls.Server(tcp, l.config)
-	if err := c.HandshakeContext(ctx); err != nil || c.ConnectionState().NegotiatedProtocol != transport.ALPN {
+	if !l.handshake(c) {
 		tcp.Close()
 		return
 	}
@@ -108,7 +150,7 @@ func (l *Listener) handshake(tcp net.Conn) {
 		return
 	}
 	select {
-	case l.accept <- &conn{c, mux}:
+	case l.accept <- newConn(c, mux):
 	case <-l.done:
 		mux.Close()
 	}
@@ -129,11 +171,17 @@ func (l *Listener) Accept(ctx context.Context) (transport.Conn, error) {
 // Addr implements transport.Listener.
 func (l *Listener) Addr() net.Addr { return l.tcp.Addr() }
 
-// Close implements transport.Listener.
+// Close implements transport.Listener. It ends handshakes that go on.
 func (l *Listener) Close() (err error) {
 	l.once.Do(func() {
 		close(l.done)
 		err = l.tcp.Close()
+		l.mu.Lock()
+		l.closed = true
+		for _, tcp := range l.handshakes {
+			tcp.Close()
+		}
+		l.mu.Unlock()
 		l.group.Wait()
 	})
 	return err
@@ -160,31 +208,62 @@ func Dial(ctx context.Context, address string, c *tls.Config) (transport.Conn, e
 		t.Close()
 		return nil, err
 	}
-	return &conn{t, mux}, nil
+	return newConn(t, mux), nil
 }
 
 type conn struct {
-	tls *tls.Conn
-	mux *yamux.Session
+	tls      *tls.Conn
+	mux      *yamux.Session
+	opened   places
+	accepted places
+}
+
+func newConn(c *tls.Conn, mux *yamux.Session) *conn {
+	return &conn{c, mux, make(places, maxStreams), make(places, maxStreams)}
+}
+
+// places bound the streams that one end opened.
+type places chan struct{}
+
+// take waits for a place.
+func (p places) take(ctx context.Context, c *conn) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case p <- struct{}{}:
+		return nil
+	case <-c.mux.CloseChan():
+		return transport.Closed{Code: transport.CodeDone}
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// stream returns what comes with a place, which it gives back when it ends.
+func (p places) stream(s *yamux.Stream, err error) (transport.Stream, error) {
+	if err != nil {
+		<-p
+		return nil, mapError(err)
+	}
+	return &stream{Stream: s, place: p}, nil
 }
 
 func (c *conn) Open(ctx context.Context) (transport.Stream, error) {
-	if err := ctx.Err(); err != nil {
+	if err := c.opened.take(ctx, c); err != nil {
 		return nil, err
 	}
-	s, err := c.mux.OpenStream()
-	if err != nil {
-		return nil, mapError(err)
-	}
-	return &stream{Stream: s}, nil
+	return c.opened.stream(c.mux.OpenStream())
 }
 
 func (c *conn) Accept(ctx context.Context) (transport.Stream, error) {
-	s, err := c.mux.AcceptStreamWithContext(ctx)
-	if err != nil {
-		return nil, mapError(err)
+	if err := c.accepted.take(ctx, c); err != nil {
+		return nil, err
 	}
-	return &stream{Stream: s}, nil
+	if c.mux.NumStreams() > maxHeld {
+		_ = c.mux.Close()
+	}
+	return c.accepted.stream(c.mux.AcceptStreamWithContext(ctx))
 }
 
 func (c *conn) Peer() transport.Peer {
@@ -217,6 +296,7 @@ type stream struct {
 	mu     sync.Mutex
 	peek   *peek
 	cancel context.CancelFunc
+	place  places // nil once it was given back
 }
 
 // peek is a byte that was read ahead.
@@ -234,15 +314,11 @@ func (s *stream) Read(b []byte) (int, error) {
 	s.mu.Unlock()
 	if p != nil && len(b) > 0 {
 		<-p.done
-		var timeout net.Error
-		switch {
-		case p.n > 0:
-			b[0] = p.b[0]
-			return 1, nil
-		case errors.As(p.err, &timeout) && timeout.Timeout(): // of an earlier deadline
-		default:
+		if p.n == 0 {
 			return 0, p.err
 		}
+		b[0] = p.b[0]
+		return 1, nil
 	}
 	return s.Stream.Read(b)
 }
@@ -257,7 +333,6 @@ func (s *stream) Context() context.Context {
 	}
 	s.cancel = cancel
 	if s.peek == nil {
-		_ = s.Stream.SetReadDeadline(time.Time{})
 		p := &peek{done: make(chan struct{})}
 		s.peek = p
 		go func() {
@@ -288,5 +363,9 @@ func (s *stream) end() {
 	defer s.mu.Unlock()
 	if s.cancel != nil {
 		s.cancel()
+	}
+	if s.place != nil {
+		<-s.place
+		s.place = nil
 	}
 }
