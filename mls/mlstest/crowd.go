@@ -92,7 +92,7 @@ func (k *crowd) leaf(l mls.LeafIndex) (*mls.LeafNode, error) {
 	grease := func() uint16 { v := uint16(k.random.IntN(15))<<4 | 0x0a; return v<<8 | v }
 	n := &mls.LeafNode{EncryptionKey: key.Public(), SignatureKey: signer.Public(), Source: message.SourceKeyPackage,
 		Credential: mls.BasicCredential(fmt.Appendf(nil, "member %d of a crowd", l)),
-		Lifetime:   message.NewLifetime(Epoch, Epoch.AddDate(0, 1, 0)),
+		Lifetime:   message.NewLifetime(Epoch.AddDate(-10, 0, 0), Epoch.AddDate(10, 0, 0)),
 		Capabilities: &message.Capabilities{
 			Versions:     []message.ProtocolVersion{message.MLS10},
 			CipherSuites: []message.CipherSuite{k.Suite, message.CipherSuite(grease())},
@@ -167,16 +167,34 @@ func FullCrowd(config mls.Config, id mls.CipherSuite, n int) (*Cast, error) {
 		return small(config, id, n)
 	}
 	middle := mls.LeafIndex(n / 4 * 2)
+	return enter(config, fullBut(id, n, 0, middle, middle+1))
+}
+
+// fullBut is a crowd on the first n leaves, but for some that are blank. Of each two neighbours the left has
+// committed, or else the right.
+func fullBut(id mls.CipherSuite, n int, blank ...mls.LeafIndex) Crowd {
 	c := Crowd{Suite: id, Seed: uint64(n)}
-	for l := mls.LeafIndex(1); l < mls.LeafIndex(n); l++ {
-		if l == middle || l == middle+1 {
+	for l := range mls.LeafIndex(n) {
+		if slices.Contains(blank, l) {
 			continue
 		}
-		if c.Members = append(c.Members, l); l%2 == 0 || l == 1 {
+		if c.Members = append(c.Members, l); l%2 == 0 || l == 1 && slices.Contains(blank, 0) {
 			c.Committers = append(c.Committers, l)
 		}
 	}
-	return enter(config, c)
+	return c
+}
+
+// Host returns the member A of a group of n members, at least six, beside whom there is room for two: who is
+// invited there is not an unmerged leaf of any node.
+func Host(config mls.Config, id mls.CipherSuite, n int) (*mls.Group, error) {
+	a := mls.LeafIndex(n / 8 * 4)
+	info, ratchetTree, err := fullBut(id, n+2, a, a+1, a+2).GroupInfo(config)
+	if err != nil {
+		return nil, err
+	}
+	host, _, err := join(config, id, "A", info, ratchetTree)
+	return host, err
 }
 
 // SparseCrowd returns a cast in a group of n members that has lost as many: blank leaves lie at random, and
