@@ -457,6 +457,48 @@ func TestAReplacementThatWasCutOffIsMadeUpFor(t *testing.T) {
 	}
 }
 
+// late is a connection whose end is not told to who looks.
+type late struct {
+	transport.Conn
+	done  chan struct{}
+	close func()
+}
+
+func (l late) Done() <-chan struct{} { return l.done }
+
+func (l late) Close(code transport.Code, text string) error {
+	l.close()
+	return l.Conn.Close(code, text)
+}
+
+func TestACallThatWasLostIsRepeatedOnAnotherConnection(t *testing.T) {
+	s := newServer(t, nil)
+	first, second := s.device(t), s.device(t)
+	first.register("alice")
+	var conns []transport.Conn
+	first.reopen(func(ctx context.Context, address string, verify func(tls.ConnectionState) error) (transport.Conn, error) {
+		conn, err := s.dial(ctx, address, verify)
+		conns = append(conns, conn)
+		done := make(chan struct{})
+		return late{conn, done, sync.OnceFunc(func() { close(done) })}, err
+	})
+	linking, err := first.LinkStart(t.Context())
+	check(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	joined := make(chan error, 1)
+	go func() {
+		_, err := second.LinkJoin(ctx, "alice", linking.Code, "")
+		joined <- err
+	}()
+	check(t, conns[0].Close(transport.CodeDone, ""))
+	_, err = linking.Wait(t.Context())
+	if len(conns) != 2 || err != nil {
+		t.Errorf("%d connections, %v", len(conns), err)
+	}
+	cancel()
+	wants(t, <-joined, qpq.Unavailable, "cancelled")
+}
+
 // deaf is a connection that loses what the server says by itself.
 type deaf struct{ transport.Conn }
 

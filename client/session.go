@@ -324,6 +324,7 @@ func call[Q wire.Request[R], R any, PQ wire.Value[Q], PR wire.Value[R]](ctx cont
 	}
 	r, err := wire.Call[Q, R, PQ, PR](ctx, s, q)
 	if lost(err) && q.Method().Idempotent && ctx.Err() == nil {
+		_ = s.end() // or the next try may get it again, before it is known to have ended
 		if s, err = c.member(ctx); err == nil {
 			r, err = wire.Call[Q, R, PQ, PR](ctx, s, q)
 		}
