@@ -7,7 +7,7 @@
 //	                           Its data is in NAME.data, what it says in NAME.out and NAME.err; a second start has the same address
 //	start NAME program [args]  starts a program in the background, with its output in NAME.out and NAME.err
 //	finish NAME [code]         waits for it to end with an exit code, 0 if none is given
-//	stop NAME [signal]         sends it a signal, TERM or INT, and waits for it to end
+//	halt NAME [signal]         sends it a signal, TERM or INT, and waits for it to end
 //	kill9 NAME                 kills it
 //	wait-for FILE PATTERN      waits until a file has a match
 //	set NAME FILE PATTERN      sets a variable to what the first group of a pattern matches; FILE may be stdout or stderr
@@ -72,7 +72,7 @@ func TestStories(t *testing.T) {
 		Setup:              setup,
 		Condition:          condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"server": cmdServer, "start": cmdStart, "finish": cmdFinish, "stop": cmdStop, "kill9": cmdKill9,
+			"server": cmdServer, "start": cmdStart, "finish": cmdFinish, "halt": cmdHalt, "kill9": cmdKill9,
 			"wait-for": cmdWaitFor, "set": cmdSet, "exits": cmdExits, "tty": cmdTTY, "plain": cmdPlain,
 			"authority": cmdAuthority, "tcp-only": cmdTCPOnly, "holds": cmdHolds,
 		},

@@ -166,7 +166,7 @@ func cmdFinish(ts *testscript.TestScript, neg bool, args []string) {
 	take(ts, args[0])
 }
 
-func cmdStop(ts *testscript.TestScript, neg bool, args []string) {
+func cmdHalt(ts *testscript.TestScript, neg bool, args []string) {
 	positive(ts, neg, args, 1)
 	signal := syscall.SIGTERM
 	if len(args) > 1 && args[1] == "INT" {
@@ -218,6 +218,15 @@ func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
 	checkExit(ts, want, ts.Exec(args[1], args[2:]...))
+}
+
+// cmdPlain takes from root the right to files that their modes forbid.
+func cmdPlain(ts *testscript.TestScript, neg bool, args []string) {
+	positive(ts, neg, args, 2)
+	if os.Geteuid() == 0 {
+		args = append([]string{args[0], "setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"}, args[1:]...)
+	}
+	cmdExits(ts, neg, args)
 }
 
 func checkExit(ts *testscript.TestScript, want int, err error) {

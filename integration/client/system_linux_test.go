@@ -7,11 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strconv"
 	"syscall"
 
-	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 )
 
@@ -41,37 +38,4 @@ func orphans() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// cmdPlain runs a program to which the modes of files apply even if the test runs as root.
-func cmdPlain(ts *testscript.TestScript, neg bool, args []string) {
-	positive(ts, neg, args, 2)
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	ended := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread, which gives up its privileges, ends with the goroutine
-		if err := dropPrivileges(); err != nil {
-			ended <- err
-			return
-		}
-		ended <- ts.Exec(args[1], args[2:]...)
-	}()
-	checkExit(ts, want, <-ended)
-}
-
-// dropPrivileges keeps what this thread executes from reaching files that their modes forbid.
-func dropPrivileges() error {
-	if os.Geteuid() != 0 {
-		return nil
-	}
-	var err error
-	for _, c := range []uintptr{unix.CAP_DAC_OVERRIDE, unix.CAP_DAC_READ_SEARCH} {
-		err = errors.Join(err, unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0))
-	}
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var sets [2]unix.CapUserData
-	err = errors.Join(err, unix.Capget(&header, &sets[0]))
-	sets[0].Inheritable, sets[1].Inheritable = 0, 0
-	return errors.Join(err, unix.Capset(&header, &sets[0]))
 }
