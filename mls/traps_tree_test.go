@@ -256,7 +256,7 @@ func TestKeysInTheTreeAreUnique(t *testing.T) {
 	})
 	r.Run("two leaves with one signature key", func(t *testing.T) {
 		list := r.nodes(alice)
-		list[4].leaf = list[2].leaf.Detach(func(c *message.Capabilities) *message.Capabilities { return c })
+		list[4].leaf = list[2].leaf.Detach()
 		list[4].leaf.EncryptionKey = good(alice.suite.GenerateKeyPair(nil))(t).Public()
 		fails(t, r.joinable(alice, list), ErrTree, ErrDuplicateKey)
 	})

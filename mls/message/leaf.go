@@ -55,6 +55,13 @@ func (t ProposalType) Default() bool {
 	return t >= ProposalAdd && t <= ProposalGroupContextExtensions
 }
 
+// Equal reports whether both list the same in the same order.
+func (c *Capabilities) Equal(other *Capabilities) bool {
+	return slices.Equal(c.Versions, other.Versions) && slices.Equal(c.CipherSuites, other.CipherSuites) &&
+		slices.Equal(c.Extensions, other.Extensions) && slices.Equal(c.Proposals, other.Proposals) &&
+		slices.Equal(c.Credentials, other.Credentials)
+}
+
 // HasExtension reports whether t is supported: a default type, or one that is listed.
 func (c *Capabilities) HasExtension(t ExtensionType) bool {
 	return t.Default() || slices.Contains(c.Extensions, t)
@@ -155,11 +162,9 @@ func DecodeLeafNode(d *codec.Decoder) *LeafNode {
 	return n
 }
 
-// Detach returns a copy of n that keeps alive nothing but its own bytes, and shares capabilities with
-// equal leaves through share.
-func (n *LeafNode) Detach(share func(*Capabilities) *Capabilities) *LeafNode {
+// Detach returns a copy of n that keeps alive nothing but its own bytes and the capabilities.
+func (n *LeafNode) Detach() *LeafNode {
 	out := *n
-	out.Capabilities = share(n.Capabilities)
 	size := len(n.EncryptionKey) + len(n.SignatureKey) + len(n.Credential.Identity) + len(n.Credential.Data) +
 		len(n.ParentHash) + len(n.Signature)
 	for _, c := range n.Credential.Certificates {
@@ -186,6 +191,25 @@ func (n *LeafNode) Detach(share func(*Capabilities) *Capabilities) *LeafNode {
 		out.Extensions[i].Data = keep(out.Extensions[i].Data)
 	}
 	return &out
+}
+
+// SkipLeafNode reads past a leaf node. What it lets pass may still be malformed.
+func SkipLeafNode(d *codec.Decoder) {
+	d.Vec()    // encryption key
+	d.Vec()    // signature key
+	d.Uint16() // type of the credential
+	d.Vec()
+	for range 5 { // capabilities
+		d.Vec()
+	}
+	switch LeafNodeSource(d.Uint8()) {
+	case SourceKeyPackage:
+		d.Take(16) // lifetime
+	case SourceCommit:
+		d.Vec() // parent hash
+	}
+	d.Vec() // extensions
+	d.Vec() // signature
 }
 
 // Equal reports whether both leaf nodes have the same encoding.
@@ -230,6 +254,13 @@ func DecodeParentNode(d *codec.Decoder) *ParentNode {
 	}
 	d.FailWith(sub.Err())
 	return n
+}
+
+// SkipParentNode reads past a parent node. What it lets pass may still be malformed.
+func SkipParentNode(d *codec.Decoder) {
+	for range 3 { // encryption key, parent hash, unmerged leaves
+		d.Vec()
+	}
 }
 
 // Detach returns a copy of n that keeps alive nothing but its own bytes.

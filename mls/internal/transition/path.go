@@ -41,7 +41,11 @@ func (r *Rules) MergePath(result *Result, groupID []byte, leaf tree.Leaf, replac
 	if !bytes.Equal(parentHash, n.ParentHash) {
 		return nil, fmt.Errorf("%w: leaf %d", ErrParentHash, leaf)
 	}
-	d.SetLeaf(leaf, n.Detach(keep))
+	n = n.Detach()
+	if replaced != nil && replaced.Capabilities.Equal(n.Capabilities) {
+		n.Capabilities = replaced.Capabilities // one value, also to the census of the tree
+	}
+	d.SetLeaf(leaf, n)
 	return steps, nil
 }
 

@@ -271,14 +271,12 @@ func (s *state) applyExtensions() error {
 func (s *state) applyUpdates() error {
 	return each(s.items, func(p *message.Update, item Item) error {
 		l := tree.Leaf(item.Sender.Index)
-		s.Diff.Update(l, p.LeafNode.Detach(keep))
+		s.Diff.Update(l, p.LeafNode.Detach())
 		s.Updated = append(s.Updated, l)
 		s.PathRequired = true
 		return nil
 	})
 }
-
-func keep(c *message.Capabilities) *message.Capabilities { return c }
 
 func (s *state) applyRemoves() error {
 	remove := func(l tree.Leaf) {
@@ -302,7 +300,7 @@ func (s *state) checkTypes() error {
 
 func (s *state) applyAdds() error {
 	return each(s.items, func(p *message.Add, _ Item) error {
-		l, err := s.Diff.Add(p.KeyPackage.LeafNode.Detach(keep))
+		l, err := s.Diff.Add(p.KeyPackage.LeafNode.Detach())
 		if err != nil {
 			return err
 		}

@@ -40,6 +40,19 @@ func (c census) count(n *message.LeafNode, by int) {
 	countListed(c, credentialFeature, n.Capabilities.Credentials, by)
 }
 
+// replace counts one leaf less and another more, where not nil.
+func (c census) replace(before, after *message.LeafNode) {
+	if before != nil && after != nil && before.Capabilities == after.Capabilities && before.Credential.Type == after.Credential.Type {
+		return
+	}
+	if before != nil {
+		c.count(before, -1)
+	}
+	if after != nil {
+		c.count(after, 1)
+	}
+}
+
 // countListed counts each type of a list once, also where a member lists it twice.
 func countListed[T ~uint16](c census, kind featureKind, list []T, by int) {
 	for i, v := range list {

@@ -66,7 +66,6 @@ func (t *Tree) Chunk(c Chunk) []byte {
 // nothing but their form is checked.
 func FromChunks(s *suite.Suite, size uint32, chunk func(Chunk) []byte) (*Tree, error) {
 	t := New(s)
-	share := t.sharer()
 	if size == 0 || size&(size-1) != 0 || size > treemath.MaxLeaves {
 		return nil, fmt.Errorf("%w: stored with %d leaves", ErrInvalid, size)
 	}
@@ -80,7 +79,7 @@ func FromChunks(s *suite.Suite, size uint32, chunk func(Chunk) []byte) (*Tree, e
 				break
 			}
 			if leaf != nil {
-				t.leaves[x.Leaf()] = leaf.Detach(share)
+				t.leaves[x.Leaf()] = leaf.Detach()
 				t.members++
 			}
 			if parent != nil {

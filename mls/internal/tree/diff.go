@@ -62,12 +62,7 @@ func (d *Diff) Parent(x Node) *message.ParentNode {
 // SetLeaf puts n at l, which must be inside the tree. A nil n blanks it.
 func (d *Diff) SetLeaf(l Leaf, n *message.LeafNode) {
 	before := d.Leaf(l)
-	if before != nil {
-		d.census.count(before, -1)
-	}
-	if n != nil {
-		d.census.count(n, 1)
-	}
+	d.census.replace(before, n)
 	switch {
 	case n != nil && before == nil:
 		d.countMember(l, 1)

@@ -8,7 +8,6 @@ package tree
 
 import (
 	"errors"
-	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -146,47 +145,6 @@ func appendNodeAt(b []byte, t nodes, x Node) []byte {
 	return appendNode(b, nil, t.Parent(x))
 }
 
-// Unmarshal decodes the content of a ratchet_tree extension and computes the tree hashes. The tree
-// is well-formed then, not yet trusted: see CheckParentHashes and CheckUnmerged. A tree of more than
-// limit members is refused.
-func Unmarshal(s *suite.Suite, data []byte, limit int) (*Tree, error) {
-	d := codec.NewDecoder(data)
-	sub := d.Sub()
-	t := New(s)
-	share := t.sharer()
-	var blankLast bool
-	for x := Node(0); !sub.Empty(); x++ {
-		leaf, parent := decodeNode(&sub, x)
-		if sub.Err() != nil {
-			break
-		}
-		blankLast = leaf == nil && parent == nil
-		if x.IsLeaf() {
-			if leaf != nil {
-				leaf = leaf.Detach(share)
-				if t.members++; t.members > limit {
-					return nil, fmt.Errorf("%w: at most %d are allowed", ErrMembers, limit)
-				}
-			}
-			t.leaves = append(t.leaves, leaf)
-		} else {
-			if parent != nil {
-				parent = parent.Detach()
-			}
-			t.parents = append(t.parents, parent)
-		}
-	}
-	d.FailWith(sub.Err())
-	if err := d.Done(); err != nil {
-		return nil, fmt.Errorf("decode ratchet tree: %w", err)
-	}
-	if len(t.leaves) == 0 || blankLast {
-		return nil, fmt.Errorf("%w: it is empty or ends with a blank node", ErrInvalid)
-	}
-	t.resize(treemath.Size(uint32(max(len(t.leaves), len(t.parents)+1))))
-	return t, t.index()
-}
-
 func (t *Tree) resize(size uint32) {
 	n := t.suite.HashSize()
 	t.leaves = grow(t.leaves, int(size))
@@ -202,47 +160,6 @@ func grow[T any](list []T, n int) []T {
 		return list[:n]
 	}
 	return append(list, make([]T, n-len(list))...)
-}
-
-// sharer returns a function that maps equal capabilities to one value.
-func (t *Tree) sharer() func(*message.Capabilities) *message.Capabilities {
-	known := map[string]*message.Capabilities{}
-	return func(c *message.Capabilities) *message.Capabilities {
-		var scratch [256]byte
-		b := c.Append(scratch[:0])
-		if same, ok := known[string(b)]; ok {
-			return same
-		}
-		known[string(b)] = c
-		return c
-	}
-}
-
-// index computes everything that is derived from the nodes: counts, hashes and keys in use.
-func (t *Tree) index() error {
-	t.blank = Leaf(t.Size())
-	t.keys = newKeyIndex(t.members)
-	for i, leaf := range t.leaves {
-		if leaf == nil {
-			t.blank = min(t.blank, Leaf(i))
-			continue
-		}
-		t.census.count(leaf, 1)
-		for x := Leaf(i).Node(); x != treemath.Root(t.Size()); {
-			x = x.Parent()
-			t.counts[x>>1]++
-		}
-		if !t.keys.claimLeaf(Leaf(i), leaf) {
-			return fmt.Errorf("%w: %w: leaf %d", ErrInvalid, ErrDuplicateKey, i)
-		}
-	}
-	for i, p := range t.parents {
-		if p != nil && !claim(t.keys.encryption, p.EncryptionKey, Node(2*i+1)) {
-			return fmt.Errorf("%w: %w: node %d", ErrInvalid, ErrDuplicateKey, 2*i+1)
-		}
-	}
-	t.rehash()
-	return nil
 }
 
 // Parallel calls f for each i below n, on all processors.
