@@ -132,6 +132,14 @@ func TestReInitialisation(t *testing.T) {
 			})
 		}
 	})
+	r.Run("comes of the epoch in which the group ended", func(t *testing.T) {
+		early := r.restored(alice)
+		early.epoch.context.Epoch--
+		early.secrets.Resumption = early.resume[early.Epoch()]
+		_, p := good2(early.ReInit(options))(t)
+		_, err := s.join(1, p.Welcome)
+		fails(t, err, ErrWelcome)
+	})
 	r.Run("has the members that the old one had", func(t *testing.T) {
 		strict := s.config
 		strict.Credentials = sameName{}
