@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/quicproquo/qpq/mls/internal/schedule"
@@ -68,6 +69,11 @@ type PendingCommit struct {
 	Change
 	group *Group
 	next  *next
+}
+
+// Format keeps the records out of logs.
+func (p PendingCommit) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, fmt.Sprintf("[pending commit for epoch %d, %d bytes]", p.Epoch, len(p.Message)))
 }
 
 // Change is what a commit does to the members of a group.

@@ -64,7 +64,7 @@ func NewGroup(config Config, id CipherSuite, identity Identity, o GroupOptions) 
 
 func emptyGroup(c *Config, s *suite.Suite) *Group {
 	return &Group{config: c, suite: s, rules: c.rules(s), tree: tree.New(s), keys: map[tree.Node]*suite.KeyPair{},
-		updates: map[string]*suite.KeyPair{}, resume: map[uint64][]byte{}}
+		updates: map[string]*suite.KeyPair{}}
 }
 
 // JoinOptions is what joining by a welcome takes besides the welcome.
@@ -103,6 +103,7 @@ func Join(config Config, welcome []byte, o JoinOptions) (*Joined, error) {
 	}
 	defer clear(j.secrets.JoinerSecret)
 	defer clear(j.secrets.PathSecret)
+	defer clear(j.psk)
 	g, err := j.group()
 	if err != nil {
 		return nil, fmt.Errorf("join: %w", err)

@@ -107,6 +107,7 @@ func (g *Group) joinByCommit(identity Identity, info *message.GroupInfo, o Exter
 		options: CommitOptions{Leaf: &o.Leaf, AuthenticatedData: o.AuthenticatedData}, sender: sender, before: g.tree.Leaf,
 		next: &next{result: result, own: own, keys: map[tree.Node]*suite.KeyPair{}}}
 	p, err := b.run(identity, true)
+	clear(initSecret)
 	if err != nil {
 		b.next.wipe()
 		return nil, err

@@ -134,8 +134,8 @@ func TestReInitialisation(t *testing.T) {
 	})
 	r.Run("comes of the epoch in which the group ended", func(t *testing.T) {
 		early := r.restored(alice)
+		early.secrets.Resumption = early.resumption(early.Epoch() - 1)
 		early.epoch.context.Epoch--
-		early.secrets.Resumption = early.resume[early.Epoch()]
 		_, p := good2(early.ReInit(options))(t)
 		_, err := s.join(1, p.Welcome)
 		fails(t, err, ErrWelcome)

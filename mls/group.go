@@ -31,7 +31,6 @@ type Group struct {
 	past      []*epoch                  // the newest first
 	proposals []*cachedProposal         // all of this epoch, in the order that they came
 	updates   map[string]*suite.KeyPair // keys of own update proposals, by public key
-	resume    map[uint64][]byte         // resumption keys by epoch
 	pending   *PendingCommit
 	reinit    *message.ReInit // what the last commit ended the group for
 	status    status
@@ -50,6 +49,7 @@ type epoch struct {
 	context    message.GroupContext
 	encoded    []byte // of context
 	senderData []byte
+	resumption []byte // of a past epoch; that of the current one is among its secrets
 	secrets    *secrettree.Tree
 	replaced   map[LeafIndex]*LeafNode // the leaves that the next commit changed, as they were
 }
@@ -63,6 +63,7 @@ func newEpoch(context message.GroupContext, s *suite.Suite, size uint32, secrets
 
 func (e *epoch) wipe() {
 	clear(e.senderData)
+	clear(e.resumption)
 	e.secrets.Wipe()
 }
 
@@ -174,9 +175,6 @@ func (g *Group) Wipe() {
 	}
 	for _, k := range g.updates {
 		k.Wipe()
-	}
-	for _, s := range g.resume {
-		clear(s)
 	}
 	if g.pending != nil {
 		g.pending.next.wipe()

@@ -48,7 +48,7 @@ func (k *SignatureKey) Bytes() []byte { return k.signer.Bytes() }
 func (k *SignatureKey) Wipe() { k.signer.Wipe() }
 
 // Format keeps the key out of logs.
-func (k *SignatureKey) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[signature key]") }
+func (k SignatureKey) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[signature key]") }
 
 // Identity is who a client is in a group: a credential and the key that it is for.
 type Identity struct {
@@ -264,7 +264,7 @@ func NewKeyPackageBundle(c Config, k *KeyPackage, initKey, encryptionKey, signat
 }
 
 // Format keeps the keys out of logs.
-func (b *KeyPackageBundle) Format(f fmt.State, _ rune) {
+func (b KeyPackageBundle) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, "[key package bundle]")
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/quicproquo/qpq/mls/internal/schedule"
 	"github.com/quicproquo/qpq/mls/internal/suite"
@@ -50,6 +51,16 @@ type StagedCommit struct {
 // Echo is a message of this client that came back.
 type Echo struct {
 	Commit *PendingCommit // the pending commit, if the message is it: the delivery service accepted it
+}
+
+// Format keeps text and records out of logs.
+func (m ApplicationMessage) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, fmt.Sprintf("[message from leaf %d in epoch %d, %d bytes]", m.Sender, m.Epoch, len(m.Plaintext)))
+}
+
+// Format keeps the records out of logs.
+func (p ReceivedProposal) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, fmt.Sprintf("[proposal %x from %v]", p.Ref, p.Sender))
 }
 
 func (*ApplicationMessage) received() {}
@@ -278,6 +289,9 @@ func (s *staging) advance() error {
 	n.secrets = schedule.New(g.suite, joiner, psk, encoded)
 	clear(joiner)
 	clear(psk)
+	if n.result.ExternalInit != nil {
+		clear(initSecret)
+	}
 	clear(commitSecret)
 	n.tag = s.auth.Auth.ConfirmationTag
 	if !g.suite.VerifyMAC(n.secrets.Confirmation, n.tag, n.context.ConfirmedTranscriptHash) {
@@ -422,15 +436,13 @@ func (g *Group) retire() (records []Record) {
 		records = append(records, g.epochKeys(g.epoch)...)
 		g.epoch.wipe()
 	} else {
-		g.resume[g.Epoch()] = bytes.Clone(g.secrets.Resumption)
+		g.epoch.resumption = bytes.Clone(g.secrets.Resumption)
 		g.past = append([]*epoch{g.epoch}, g.past...)
 		records = append(records, g.pastRecord(g.epoch))
 	}
 	for len(g.past) > max(0, g.config.PastEpochs) { // several, if it was restored with a lower limit
 		last := len(g.past) - 1
 		old := g.past[last]
-		clear(g.resume[old.context.Epoch])
-		delete(g.resume, old.context.Epoch)
 		records = append(records, g.epochKeys(old)...)
 		old.wipe()
 		g.past = g.past[:last]

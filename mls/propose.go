@@ -105,6 +105,7 @@ func (g *Group) ProposeUpdate(leaf *LeafOptions) (*Outgoing, error) {
 	out, err := g.propose(&message.Update{LeafNode: n}, nil)
 	if err != nil {
 		delete(g.updates, string(k.Public()))
+		k.Wipe()
 		return nil, err
 	}
 	out.Records = append(out.Records, g.coreRecord())

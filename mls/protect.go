@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/quicproquo/qpq/mls/internal/schedule"
@@ -19,6 +20,11 @@ type Outgoing struct {
 	Records []Record
 	Message []byte
 	Ref     []byte // of a proposal: the reference that a commit names it by
+}
+
+// Format keeps the records out of logs.
+func (o Outgoing) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, fmt.Sprintf("[message of %d bytes, %d records]", len(o.Message), len(o.Records)))
 }
 
 // sign fills in the signature of a content that this client sends in the current epoch.
@@ -240,7 +246,12 @@ func (g *Group) resumption(epoch uint64) []byte {
 	if epoch == g.Epoch() {
 		return g.secrets.Resumption
 	}
-	return g.resume[epoch]
+	for _, e := range g.past {
+		if e.context.Epoch == epoch {
+			return e.resumption
+		}
+	}
+	return nil
 }
 
 func lookUpPSKs(c *Config, ids []PreSharedKeyID, resumption func(PreSharedKeyID) []byte) ([]schedule.PSK, error) {

@@ -19,7 +19,8 @@ import (
 )
 
 // Record is one part of a group's state. Keys are unique within the group and made of letters, digits
-// and slashes. A nil Value deletes the record. Values hold secrets.
+// and slashes. A nil Value deletes the record. Values hold secrets: neither fmt nor encoding/json writes them, but fmt
+// cannot be kept from those in fields that are not exported.
 type Record struct {
 	Key   string
 	Value []byte
@@ -28,6 +29,11 @@ type Record struct {
 // Format keeps the secrets out of logs.
 func (r Record) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, fmt.Sprintf("[record %s, %d bytes]", r.Key, len(r.Value)))
+}
+
+// MarshalJSON fails, so that records are neither logged nor stored by accident.
+func (r Record) MarshalJSON() ([]byte, error) {
+	return nil, fmt.Errorf("record %s is secret: store its key and value", r.Key)
 }
 
 // The keys of records, in full or up to the first slash:
@@ -78,7 +84,7 @@ func (g *Group) Records() []Record {
 
 // coreRecord encodes what every commit changes, whatever the size of the group.
 func (g *Group) coreRecord() Record {
-	b := []byte{stateVersion, byte(g.status)}
+	b := append(make([]byte, 0, 2048), stateVersion, byte(g.status))
 	b = g.epoch.context.Append(b)
 	b = codec.AppendUint32(b, g.tree.Size())
 	b = codec.AppendUint32(b, uint32(g.own))
@@ -91,9 +97,6 @@ func (g *Group) coreRecord() Record {
 	})
 	b = codec.AppendList(b, slices.Sorted(maps.Keys(g.updates)), func(b []byte, pub string) []byte {
 		return codec.AppendVec(b, g.updates[pub].Bytes())
-	})
-	b = codec.AppendList(b, slices.Sorted(maps.Keys(g.resume)), func(b []byte, e uint64) []byte {
-		return codec.AppendVec(codec.AppendUint64(b, e), g.resume[e])
 	})
 	b = codec.AppendBool(b, g.reinit != nil)
 	if g.reinit != nil {
@@ -137,6 +140,7 @@ func ratchetRecord(e *epoch, l LeafIndex) Record {
 func (g *Group) pastRecord(e *epoch) Record {
 	b := e.context.Append(nil)
 	b = codec.AppendVec(b, e.senderData)
+	b = codec.AppendVec(b, e.resumption)
 	b = codec.AppendList(b, slices.Sorted(maps.Keys(e.replaced)), func(b []byte, l LeafIndex) []byte {
 		b = codec.AppendUint32(b, uint32(l))
 		n := e.replaced[l]
@@ -210,7 +214,8 @@ func (p *cachedProposal) record() Record {
 // record encodes a pending commit with everything that applying it takes.
 func (p *PendingCommit) record() Record {
 	n := p.next
-	b := codec.AppendVec(nil, p.Message)
+	// The new nodes come to less than the message, which has them with a ciphertext each.
+	b := codec.AppendVec(make([]byte, 0, 2*len(p.Message)+len(p.Welcome)+4096), p.Message)
 	b = codec.AppendVec(b, p.Welcome)
 	b = n.context.Append(b)
 	b = n.result.Diff.Append(b)
@@ -296,9 +301,6 @@ func (r *restoring) core() error {
 	g.interim, g.tag = d.Vec(), d.Vec()
 	keys := decodeKeys(d)
 	updates := codec.List(d, (*codec.Decoder).Vec)
-	for _, e := range codec.List(d, func(d *codec.Decoder) storedSecret { return storedSecret{d.Uint64(), d.Vec()} }) {
-		g.resume[e.number] = bytes.Clone(e.secret)
-	}
 	if d.Bool() {
 		p, _ := message.DecodeProposal(d).(*message.ReInit)
 		g.reinit = p
@@ -367,7 +369,7 @@ func (r *restoring) epochs() error {
 			continue
 		}
 		d := codec.NewDecoder(bytes.Clone(data))
-		e := &epoch{context: message.DecodeGroupContext(d), senderData: d.Vec(), replaced: map[LeafIndex]*LeafNode{}}
+		e := &epoch{context: message.DecodeGroupContext(d), senderData: d.Vec(), resumption: d.Vec(), replaced: map[LeafIndex]*LeafNode{}}
 		sub := d.Sub()
 		for !sub.Empty() {
 			l := LeafIndex(sub.Uint32())

@@ -120,6 +120,9 @@ func UnmarshalGroupSecrets(data []byte) (*GroupSecrets, error) {
 // Format keeps the secrets out of logs.
 func (s GroupSecrets) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[group secrets]") }
 
+// MarshalText returns a placeholder, for encoding/json and log/slog.
+func (s GroupSecrets) MarshalText() ([]byte, error) { return []byte("[group secrets]"), nil }
+
 // EncryptedGroupSecrets is the group secrets for one new member.
 type EncryptedGroupSecrets struct {
 	NewMember []byte // the KeyPackageRef of the key package that was used

@@ -30,6 +30,9 @@ type Epoch struct {
 // Format keeps the secrets out of logs.
 func (e Epoch) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[epoch secrets]") }
 
+// MarshalText returns a placeholder, for encoding/json and log/slog.
+func (e Epoch) MarshalText() ([]byte, error) { return []byte("[epoch secrets]"), nil }
+
 // Joiner computes the joiner secret of the epoch that context, encoded, describes.
 func Joiner(s *suite.Suite, initSecret, commitSecret, context []byte) []byte {
 	extracted := s.Extract(initSecret, commitSecret)

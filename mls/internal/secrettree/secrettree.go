@@ -51,6 +51,9 @@ func (k Key) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, fmt.Sprintf("[key of generation %d]", k.Generation))
 }
 
+// MarshalText returns a placeholder, for encoding/json and log/slog.
+func (k Key) MarshalText() ([]byte, error) { return []byte("[message key]"), nil }
+
 // Tree is the secret tree of one epoch.
 type Tree struct {
 	suite    *suite.Suite
