@@ -220,7 +220,9 @@ func (j *join) group() (*Group, error) {
 		return nil, err
 	}
 	g.key = j.bundle.key.signer
-	g.keys[g.own.Node()] = j.bundle.encryption
+	if g.keys[g.own.Node()], err = j.leafKey(); err != nil {
+		return nil, err
+	}
 	if err := j.pathKeys(g); err != nil {
 		return nil, err
 	}
@@ -233,6 +235,14 @@ func (j *join) group() (*Group, error) {
 	g.interim = schedule.InterimTranscriptHash(g.suite, j.info.Context.ConfirmedTranscriptHash, g.tag)
 	g.epoch = newEpoch(j.info.Context, g.suite, g.tree.Size(), g.secrets)
 	return g, j.checkParent(g)
+}
+
+// leafKey returns the private key of the own leaf: a copy, because the group wipes it when it has a new one, and the
+// application wipes that of the key package, or joins another group with it.
+func (j *join) leafKey() (*suite.KeyPair, error) {
+	private := j.bundle.encryption.Bytes()
+	defer clear(private)
+	return j.suite.NewKeyPair(private, j.bundle.encryption.Public())
 }
 
 // fromGroupInfo verifies a group info and its tree, and returns a group without any secrets.
