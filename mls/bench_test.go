@@ -318,6 +318,51 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
+// TestCommitCostsItsPath: what a commit allocates grows with the height of the tree, not with its members, and is a small
+// part of the tree.
+func TestCommitCostsItsPath(t *testing.T) {
+	type cost struct {
+		levels, tree    int
+		allocs, bytes   float64
+		process, stored float64
+	}
+	costOf := func(n int) cost {
+		s := newStage(t, mls.X25519_AES128GCM_SHA256_Ed25519, "full", n)
+		const runs = 10
+		var before, committed, processed runtime.MemStats
+		c := cost{levels: len(s.steps), tree: len(s.cast.A.RatchetTree())}
+		for range runs {
+			runtime.ReadMemStats(&before)
+			p := have(s.cast.A.Commit(mls.CommitOptions{}))(t)
+			records := have(p.Apply())(t)
+			runtime.ReadMemStats(&committed)
+			have(have(s.cast.B.Process(p.Message))(t).(*mls.StagedCommit).Merge())(t)
+			runtime.ReadMemStats(&processed)
+			c.allocs += float64(committed.Mallocs-before.Mallocs) / runs
+			c.bytes += float64(committed.TotalAlloc-before.TotalAlloc) / runs
+			c.process += float64(processed.Mallocs-committed.Mallocs) / runs
+			c.stored += float64(stored(p.Records)+stored(records)) / runs
+		}
+		return c
+	}
+	small, large := costOf(100), costOf(1500)
+	levels := float64(large.levels - small.levels)
+	t.Logf("100 members: %+v; 1,500 members: %+v", small, large)
+	for what, growth := range map[string][2]float64{ // and what one level more may cost
+		"allocations of a commit": {large.allocs - small.allocs, 80},
+		"bytes of a commit":       {large.bytes - small.bytes, 20_000},
+		"allocations to process":  {large.process - small.process, 80},
+		"bytes to store":          {large.stored - small.stored, 2_000},
+	} {
+		if growth[0] > levels*growth[1] {
+			t.Errorf("%s: %.0f more for %.0f levels more", what, growth[0], levels)
+		}
+	}
+	if large.bytes > float64(large.tree)/2 {
+		t.Errorf("a commit allocates %.0f bytes, the tree has %d", large.bytes, large.tree)
+	}
+}
+
 // primitives is a suite with what its primitives are run on: contexts and contents of the lengths that they have
 // in a small group.
 type primitives struct {

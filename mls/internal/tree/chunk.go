@@ -9,11 +9,11 @@ import (
 )
 
 // chunkLevels is how many levels of the tree a chunk spans.
-const chunkLevels = 5
+const chunkLevels = 4
 
 // Chunk names a part of the tree that is stored together: a subtree of chunkLevels levels, of which a path
-// from a leaf to the root crosses one in each band of so many levels. So a commit rewrites about 31 nodes
-// for each five levels, and few leaves, which are the larger nodes.
+// from a leaf to the root crosses one in each band of so many levels. So a commit rewrites 15 nodes for
+// each four levels, and few leaves, which are the larger nodes.
 type Chunk struct{ Band, Place uint32 }
 
 // String returns the name in letters, digits and slashes.
@@ -25,7 +25,7 @@ func ChunkOf(x Node) Chunk {
 	return Chunk{band, uint32(x) >> (chunkLevels * (band + 1))}
 }
 
-// node returns the node at position j of the chunk, from the left: 31 of them.
+// node returns the node at position j of the chunk, from the left: 15 of them.
 func (c Chunk) node(j uint32) Node {
 	shift := chunkLevels * c.Band
 	return Node(c.Place<<(shift+chunkLevels) | j<<shift | (1<<shift - 1))

@@ -240,13 +240,7 @@ func (d *Diff) replaced(x Node) bool {
 func (d *Diff) Merge() map[Leaf]*message.LeafNode {
 	t := d.base
 	before := make(map[Leaf]*message.LeafNode, len(d.leaves))
-	hashes := make(map[Node][]byte, len(d.dirty))
-	d.Hash()
-	for x := range d.dirty {
-		if uint32(x) < treemath.Width(d.size) {
-			hashes[x] = d.nodeHash(x)
-		}
-	}
+	d.Hash() // and of all that is dirty below
 	for l := range d.leaves {
 		if old := t.Leaf(l); old != nil {
 			before[l] = old
@@ -283,8 +277,10 @@ func (d *Diff) Merge() map[Leaf]*message.LeafNode {
 		}
 	}
 	t.census.merge(d.census)
-	for x, h := range hashes {
-		copy(t.nodeHash(x), h)
+	for x, h := range d.hashes {
+		if uint32(x) < treemath.Width(d.size) {
+			copy(t.nodeHash(x), h)
+		}
 	}
 	t.members, t.blank = d.members, d.blank
 	return before
