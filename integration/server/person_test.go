@@ -58,7 +58,14 @@ type person struct {
 	keys     wire.VaultKeys
 	device   *identity.DeviceKey
 	counter  uint64
-	session  *transport.Session
+	next     string // the password that a change was begun to
+	watching *transport.Session
+}
+
+// session is a connection to a server.
+type session interface {
+	wire.Caller
+	Peer() transport.Peer
 }
 
 func newPerson(user qpq.UserID) (*person, error) {
@@ -71,9 +78,9 @@ func newPerson(user qpq.UserID) (*person, error) {
 }
 
 func (p *person) hangUp() {
-	if p.session != nil {
-		_ = p.session.Close()
-		p.session = nil
+	if p.watching != nil {
+		_ = p.watching.Close()
+		p.watching = nil
 	}
 }
 
@@ -107,7 +114,7 @@ func (p *person) seal(state *identity.AccountState, version uint64, export []byt
 }
 
 // register signs up.
-func (p *person) register(ctx context.Context, s *transport.Session, token string) (admin bool, err error) {
+func (p *person) register(ctx context.Context, s session, token string) (admin bool, err error) {
 	secret := wire.NewSecret(token)
 	result, err := p.enrolment(p.password, func(request []byte) ([]byte, error) {
 		r, err := wire.Call(ctx, s, wire.RegisterStart{User: p.user, Token: secret, Request: request})
@@ -134,7 +141,7 @@ func (p *person) register(ctx context.Context, s *transport.Session, token strin
 }
 
 // login proves the password on a connection and returns the export key.
-func (p *person) login(ctx context.Context, s *transport.Session, password string) ([]byte, error) {
+func (p *person) login(ctx context.Context, s session, password string) ([]byte, error) {
 	begun, ke1, err := opaque.StartLogin(cheap, []byte(password))
 	if err != nil {
 		return nil, err
@@ -153,7 +160,7 @@ func (p *person) login(ctx context.Context, s *transport.Session, password strin
 }
 
 // openVault logs in and opens what only the password opens: the account key and the vault's.
-func (p *person) openVault(ctx context.Context, s *transport.Session) error {
+func (p *person) openVault(ctx context.Context, s session) error {
 	export, err := p.login(ctx, s, p.password)
 	if err != nil {
 		return err
@@ -178,7 +185,7 @@ func (p *person) openVault(ctx context.Context, s *transport.Session) error {
 }
 
 // authenticate starts a session of the device, whose counter was kept before.
-func (p *person) authenticate(ctx context.Context, s *transport.Session) (wire.AuthenticateReply, error) {
+func (p *person) authenticate(ctx context.Context, s session) (wire.AuthenticateReply, error) {
 	var none wire.AuthenticateReply
 	challenge, err := wire.Call(ctx, s, wire.AuthChallenge{})
 	if err != nil {
@@ -198,7 +205,7 @@ func (p *person) authenticate(ctx context.Context, s *transport.Session) (wire.A
 }
 
 // enrol adds a device by the password. The person goes on with the new one.
-func (p *person) enrol(ctx context.Context, s *transport.Session) error {
+func (p *person) enrol(ctx context.Context, s session) error {
 	export, err := p.login(ctx, s, p.password)
 	if err != nil {
 		return err
@@ -228,7 +235,7 @@ func (p *person) enrol(ctx context.Context, s *transport.Session) error {
 }
 
 // changePassword replaces record and wraps.
-func (p *person) changePassword(ctx context.Context, s *transport.Session, password string) error {
+func (p *person) changePassword(ctx context.Context, s session, password string) error {
 	if _, err := p.login(ctx, s, p.password); err != nil {
 		return err
 	}
@@ -349,9 +356,9 @@ func cmdWatch(ts *testscript.TestScript, neg bool, args []string) {
 	file, err := os.Create(ts.MkAbs(p.user.Name + ".pushes"))
 	ts.Check(err)
 	ctx := context.Background()
-	p.session, err = dial(ctx, args[0], func(e wire.PushEvent) { fmt.Fprintf(file, "%T %+v\n", e, e) })
+	p.watching, err = dial(ctx, args[0], func(e wire.PushEvent) { fmt.Fprintf(file, "%T %+v\n", e, e) })
 	ts.Check(err)
-	_, err = p.authenticate(ctx, p.session)
+	_, err = p.authenticate(ctx, p.watching)
 	ts.Check(err)
 	ended := make(chan struct{})
 	go func(s *transport.Session) {
@@ -359,7 +366,7 @@ func cmdWatch(ts *testscript.TestScript, neg bool, args []string) {
 		<-s.Done()
 		fmt.Fprintln(file, "the connection ended")
 		_ = file.Close()
-	}(p.session)
+	}(p.watching)
 	of(ts).closers = append(of(ts).closers, func() { p.hangUp(); <-ended })
 }
 
