@@ -1,5 +1,8 @@
+//go:build linux
+
 // Package client_test plays stories with the real programs: qpq as people use it, against a real qpq-server. Each story is a file
-// in testdata whose name says what it shows. Waiting is a command there (wait-for), never a sleep.
+// in testdata whose name says what it shows. Waiting is a command there (wait-for), never a sleep. Terminals, privileges and the
+// search for processes left behind are those of Linux.
 //
 // Besides what testscript offers, stories have these commands:
 //
