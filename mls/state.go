@@ -267,10 +267,12 @@ type restoring struct {
 	config  *Config
 	records map[string][]byte
 	group   *Group
+
+	epochsByKey map[string]*epoch
 }
 
 func (r *restoring) run() (*Group, error) {
-	for _, step := range []func() error{r.core, r.epochs, r.ratchets, r.proposals, r.pending} {
+	for _, step := range []func() error{r.core, r.own, r.epochs, r.ratchets, r.proposals, r.pending} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -284,6 +286,9 @@ func (r *restoring) core() error {
 		return fmt.Errorf("format %d, this is for format %d", v, stateVersion)
 	}
 	state := status(d.Uint8())
+	if state > joining {
+		return fmt.Errorf("status %d", state)
+	}
 	context := message.DecodeGroupContext(d)
 	if d.Err() != nil {
 		return d.Err()
@@ -302,8 +307,10 @@ func (r *restoring) core() error {
 	keys := decodeKeys(d)
 	updates := codec.List(d, (*codec.Decoder).Vec)
 	if d.Bool() {
-		p, _ := message.DecodeProposal(d).(*message.ReInit)
-		g.reinit = p
+		var ok bool
+		if g.reinit, ok = message.DecodeProposal(d).(*message.ReInit); !ok {
+			d.Fail("re-initialisation by another proposal")
+		}
 	}
 	if err := d.Done(); err != nil {
 		return err
@@ -323,6 +330,9 @@ func decodeKeys(d *codec.Decoder) []storedSecret {
 
 func (r *restoring) keysAndTree(size uint32, signer []byte, keys []storedSecret, updates [][]byte) (err error) {
 	g := r.group
+	if uint64(size) > tree.ChunkLeaves*uint64(r.count(recordTree)) {
+		return fmt.Errorf("records of the ratchet tree are missing")
+	}
 	g.tree, err = tree.FromChunks(g.suite, size, func(c tree.Chunk) []byte { return r.records[recordTree+c.String()] })
 	if err != nil {
 		return err
@@ -348,11 +358,42 @@ func (r *restoring) keysAndTree(size uint32, signer []byte, keys []storedSecret,
 	return nil
 }
 
+// count returns how many records there are of a kind.
+func (r *restoring) count(prefix string) (n int) {
+	for key := range r.records {
+		if strings.HasPrefix(key, prefix) {
+			n++
+		}
+	}
+	return n
+}
+
+// own verifies that this client is the member that it takes itself for.
+func (r *restoring) own() error {
+	g := r.group
+	if g.status == joining {
+		return nil // it is none yet
+	}
+	leaf := g.tree.Leaf(g.own)
+	switch {
+	case leaf == nil || g.key == nil || !bytes.Equal(leaf.SignatureKey, g.key.Public()):
+		return fmt.Errorf("leaf %d is not this client's", g.own)
+	case g.keys[g.own.Node()] == nil:
+		return fmt.Errorf("the private key of leaf %d is missing", g.own)
+	case !g.secrets.Complete():
+		return fmt.Errorf("secrets of the epoch are missing")
+	}
+	return nil
+}
+
 // pairs restores private keys of nodes.
 func (r *restoring) pairs(keys []storedSecret, public func(tree.Node) []byte) (map[tree.Node]*suite.KeyPair, error) {
 	out := make(map[tree.Node]*suite.KeyPair, len(keys))
 	for _, k := range keys {
 		x := tree.Node(k.number)
+		if public(x) == nil {
+			return nil, fmt.Errorf("private key of the blank node %d", x)
+		}
 		pair, err := r.group.suite.NewKeyPair(k.secret, public(x))
 		if err != nil {
 			return nil, fmt.Errorf("private key of node %d: %w", x, err)
@@ -391,18 +432,25 @@ func (r *restoring) epochs() error {
 		}
 		return 1
 	})
-	for _, e := range append([]*epoch{g.epoch}, g.past...) {
+	r.epochsByKey = map[string]*epoch{}
+	for i, e := range append([]*epoch{g.epoch}, g.past...) {
+		if e.context.Epoch != g.Epoch()-uint64(i) {
+			return fmt.Errorf("epoch %d is missing", g.Epoch()-uint64(i))
+		}
 		number := strconv.FormatUint(e.context.Epoch, 10)
 		var err error
 		if e.secrets, err = secrettree.Decode(g.suite, r.records[recordSecrets+number]); err != nil {
 			return fmt.Errorf("secrets of epoch %s: %w", number, err)
 		}
+		r.epochsByKey[number] = e
+	}
+	if g.epoch.secrets.Size() != g.tree.Size() || r.count(recordSecrets) != len(r.epochsByKey) {
+		return fmt.Errorf("secrets of messages are those of other epochs")
 	}
 	return nil
 }
 
 func (r *restoring) ratchets() error {
-	g := r.group
 	for key, data := range r.records {
 		rest, ok := strings.CutPrefix(key, recordRatchet)
 		if !ok {
@@ -413,25 +461,24 @@ func (r *restoring) ratchets() error {
 		if err != nil {
 			return fmt.Errorf("record %q: %w", key, err)
 		}
-		for _, e := range append([]*epoch{g.epoch}, g.past...) {
-			if strconv.FormatUint(e.context.Epoch, 10) == number {
-				if err := e.secrets.DecodeMember(LeafIndex(l), data); err != nil {
-					return fmt.Errorf("record %q: %w", key, err)
-				}
-			}
+		e := r.epochsByKey[number]
+		if e == nil {
+			return fmt.Errorf("record %q is of no epoch", key)
+		}
+		if err := e.secrets.DecodeMember(LeafIndex(l), data); err != nil {
+			return fmt.Errorf("record %q: %w", key, err)
+		}
+	}
+	for number, e := range r.epochsByKey {
+		if !e.secrets.Complete() {
+			return fmt.Errorf("message keys of epoch %s are missing", number)
 		}
 	}
 	return nil
 }
 
 func (r *restoring) proposals() error {
-	stored := 0
-	for key := range r.records {
-		if strings.HasPrefix(key, recordProposal) {
-			stored++
-		}
-	}
-	for number := range stored {
+	for number := range r.count(recordProposal) {
 		key := recordProposal + strconv.Itoa(number)
 		d := codec.NewDecoder(bytes.Clone(r.records[key]))
 		dropped := d.Bool()
@@ -455,11 +502,14 @@ func (r *restoring) proposals() error {
 }
 
 func (r *restoring) pending() error {
+	g := r.group
 	data, ok := r.records[recordPending]
+	if !ok && g.status == joining {
+		return fmt.Errorf("the commit that joins is missing")
+	}
 	if !ok {
 		return nil
 	}
-	g := r.group
 	d := codec.NewDecoder(bytes.Clone(data))
 	n := &next{}
 	p := &PendingCommit{Message: d.Vec(), Welcome: d.Vec(), group: g, next: n}
@@ -489,6 +539,25 @@ func (r *restoring) pending() error {
 		return err
 	}
 	g.pending = p
+	return g.checkNext(n)
+}
+
+// checkNext verifies that a commit that was stored leads on from the current epoch.
+func (g *Group) checkNext(n *next) error {
+	d, now := n.result.Diff, &g.epoch.context
+	leaf := d.Leaf(n.own)
+	switch {
+	case n.context.Epoch != now.Epoch+1 || n.context.CipherSuite != now.CipherSuite || !bytes.Equal(n.context.GroupID, now.GroupID):
+		return fmt.Errorf("pending commit: it is for another epoch")
+	case uint64(d.Size()) > 2*(uint64(g.tree.Size())+uint64(len(d.Changed()))):
+		return fmt.Errorf("pending commit: tree of %d leaves", d.Size())
+	case !bytes.Equal(d.Hash(), n.context.TreeHash):
+		return fmt.Errorf("pending commit: its ratchet tree is another")
+	case leaf == nil || !bytes.Equal(leaf.SignatureKey, n.key.Public()) || g.status == active && n.own != g.own:
+		return fmt.Errorf("pending commit: leaf %d is not this client's", n.own)
+	case !n.secrets.Complete() || len(n.secrets.Encryption) != g.suite.HashSize():
+		return fmt.Errorf("pending commit: secrets are missing")
+	}
 	return nil
 }
 

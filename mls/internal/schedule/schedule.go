@@ -99,6 +99,16 @@ func Decode(s *suite.Suite, d *codec.Decoder) *Epoch {
 	return e
 }
 
+// Complete reports whether all secrets are there. The one of messages is not asked: a secret tree takes it over.
+func (e *Epoch) Complete() bool {
+	for _, f := range e.fields() {
+		if f != &e.Encryption && len(*f) != e.suite.HashSize() {
+			return false
+		}
+	}
+	return true
+}
+
 // Wipe erases the secrets.
 func (e *Epoch) Wipe() {
 	for _, f := range e.fields() {

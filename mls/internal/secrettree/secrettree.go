@@ -279,12 +279,35 @@ func (t *Tree) AppendNodes(b []byte) []byte {
 func Decode(s *suite.Suite, data []byte) (*Tree, error) {
 	d := codec.NewDecoder(data)
 	t := empty(s, d.Uint32())
+	if d.Err() == nil && (t.size == 0 || t.size&(t.size-1) != 0 || t.size > treemath.MaxLeaves) {
+		d.Fail("secret tree of %d leaves", t.size)
+	}
 	sub := d.Sub()
 	for !sub.Empty() {
-		t.nodes[treemath.Node(sub.Uint32())] = bytes.Clone(sub.Vec())
+		x, secret := treemath.Node(sub.Uint32()), sub.Vec()
+		if uint32(x) >= treemath.Width(t.size) || len(secret) != s.HashSize() {
+			sub.Fail("node %d with a secret of %d bytes", x, len(secret))
+		}
+		t.nodes[x] = bytes.Clone(secret)
 	}
 	d.FailWith(sub.Err())
 	return t, d.Done()
+}
+
+// Size returns how many leaves there is room for.
+func (t *Tree) Size() uint32 { return t.size }
+
+// Complete reports whether the keys of all members are there or can be derived, but for those that were consumed.
+func (t *Tree) Complete() bool { return t.complete(treemath.Root(t.size)) }
+
+func (t *Tree) complete(x treemath.Node) bool {
+	switch {
+	case t.nodes[x] != nil:
+		return true
+	case x.IsLeaf():
+		return t.ratchets[x.Leaf()] != nil
+	}
+	return t.complete(x.Left()) && t.complete(x.Right())
 }
 
 // AppendMember appends an encoding of the ratchets of a leaf, for DecodeMember.
@@ -304,6 +327,9 @@ func (t *Tree) AppendMember(b []byte, l treemath.Leaf) []byte {
 // DecodeMember reads what AppendMember wrote.
 func (t *Tree) DecodeMember(l treemath.Leaf, data []byte) error {
 	d := codec.NewDecoder(data)
+	if uint32(l) >= t.size {
+		return fmt.Errorf("%w: leaf %d of %d", ErrOutside, l, t.size)
+	}
 	m := &member{}
 	for k := range m {
 		r := &m[k]
@@ -312,7 +338,13 @@ func (t *Tree) DecodeMember(l treemath.Leaf, data []byte) error {
 		sub := d.Sub()
 		for !sub.Empty() {
 			key := &Key{sub.Uint32(), bytes.Clone(sub.Vec()), bytes.Clone(sub.Vec())}
+			if len(key.Key) != t.suite.KeySize() || len(key.Nonce) != t.suite.NonceSize() {
+				sub.Fail("key of %d bytes", len(key.Key))
+			}
 			r.skipped[key.Generation] = key
+		}
+		if len(r.secret) != t.suite.HashSize() {
+			d.Fail("ratchet with a secret of %d bytes", len(r.secret))
 		}
 		d.FailWith(sub.Err())
 	}

@@ -11,6 +11,9 @@ import (
 // chunkLevels is how many levels of the tree a chunk spans.
 const chunkLevels = 4
 
+// ChunkLeaves is how many leaves a chunk of the lowest band holds.
+const ChunkLeaves = 1 << (chunkLevels - 1)
+
 // Chunk names a part of the tree that is stored together: a subtree of chunkLevels levels, of which a path
 // from a leaf to the root crosses one in each band of so many levels. So a commit rewrites 15 nodes for
 // each four levels, and few leaves, which are the larger nodes.
