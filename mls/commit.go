@@ -80,9 +80,9 @@ func (p PendingCommit) Format(f fmt.State, _ rune) {
 type Change struct {
 	Committer Sender      // who made the commit
 	Epoch     uint64      // the epoch that it starts
-	Added     []Member    // who is new
+	Added     []Member    // who is new, the committer last if it joined by the commit
 	Removed   []Member    // who is removed, as they were
-	Updated   []Replaced  // whose leaf is replaced, the committer's included if the commit has a path
+	Updated   []Replaced  // whose leaf is replaced, the committer last if the commit has a path
 	Proposals []Attribute // all proposals, and who made them
 	ReInit    *message.ReInit
 }
@@ -224,6 +224,9 @@ func (b *committing) run(identity Identity, withPath bool) (*PendingCommit, erro
 	}
 	p := &PendingCommit{Message: encoded, group: g, next: n,
 		Change: newChange(b.sender, n, b.before, b.items)}
+	if withPath {
+		p.Change.committed(n, n.own, b.before)
+	}
 	p.Welcome, err = b.welcome()
 	clear(b.joiner)
 	return p, err
@@ -403,6 +406,16 @@ func newChange(committer Sender, n *next, before func(LeafIndex) *LeafNode, item
 		c.Proposals = append(c.Proposals, Attribute{i.Proposal, i.Sender})
 	}
 	return c
+}
+
+// committed adds what the path of the commit does to the committer's own leaf.
+func (c *Change) committed(n *next, l LeafIndex, before func(LeafIndex) *LeafNode) {
+	leaf := n.result.Diff.Leaf(l)
+	if c.Committer.Type == message.SenderMember {
+		c.Updated = append(c.Updated, Replaced{l, before(l), leaf})
+	} else {
+		c.Added = append(c.Added, Member{l, leaf})
+	}
 }
 
 // GroupInfo returns a signed description of the epoch that the commit starts, as an MLS message: for a

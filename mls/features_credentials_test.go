@@ -120,7 +120,7 @@ func x509Group(t *testing.T, s CipherSuite) {
 	r.Run("a member changes its key and certificate", func(t *testing.T) {
 		next := identity(a, "bob")
 		p := r.commit(bob, CommitOptions{Identity: &next})
-		if len(p.Updated) != 0 { // the committer's own leaf is no proposal
+		if u := p.Updated; len(u) != 1 || u[0].Index != bob.OwnLeaf() || u[0].New.Equal(u[0].Old) {
 			t.Errorf("updated %v", p.Updated)
 		}
 		m, _ := alice.Member(bob.OwnLeaf())

@@ -335,6 +335,33 @@ func (w *modelWorld) submit(c *modelClient) {
 	w.apply(c, p)
 }
 
+// tells verifies that what a commit says of members is what it does to them.
+func (w *modelWorld) tells(c *Change) {
+	before, after := w.leaves[c.Epoch-1], slices.Clone(w.leaves[c.Epoch])
+	leaves := slices.Clone(before)
+	for _, m := range c.Removed {
+		if string(m.Leaf.Credential.Identity) != before[m.Index].name {
+			w.Fatalf("leaf %d is said to be removed as %q", m.Index, m.Leaf.Credential.Identity)
+		}
+		leaves[m.Index] = nil
+	}
+	for _, m := range c.Added {
+		leaves = append(leaves, make([]*modelClient, max(0, int(m.Index)+1-len(leaves)))...)
+		if leaves[m.Index] != nil || string(m.Leaf.Credential.Identity) != after[m.Index].name {
+			w.Fatalf("leaf %d is said to be added as %q", m.Index, m.Leaf.Credential.Identity)
+		}
+		leaves[m.Index] = after[m.Index]
+	}
+	for _, r := range c.Updated {
+		if leaves[r.Index] == nil || string(r.Old.Credential.Identity) != before[r.Index].name || bytes.Equal(r.Old.EncryptionKey, r.New.EncryptionKey) {
+			w.Fatalf("leaf %d is said to be updated", r.Index)
+		}
+	}
+	if !slices.Equal(leaves, after) {
+		w.Fatalf("epoch %d is said to begin with the members %v, it begins with %v", c.Epoch, leaves, after)
+	}
+}
+
 // accept has the delivery service and the model take a commit.
 func (w *modelWorld) accept(c *modelClient, p *PendingCommit) {
 	without := w.one(2)
@@ -371,6 +398,7 @@ func (w *modelWorld) accept(c *modelClient, p *PendingCommit) {
 	w.log = append(w.log, &modelCommit{bytes.Clone(p.Message), c})
 	w.leaves, w.values = append(w.leaves, leaves), append(w.values, value)
 	w.done["commits"]++
+	w.tells(&p.Change)
 }
 
 func (w *modelWorld) apply(c *modelClient, p *PendingCommit) {
@@ -431,6 +459,7 @@ func (w *modelWorld) process(g *Group, disk records, c *modelCommit) Received {
 }
 
 func (w *modelWorld) merge(c *modelClient, s *StagedCommit) {
+	w.tells(&s.Change)
 	removed := !slices.Contains(w.leaves[s.Epoch], c)
 	if removed != s.RemovesMe {
 		w.Fatalf("%s is removed in epoch %d: %v, it takes the commit for %v", c.name, s.Epoch, removed, s.RemovesMe)

@@ -243,9 +243,11 @@ func (s *staging) run() (*StagedCommit, error) {
 	if n.result, err = transition.Apply(g.rules, g.tree, &g.epoch.context, s.committer, s.items); err != nil {
 		return nil, err
 	}
-	if _, s.steps, err = g.rules.ApplyPath(n.result, g.tree, g.epoch.context.GroupID, s.committer, s.items, c.Path); err != nil {
+	leaf, steps, err := g.rules.ApplyPath(n.result, g.tree, g.epoch.context.GroupID, s.committer, s.items, c.Path)
+	if err != nil {
 		return nil, err
 	}
+	s.steps = steps
 	if err := g.rules.Finish(n.result); err != nil {
 		return nil, err
 	}
@@ -255,6 +257,9 @@ func (s *staging) run() (*StagedCommit, error) {
 	n.context.TreeHash = bytes.Clone(n.result.Diff.Hash())
 	staged := &StagedCommit{Change: newChange(s.committer, n, g.tree.Leaf, s.items), group: g, next: n, at: g.Epoch(),
 		AuthenticatedData: s.auth.Content.AuthenticatedData}
+	if c.Path != nil {
+		staged.Change.committed(n, leaf, g.tree.Leaf)
+	}
 	if s.removed() {
 		staged.RemovesMe = true
 		return staged, nil

@@ -55,7 +55,7 @@ type Commit struct {
 	Committer         message.Sender
 	AuthenticatedData []byte
 	Proposals         []mls.Attribute
-	Added, Removed    []mls.Member
+	Added, Removed    []mls.Member // a committer who joins by the commit is added too
 	result            *transition.Result
 	context           message.GroupContext
 	interim, tag      []byte
@@ -215,7 +215,8 @@ func (g *Group) stage(a *message.AuthenticatedContent) (*Commit, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, _, err := g.rules.ApplyPath(result, g.tree, g.context.GroupID, sender, items, commit.Path); err != nil {
+	leaf, _, err := g.rules.ApplyPath(result, g.tree, g.context.GroupID, sender, items, commit.Path)
+	if err != nil {
 		return nil, err
 	}
 	if err := g.rules.Finish(result); err != nil {
@@ -234,6 +235,9 @@ func (g *Group) stage(a *message.AuthenticatedContent) (*Commit, error) {
 	}
 	for _, l := range result.Added {
 		c.Added = append(c.Added, mls.Member{Index: l, Leaf: result.Diff.Leaf(l)})
+	}
+	if sender.Type == message.SenderNewMemberCommit {
+		c.Added = append(c.Added, mls.Member{Index: leaf, Leaf: result.Diff.Leaf(leaf)})
 	}
 	for _, l := range result.Removed {
 		c.Removed = append(c.Removed, mls.Member{Index: l, Leaf: g.tree.Leaf(l)})
