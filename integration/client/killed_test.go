@@ -25,14 +25,15 @@ type ordeal struct {
 	address string
 	server  *process
 	kills   int
-	late    int // of them, after the command had ended
-	took    map[string]time.Duration // how long commands take that are left alone
+	late    int                      // of them, after the command had ended
+	took    map[string]time.Duration // how long commands take that are left alone,
+	wrote   map[string]int           // and how often they and the server write meanwhile
 }
 
 func newOrdeal(t *testing.T) *ordeal {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	o := &ordeal{t: t, rand: rand.New(rand.NewPCG(seed, 0)), dir: t.TempDir(), address: freeAddress(), took: map[string]time.Duration{}}
+	o := &ordeal{t: t, rand: rand.New(rand.NewPCG(seed, 0)), dir: t.TempDir(), address: freeAddress(), took: map[string]time.Duration{}, wrote: map[string]int{}}
 	for name, text := range map[string]string{"old": "correct horse battery\n", "new": "correct zebra battery\n"} {
 		o.check(os.WriteFile(filepath.Join(o.dir, name), []byte(text), 0o600))
 	}
@@ -67,7 +68,6 @@ func (o *ordeal) serve() {
 // qpq runs a command undisturbed and returns its exit code, which must be one of codes.
 func (o *ordeal) qpq(codes []int, args ...string) int {
 	o.t.Helper()
-	start := time.Now()
 	cmd := o.program("qpq", args...)
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
@@ -77,9 +77,6 @@ func (o *ordeal) qpq(codes []int, args ...string) int {
 	code := cmd.ProcessState.ExitCode()
 	for _, want := range codes {
 		if code == want {
-			if code == 0 {
-				o.took[args[2]] = time.Since(start)
-			}
 			return code
 		}
 	}
@@ -87,18 +84,26 @@ func (o *ordeal) qpq(codes []int, args ...string) int {
 	return 0
 }
 
-// cut begins a command and kills the client, or the server, at a random point of it.
+// cut begins a command and kills the client, or the server, at a random point of it: at some time, or once one of them has
+// written some number of times.
 func (o *ordeal) cut(server bool, args ...string) {
 	o.t.Helper()
 	o.kills++
-	usual := max(o.took[args[2]], 50*time.Millisecond)
-	delay := time.Duration(o.rand.Int64N(int64(usual) * 5 / 4))
+	delay, writes := time.Duration(o.rand.Int64N(int64(o.took[args[2]])*5/4)), 1+o.rand.IntN(o.wrote[args[2]])
 	p, err := start(o.program("qpq", args...), filepath.Join(o.dir, fmt.Sprintf("cut-%d", o.kills)))
 	o.check(err)
+	if o.rand.IntN(3) == 0 {
+		select {
+		case <-p.done:
+		case <-time.After(delay):
+		}
+	} else {
+		o.untilWritten(p, args[1], writes)
+	}
 	select {
 	case <-p.done:
 		o.late++
-	case <-time.After(delay):
+	default:
 	}
 	if server {
 		o.server.kill()
@@ -109,6 +114,40 @@ func (o *ordeal) cut(server bool, args ...string) {
 		}
 	}
 	p.kill()
+}
+
+// untilWritten returns when the client with a profile and the server have written some number of times, or the client has ended. It
+// returns how often they have.
+func (o *ordeal) untilWritten(p *process, profile string, times int) (n int) {
+	type state struct {
+		size int64
+		at   time.Time
+	}
+	files := []string{filepath.Join(".local/share/qpq", profile, "profile.db-wal"), "data/qpq.db-wal"}
+	last := make([]state, len(files))
+	look := func(i int) state {
+		if info, err := os.Stat(filepath.Join(o.dir, files[i])); err == nil {
+			return state{info.Size(), info.ModTime()}
+		}
+		return state{}
+	}
+	for i := range files {
+		last[i] = look(i)
+	}
+	for n < times {
+		select {
+		case <-p.done:
+			return n
+		case <-time.After(50 * time.Microsecond):
+		}
+		for i := range files {
+			if now := look(i); now != last[i] {
+				last[i] = now
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // whole reports whether the device of a profile is part of its account. If so, the vault opens; if not, nothing is left.
@@ -175,14 +214,27 @@ func (o *ordeal) life(server bool, n int) {
 	o.qpq([]int{6}, "--profile", name+"-4", "register", name, "--password-file", "old")
 }
 
-// quietLife is life without cuts, to see how long its steps take.
+// quietLife is life without cuts, to see how long its steps take and how often they write.
 func (o *ordeal) quietLife() {
 	o.t.Helper()
-	o.qpq([]int{0}, "--profile", "quiet", "register", "quiet", "--password-file", "old")
-	o.qpq([]int{0}, "--profile", "other", "login", "quiet", "--password-file", "old", "--device-name", "other")
-	o.qpq([]int{0}, "--profile", "other", "passwd", "--password-file", "old", "--new-password-file", "new")
-	o.qpq([]int{0}, "--profile", "quiet", "revoke", "other", "--password-file", "new")
-	o.qpq([]int{0}, "--profile", "quiet", "delete-account", "--yes", "--password-file", "new")
+	for i, line := range []string{
+		"--profile quiet register quiet --password-file old",
+		"--profile other login quiet --password-file old --device-name other",
+		"--profile other passwd --password-file old --new-password-file new",
+		"--profile quiet revoke other --password-file new",
+		"--profile quiet delete-account --yes --password-file new",
+	} {
+		args := strings.Fields(line)
+		began := time.Now()
+		p, err := start(o.program("qpq", args...), filepath.Join(o.dir, fmt.Sprintf("quiet-%d", i)))
+		o.check(err)
+		o.wrote[args[2]] = o.untilWritten(p, args[1], 1000)
+		o.took[args[2]] = time.Since(began)
+		if code, err := p.ends(); code != 0 || err != nil {
+			o.t.Fatalf("qpq %s ended with %d: %v", line, code, err)
+		}
+	}
+	o.t.Logf("writes seen: %v", o.wrote)
 }
 
 func TestStoryKilled(t *testing.T) {
