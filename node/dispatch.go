@@ -66,11 +66,16 @@ func (s *Server) admit(c *conn, m wire.Method, r rule, size int, now time.Time) 
 	if s.draining() {
 		return qpq.E(qpq.Unavailable, wire.CodeDraining, "the server is stopping: connect again")
 	}
-	if size > r.size {
-		return qpq.E(qpq.TooLarge, "request-too-large", fmt.Sprintf("a request of %d bytes came in, and %s takes at most %d", size, m.Name, r.size))
-	}
 	if err := s.rates.take(c, r.cost, now); err != nil {
 		return err
+	}
+	return s.fits(c, m, r, size, now)
+}
+
+// fits checks a request by its method and size alone.
+func (s *Server) fits(c *conn, m wire.Method, r rule, size int, now time.Time) error {
+	if size > r.size {
+		return qpq.E(qpq.TooLarge, "request-too-large", fmt.Sprintf("a request of %d bytes came in, and %s takes at most %d", size, m.Name, r.size))
 	}
 	return c.allow(m.Access, now)
 }

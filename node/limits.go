@@ -31,6 +31,8 @@ type Limits struct {
 	ClaimInterval time.Duration // after which one account may claim from another once more; 1 min
 	ClaimBurst    int           // claims that may be saved up; 20
 
+	Memory int // bytes of large requests and replies under way at a time; 256 MiB
+
 	VaultItem  int           // bytes of a sealed vault item; 256 KiB
 	VaultItems int           // items of a vault; 256
 	VaultSize  int           // bytes of all items of a vault, which must fit one frame; 4 MiB
@@ -54,6 +56,7 @@ func (l Limits) withDefaults() Limits {
 	l.KeyPackages = cmp.Or(l.KeyPackages, 100)
 	l.ClaimInterval = cmp.Or(l.ClaimInterval, time.Minute)
 	l.ClaimBurst = cmp.Or(l.ClaimBurst, 20)
+	l.Memory = cmp.Or(l.Memory, 256<<20)
 	l.VaultItem = cmp.Or(l.VaultItem, 256<<10)
 	l.VaultItems = cmp.Or(l.VaultItems, 256)
 	l.VaultSize = cmp.Or(l.VaultSize, 4<<20)

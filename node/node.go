@@ -43,6 +43,7 @@ type Server struct {
 	sessions sessions
 	links    links
 	rates    rates
+	memory   memory
 	metrics  *metrics
 	drained  chan struct{} // closed once draining begins
 	drain    sync.Once
@@ -64,6 +65,7 @@ func New(cfg Config) (*Server, error) {
 	s.sessions.init()
 	s.links.init(s.limits.Links)
 	s.rates.init(s.limits)
+	s.memory.init(s.limits.Memory)
 	s.metrics = newMetrics(s)
 	s.methods = s.handlers()
 	return s, s.checkRules()

@@ -18,7 +18,7 @@ func (s *Server) Run(ctx context.Context, listeners ...transport.Listener) error
 	defer cut()
 	accepting, refuse := context.WithCancelCause(ctx)
 	defer refuse(nil)
-	carrier := transport.NewServer(transport.ServerConfig{Handler: edge{s}})
+	carrier := transport.NewServer(transport.ServerConfig{Handler: edge{s}, Admit: s.room})
 	var work sync.WaitGroup
 	for _, l := range listeners {
 		work.Go(func() {

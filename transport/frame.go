@@ -82,6 +82,19 @@ func readPayload(r io.Reader, b []byte, n int, w *watch, progress time.Duration)
 	return b, nil
 }
 
+// discard reads past n bytes, with nothing but the room of scratch, which has some.
+func discard(r io.Reader, scratch []byte, n int, w *watch, progress time.Duration) error {
+	scratch = scratch[:cap(scratch)]
+	for n > 0 {
+		w.within(progress)
+		k, err := r.Read(scratch[:min(n, len(scratch))])
+		if n -= k; err != nil && n > 0 {
+			return err
+		}
+	}
+	return nil
+}
+
 // writeChunk is how much is written at a time.
 const writeChunk = 64 << 10
 

@@ -26,6 +26,9 @@ type ServerConfig struct {
 	// PushQueue is how many bytes may wait to be pushed to a client. Zero is 64 KiB. What comes when the queue is full
 	// is dropped.
 	PushQueue int
+	// Admit, if not nil, is asked before a request is read, and may wait for less than Limits.Progress. It returns what is called once the reply has been
+	// written or the lane has failed; or nil and an answer, to refuse the call: then the request is read past and not kept.
+	Admit func(c *ServerConn, method uint16, length int) (release func(), status uint16, reply []byte)
 	// Lagging is pushed to a client that missed something, once there is room again. Nil pushes nothing.
 	Lagging []byte
 }
@@ -129,16 +132,20 @@ func (c *ServerConn) run(ctx context.Context) {
 	c.server.config.Handler.Closed(c)
 }
 
+// Context ends when the connection has ended or the server is forced to stop.
+func (c *ServerConn) Context() context.Context { return c.ctx }
+
 // buffers hold requests and the start of replies.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
+
+// keptBuffer is how large a buffer may be that is kept for further requests.
+const keptBuffer = 64 << 10
 
 // lane serves the calls of one lane, one after the other.
 func (c *ServerConn) lane(s Stream) {
 	buffer := buffers.Get().(*[]byte)
 	err := c.serveLane(s, buffer)
-	if cap(*buffer) <= 64<<10 {
-		buffers.Put(buffer)
-	}
+	buffers.Put(buffer)
 	if err == nil {
 		_ = s.CloseWrite()
 		return
@@ -160,21 +167,39 @@ func (c *ServerConn) serveLane(s Stream, buffer *[]byte) error {
 		if err != nil {
 			return w.why(err)
 		}
-		request, err := readPayload(s, (*buffer)[:0], int(h.length), &w, limits.Progress)
-		*buffer = request
-		if err != nil {
-			return w.why(err)
-		}
-		w.off()
-		if !c.busy.start() {
-			return Closed{CodeDraining}
-		}
-		err = c.call(s, h.number, request, &w)
-		c.busy.done()
-		if err != nil {
+		if err := c.admit(s, h, buffer, &w); err != nil {
 			return w.why(err)
 		}
 	}
+}
+
+// admit carries out the call that a header begins, if the server lets it.
+func (c *ServerConn) admit(s Stream, h header, buffer *[]byte, w *watch) error {
+	progress := c.server.limits.Progress
+	if ask := c.server.config.Admit; ask != nil {
+		w.within(progress)
+		release, status, reply := ask(c, h.number, int(h.length))
+		if release == nil {
+			if err := discard(s, *buffer, int(h.length), w, progress); err != nil {
+				return err
+			}
+			return writeFrame(s, (*buffer)[:0], status, reply, w, progress)
+		}
+		defer release()
+	}
+	request, err := readPayload(s, (*buffer)[:0], int(h.length), w, progress)
+	if cap(request) <= keptBuffer {
+		*buffer = request
+	}
+	if err != nil {
+		return err
+	}
+	w.off()
+	if !c.busy.start() {
+		return Closed{CodeDraining}
+	}
+	defer c.busy.done()
+	return c.call(s, h.number, request, w)
 }
 
 // call carries out one call and writes the reply.
