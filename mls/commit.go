@@ -350,6 +350,10 @@ func (b *committing) welcome() ([]byte, error) {
 	if w.EncryptedGroupInfo, err = g.suite.Seal(key, nonce, nil, info.Append(nil)); err != nil {
 		return nil, err
 	}
+	encryption, err := g.suite.Encryption("Welcome", w.EncryptedGroupInfo)
+	if err != nil {
+		return nil, err
+	}
 	errs := make([]error, len(r.Added))
 	seal := func(i int) {
 		k := r.KeyPackages[i]
@@ -357,7 +361,7 @@ func (b *committing) welcome() ([]byte, error) {
 		plaintext := secrets.Append(nil)
 		out := &w.Secrets[i]
 		out.NewMember = keyPackageRef(g.suite, k)
-		out.Secrets.KEMOutput, out.Secrets.Ciphertext, errs[i] = g.suite.EncryptWithLabel(g.config.Rand, k.InitKey, "Welcome", w.EncryptedGroupInfo, plaintext)
+		out.Secrets.KEMOutput, out.Secrets.Ciphertext, errs[i] = encryption.Encrypt(g.config.Rand, k.InitKey, plaintext)
 		clear(plaintext)
 	}
 	if g.config.Rand != nil {

@@ -45,13 +45,13 @@ type timed struct {
 }
 
 func (b *bench) run(largest int) error {
-	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	out := tabwriter.NewWriter(os.Stdout, 14, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(out, "members\toperation\tmls, hybrid\tmls\tts-mls\tts-mls / mls\t")
 	for _, n := range []int{2, 10, 100, 1_000, 10_000} {
 		if n > largest {
 			break
 		}
-		log.Printf("%d members…", n)
+		log.Printf("%d members: make the groups", n)
 		classic, err := newOurs(mls.X25519_AES128GCM_SHA256_Ed25519, n)
 		if err != nil {
 			return err
@@ -69,14 +69,18 @@ func (b *bench) run(largest int) error {
 				return err
 			}
 		}
-		fmt.Fprintln(out, "\t\t\t\t\t\t")
+		fmt.Fprintln(out)
+		if err := out.Flush(); err != nil {
+			return err
+		}
 	}
-	return out.Flush()
+	return nil
 }
 
 // row measures one operation in turns, and prints the best of each.
 func (b *bench) row(out *tabwriter.Writer, n int, op string, classic, hybrid *ours, theirs *theirs) error {
 	var mine, post, ts time.Duration
+	log.Printf("%d members: %s", n, op)
 	reason := theirs.missing[op]
 	if l, ok := b.last[op]; ok && reason == "" {
 		if expected := l.took * time.Duration(n/l.members); expected > b.limit {

@@ -67,7 +67,7 @@ func (k *dhkem) pair(priv, pub []byte) *KeyPair {
 	return newKeyPair(k.id, priv, pub, nil)
 }
 
-func (k *dhkem) sender(rand io.Reader, pub, info []byte) ([]byte, sender, error) {
+func (k *dhkem) sender(rand io.Reader, pub []byte, info Info) ([]byte, sender, error) {
 	ephemeral, enc, err := ephemeralKey(rand, k.curve)
 	if err != nil {
 		return nil, nil, err
@@ -86,7 +86,7 @@ func ephemeralKey(rand io.Reader, c curve) (priv, pub []byte, err error) {
 	return priv, c.public(make([]byte, 0, c.size()), priv), nil
 }
 
-func (k *dhkem) recipient(pair *KeyPair, enc, info []byte) (recipient, error) {
+func (k *dhkem) recipient(pair *KeyPair, enc []byte, info Info) (recipient, error) {
 	priv, err := pair.of(k.id)
 	if err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func (k *dhkem) recipient(pair *KeyPair, enc, info []byte) (recipient, error) {
 }
 
 // agree is ExtractAndExpand on the shared secret of priv and peer, followed by the key schedule.
-func (k *dhkem) agree(priv, peer, enc, recipient, info []byte) (*context, error) {
+func (k *dhkem) agree(priv, peer, enc, recipient []byte, info Info) (*context, error) {
 	var buf [56]byte
 	dh, ok := k.curve.shared(buf[:0], priv, peer)
 	defer clear(buf[:])

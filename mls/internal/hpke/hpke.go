@@ -39,8 +39,9 @@ type kem interface {
 	check(pub []byte) error
 	derive(ikm []byte) (*KeyPair, error)
 	parse(priv, pub []byte) (*KeyPair, error)
-	sender(rand io.Reader, pub, info []byte) (enc []byte, s sender, err error)
-	recipient(k *KeyPair, enc, info []byte) (recipient, error)
+	info(raw []byte) Info
+	sender(rand io.Reader, pub []byte, info Info) (enc []byte, s sender, err error)
+	recipient(k *KeyPair, enc []byte, info Info) (recipient, error)
 }
 
 type sender interface {
@@ -115,9 +116,21 @@ func (s *Suite) NewKeyPair(priv, pub []byte) (*KeyPair, error) {
 	return s.kem.parse(priv, pub)
 }
 
+// Info is the application's information about a message. It may serve any number of messages, and is hashed only once: in a
+// large group it is a whole ratchet tree, and the messages are as many as its members.
+type Info struct{ raw, hash []byte }
+
+// Info returns raw as an Info for this suite. It keeps raw.
+func (s *Suite) Info(raw []byte) Info { return s.kem.info(raw) }
+
 // Seal encrypts one message to pub (SealBase of RFC 9180 section 6.1). Of rand, where nil means crypto/rand, comes the
 // ephemeral key of X25519 and X448, also as a part of a hybrid; for ML-KEM and the NIST curves the standard library draws its own.
 func (s *Suite) Seal(rand io.Reader, pub, info, aad, plaintext []byte) (enc, ciphertext []byte, err error) {
+	return s.SealInfo(rand, pub, s.Info(info), aad, plaintext)
+}
+
+// SealInfo is Seal with an Info.
+func (s *Suite) SealInfo(rand io.Reader, pub []byte, info Info, aad, plaintext []byte) (enc, ciphertext []byte, err error) {
 	enc, ctx, err := s.send(rand, pub, info)
 	if err != nil {
 		return nil, nil, err
@@ -145,7 +158,7 @@ func (s *Suite) SendExport(rand io.Reader, pub, info, exporterContext []byte, n 
 	if err := s.exportable(n); err != nil {
 		return nil, nil, err
 	}
-	enc, ctx, err := s.send(rand, pub, info)
+	enc, ctx, err := s.send(rand, pub, s.Info(info))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -165,7 +178,7 @@ func (s *Suite) ReceiveExport(k *KeyPair, enc, info, exporterContext []byte, n i
 	return ctx.Export(string(exporterContext), n)
 }
 
-func (s *Suite) send(rand io.Reader, pub, info []byte) ([]byte, sender, error) {
+func (s *Suite) send(rand io.Reader, pub []byte, info Info) ([]byte, sender, error) {
 	if len(pub) != s.pk {
 		return nil, nil, fmt.Errorf("%w: %d bytes, want %d", ErrPublicKey, len(pub), s.pk)
 	}
@@ -176,7 +189,7 @@ func (s *Suite) receive(k *KeyPair, enc, info []byte) (recipient, error) {
 	if len(enc) != s.enc {
 		return nil, fmt.Errorf("%w: encapsulated key of %d bytes, want %d", ErrPublicKey, len(enc), s.enc)
 	}
-	return s.kem.recipient(k, enc, info)
+	return s.kem.recipient(k, enc, s.Info(info))
 }
 
 func (s *Suite) exportable(n int) error {

@@ -84,7 +84,7 @@ func (*hybrid) expand(seed []byte) (*KeyPair, error) {
 	return newKeyPair(MLKEM768X25519, seed, curve25519{}.public(pub, key.dh[:]), key), nil
 }
 
-func (k *hybrid) sender(rand io.Reader, pub, info []byte) ([]byte, sender, error) {
+func (k *hybrid) sender(rand io.Reader, pub []byte, info Info) ([]byte, sender, error) {
 	pq, err := mlkem.NewEncapsulationKey768(pub[:pqPublicSize])
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrPublicKey, err)
@@ -99,7 +99,7 @@ func (k *hybrid) sender(rand io.Reader, pub, info []byte) ([]byte, sender, error
 	return append(enc, dhEnc...), ctx, err
 }
 
-func (k *hybrid) recipient(pair *KeyPair, enc, info []byte) (recipient, error) {
+func (k *hybrid) recipient(pair *KeyPair, enc []byte, info Info) (recipient, error) {
 	priv, err := pair.of(MLKEM768X25519)
 	if err != nil {
 		return nil, err
@@ -114,7 +114,7 @@ func (k *hybrid) recipient(pair *KeyPair, enc, info []byte) (recipient, error) {
 }
 
 // combine hashes both shared secrets with the classical half of the transcript, and starts the key schedule.
-func (k *hybrid) combine(pqShared, priv, peer, enc, recipient, info []byte) (*context, error) {
+func (k *hybrid) combine(pqShared, priv, peer, enc, recipient []byte, info Info) (*context, error) {
 	defer clear(pqShared)
 	var buf [5 * dhSize]byte
 	defer clear(buf[:])

@@ -50,12 +50,8 @@ func (k KDF) AppendHash(dst []byte, parts ...[]byte) []byte {
 	if len(parts) == 1 {
 		return k.appendHash(dst, parts[0])
 	}
-	total := 0
-	for _, p := range parts {
-		total += len(p)
-	}
-	if total > onStack {
-		return k.appendHashLarge(dst, parts, total)
+	if n := length(parts); n > onStack {
+		return k.appendHashLarge(dst, parts, n)
 	}
 	var scratch [onStack]byte
 	return k.appendHash(dst, join(scratch[:0], parts))
@@ -65,14 +61,14 @@ func (k KDF) AppendHash(dst []byte, parts ...[]byte) []byte {
 func (k KDF) appendHashLarge(dst []byte, parts [][]byte, total int) []byte {
 	var scratch [8 * onStack]byte
 	if total > len(scratch) {
-		return k.appendHashes(dst, parts)
+		return k.appendHashes(dst, nil, parts)
 	}
 	return k.appendHash(dst, join(scratch[:0], parts))
 }
 
-// appendHashes hashes parts that are too long to put together first. They pass through a buffer: what is handed to a hash.Hash
+// appendHashes hashes a block and parts that are too long to put together first. They pass through a buffer: what is handed to a hash.Hash
 // counts as escaping, and so would every buffer on a caller's stack.
-func (k KDF) appendHashes(dst []byte, parts [][]byte) []byte {
+func (k KDF) appendHashes(dst, block []byte, parts [][]byte) []byte {
 	var h hash.Hash
 	switch k {
 	case HKDFSHA256:
@@ -83,6 +79,7 @@ func (k KDF) appendHashes(dst []byte, parts [][]byte) []byte {
 		h = sha512.New()
 	}
 	buf := make([]byte, 8*onStack)
+	h.Write(buf[:copy(buf, block)])
 	for _, p := range parts {
 		for len(p) > 0 {
 			n := copy(buf, p)
@@ -121,13 +118,18 @@ func (k KDF) AppendMAC(dst, key []byte, parts ...[]byte) []byte {
 	for i := range block {
 		block[i] ^= 0x36
 	}
-	inner := join(append(scratch[:0], block...), parts)
-	for i := range block {
-		block[i] ^= 0x36 ^ 0x5c
-	}
 	var outer [maxBlock + maxSize]byte
-	sum := k.appendHash(append(outer[:0], block...), inner)
-	clear(inner) // with key and message
+	sum := outer[:len(block)] // what follows is the hash of the inner message
+	if length(parts) > 8*onStack {
+		sum = k.appendHashes(sum, block, parts)
+	} else {
+		inner := join(append(scratch[:0], block...), parts)
+		sum = k.appendHash(sum, inner)
+		clear(inner) // with key and message
+	}
+	for i := range block {
+		outer[i] = block[i] ^ 0x36 ^ 0x5c
+	}
 	return k.appendHash(dst, sum)
 }
 
@@ -158,6 +160,13 @@ func (k KDF) Expand(prk []byte, n int, info ...[]byte) []byte {
 	}
 	clear(out[n:])
 	return out[:n:n]
+}
+
+func length(parts [][]byte) (n int) {
+	for _, p := range parts {
+		n += len(p)
+	}
+	return n
 }
 
 func join(dst []byte, parts [][]byte) []byte {

@@ -20,11 +20,15 @@ type context struct {
 	hashes []byte // key_schedule_context
 }
 
-func (s *schedule) context(shared, info []byte) *context {
+func (s *schedule) info(raw []byte) Info {
+	return Info{raw, labeledExtract(s.kdf, nil, s.label, "info_hash", raw)}
+}
+
+func (s *schedule) context(shared []byte, info Info) *context {
 	hashes := make([]byte, 1, 1+2*maxSize)
 	hashes[0] = 0 // mode_base
 	hashes = append(hashes, s.pskIDHash...)
-	hashes = append(hashes, labeledExtract(s.kdf, nil, s.label, "info_hash", info)...)
+	hashes = append(hashes, info.hash...)
 	return &context{schedule: s, secret: labeledExtract(s.kdf, shared, s.label, "secret", nil), hashes: hashes}
 }
 

@@ -86,24 +86,27 @@ func (s *standard) parse(priv, pub []byte) (*KeyPair, error) {
 	return newKeyPair(s.id, bytes.Clone(priv), own, k), nil
 }
 
-func (s *standard) sender(_ io.Reader, pub, info []byte) ([]byte, sender, error) {
+// info is not hashed beforehand: the standard library hashes it for each message.
+func (*standard) info(raw []byte) Info { return Info{raw: raw} }
+
+func (s *standard) sender(_ io.Reader, pub []byte, info Info) ([]byte, sender, error) {
 	k, err := s.public(pub)
 	if err != nil {
 		return nil, nil, err
 	}
-	enc, ctx, err := hpke.NewSender(k, s.kdf, s.aead, info)
+	enc, ctx, err := hpke.NewSender(k, s.kdf, s.aead, info.raw)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrPublicKey, err)
 	}
 	return enc, ctx, nil
 }
 
-func (s *standard) recipient(k *KeyPair, enc, info []byte) (recipient, error) {
+func (s *standard) recipient(k *KeyPair, enc []byte, info Info) (recipient, error) {
 	priv, err := k.of(s.id)
 	if err != nil {
 		return nil, err
 	}
-	ctx, err := hpke.NewRecipient(enc, priv.parsed.(hpke.PrivateKey), s.kdf, s.aead, info)
+	ctx, err := hpke.NewRecipient(enc, priv.parsed.(hpke.PrivateKey), s.kdf, s.aead, info.raw)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrPublicKey, err)
 	}

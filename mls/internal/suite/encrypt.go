@@ -46,10 +46,30 @@ func (s *Suite) KEMOutputSize() int { return s.hpke.EncSize() }
 // EncryptWithLabel encrypts to an HPKE public key (RFC 9420 section 5.1.3). Of rand, where nil means crypto/rand,
 // comes the ephemeral key of X25519 and X448; for ML-KEM and the NIST curves the standard library draws its own.
 func (s *Suite) EncryptWithLabel(rand io.Reader, pub []byte, label string, context, plaintext []byte) (kemOutput, ciphertext []byte, err error) {
-	if err := fits(context); err != nil {
+	e, err := s.Encryption(label, context)
+	if err != nil {
 		return nil, nil, err
 	}
-	return s.hpke.Seal(rand, pub, labelled(label, context), nil, plaintext)
+	return e.Encrypt(rand, pub, plaintext)
+}
+
+// Encryption is EncryptWithLabel for any number of messages of one label and context, which is hashed once.
+type Encryption struct {
+	suite *Suite
+	info  hpke.Info
+}
+
+// Encryption returns what encrypts under a label and context.
+func (s *Suite) Encryption(label string, context []byte) (*Encryption, error) {
+	if err := fits(context); err != nil {
+		return nil, err
+	}
+	return &Encryption{s, s.hpke.Info(labelled(label, context))}, nil
+}
+
+// Encrypt encrypts one message, as EncryptWithLabel. It is safe for concurrent use if rand is.
+func (e *Encryption) Encrypt(rand io.Reader, pub, plaintext []byte) (kemOutput, ciphertext []byte, err error) {
+	return e.suite.hpke.SealInfo(rand, pub, e.info, nil, plaintext)
 }
 
 // DecryptWithLabel decrypts what EncryptWithLabel returned. Bad input gives [ErrPublicKey] for the KEM output and [ErrOpen]

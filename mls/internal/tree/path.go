@@ -126,11 +126,15 @@ func (d *Diff) Encrypt(random io.Reader, path []Step, secrets *Secrets, added []
 			seals = append(seals, seal{i, j, d.PublicKey(x)})
 		}
 	}
+	encryption, err := d.base.suite.Encryption("UpdatePathNode", context)
+	if err != nil {
+		return nil, err
+	}
 	errs := make([]error, len(seals))
 	one := func(k int) {
 		s := seals[k]
 		out := &nodes[s.step].Secrets[s.at]
-		out.KEMOutput, out.Ciphertext, errs[k] = d.base.suite.EncryptWithLabel(random, s.to, "UpdatePathNode", context, secrets.Path[s.step])
+		out.KEMOutput, out.Ciphertext, errs[k] = encryption.Encrypt(random, s.to, secrets.Path[s.step])
 	}
 	if random != nil {
 		for k := range seals {
