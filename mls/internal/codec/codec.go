@@ -223,18 +223,36 @@ func (d *Decoder) Sub() Decoder {
 	return Decoder{rest: body, err: d.err}
 }
 
-// List reads a vector of elements, each read by one.
+// longList is from how many bytes on the elements of a list are counted before they are kept.
+const longList = 4096
+
+// List reads a vector of elements, each read by one. A long list is read twice, so that it is allocated once: elements may be
+// a byte long, and a list that grows as it is read takes five times its size.
 func List[T any](d *Decoder, one func(*Decoder) T) []T {
-	sub := d.Sub()
+	body := d.Vec()
+	if len(body) == 0 {
+		return nil
+	}
+	after := d.rest
 	var list []T
-	for !sub.Empty() {
-		v := one(&sub)
-		if sub.err != nil {
-			break
+	if len(body) > longList {
+		n := 0
+		for d.rest = body; !d.Empty(); n++ {
+			one(d)
+		}
+		if d.err != nil {
+			return nil
+		}
+		list = make([]T, 0, n)
+	}
+	for d.rest = body; !d.Empty(); {
+		v := one(d)
+		if d.err != nil {
+			return list
 		}
 		list = append(list, v)
 	}
-	d.FailWith(sub.err)
+	d.rest = after
 	return list
 }
 
