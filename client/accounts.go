@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/client/profile"
 	"github.com/quicproquo/qpq/identity"
 	"github.com/quicproquo/qpq/wire"
 )
@@ -149,15 +150,19 @@ func (c *Client) Delete(ctx context.Context, with Credentials) error {
 		return unreachable(s.address, err)
 	}
 	p.key.Wipe()
-	_, err = wire.Call(ctx, s, wire.AccountDelete{User: user})
-	if lost(err) { // did it take place?
-		_, again := c.member(ctx)
-		if qpq.CodeOf(again) == wire.CodeDeviceUnknown {
-			err = nil
-		}
+	if err := c.cfg.Profile.SetStatus(profile.Deleting); err != nil {
+		return err
 	}
-	if err != nil && !errors.Is(err, qpq.NotFound) {
+	_, err = wire.Call(ctx, s, wire.AccountDelete{User: user})
+	switch {
+	case err == nil || errors.Is(err, qpq.NotFound):
+		return c.cfg.Profile.Forget()
+	case lost(err): // did it take place? the next connection finds out
+		_ = s.end()
+		if _, again := c.member(ctx); errors.Is(again, profile.ErrNoAccount) {
+			return nil
+		}
 		return unreachable(s.address, err)
 	}
-	return c.cfg.Profile.Forget()
+	return errors.Join(err, c.cfg.Profile.SetStatus(profile.Enrolled))
 }

@@ -406,6 +406,29 @@ func TestDelete(t *testing.T) {
 	wants(t, err, qpq.Exists, wire.CodeNameTaken)
 }
 
+func TestADeletionThatWasCutOffIsFinishedOrUndone(t *testing.T) {
+	s := newServer(t, nil)
+	first, second := s.device(t), s.device(t)
+	first.register("alice")
+	_, err := second.Login(t.Context(), "alice", with(secret), "")
+	check(t, err)
+	check(t, first.profile.SetStatus(profile.Deleting)) // the server was never asked
+	first.reopen(s.dial)
+	_, err = first.Whoami(t.Context())
+	check(t, err)
+	if status := must(first.profile.Account()).Status; status != profile.Enrolled {
+		t.Errorf("status %d", status)
+	}
+	check(t, first.profile.SetStatus(profile.Deleting)) // the server was asked, and its answer got lost
+	check(t, second.Delete(t.Context(), with(secret)))
+	first.reopen(s.dial)
+	_, err = first.Whoami(t.Context())
+	wants(t, err, qpq.NotFound, "not-signed-in")
+	if !first.noticed("interrupted") {
+		t.Errorf("notices: %v", first.notices)
+	}
+}
+
 func TestACopyOfAProfileIsToldApart(t *testing.T) {
 	s := newServer(t, nil)
 	d := s.device(t)

@@ -187,12 +187,12 @@ func (c *Client) begin(ctx context.Context, s *session, account *profile.Account
 		return c.settleLink(ctx, s, account)
 	}
 	if err := c.authenticate(ctx, s, account); err != nil {
-		if account.Status == profile.Enrolling && qpq.CodeOf(err) == wire.CodeDeviceUnknown {
+		if account.Status != profile.Enrolled && qpq.CodeOf(err) == wire.CodeDeviceUnknown {
 			return c.abandon(account)
 		}
 		return err
 	}
-	if account.Status == profile.Enrolling {
+	if account.Status != profile.Enrolled {
 		if err := c.cfg.Profile.Confirm(account.State); err != nil {
 			return err
 		}
@@ -200,12 +200,16 @@ func (c *Client) begin(ctx context.Context, s *session, account *profile.Account
 	return c.settle(ctx, s)
 }
 
-// abandon drops an enrolment that the server never took.
+// abandon drops an enrolment that the server never took, or an account that it has deleted.
 func (c *Client) abandon(account *profile.Account) error {
 	if err := c.cfg.Profile.Forget(); err != nil {
 		return err
 	}
-	c.notice("interrupted", fmt.Sprintf("signing in as %s had been interrupted before the server took it: nothing is left of it", account.User))
+	text := "signing in as %s had been interrupted before the server took it: nothing is left of it"
+	if account.Status == profile.Deleting {
+		text = "deleting %s had been interrupted after the server did it: now nothing is left of it here either"
+	}
+	c.notice("interrupted", fmt.Sprintf(text, account.User))
 	return nil
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/quicproquo/qpq/identity"
 )
 
-// Status says how far a device is in becoming part of its account.
+// Status says how far a device is in becoming part of its account, or in ending it.
 type Status int64
 
 // The values of Status.
@@ -20,6 +20,8 @@ const (
 	Enrolling Status = 2
 	// Linking is a device that waits for another one to take it in.
 	Linking Status = 3
+	// Deleting is a device whose account the server was asked to delete, which it may or may not have done.
+	Deleting Status = 4
 )
 
 // Account is the account that this profile is for.
@@ -149,6 +151,11 @@ func (p *Profile) Confirm(s *identity.AccountState) error {
 	return p.change(func() error {
 		return p.exec(`UPDATE account SET status = ?, state = ?, link = x''`, int64(Enrolled), s.Bytes())
 	})
+}
+
+// SetStatus notes how far the device is.
+func (p *Profile) SetStatus(s Status) error {
+	return p.change(func() error { return p.exec(`UPDATE account SET status = ?`, int64(s)) })
 }
 
 // SetState notes the newest state of the own account. The caller has verified that it follows the one before.
