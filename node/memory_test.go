@@ -133,48 +133,58 @@ func answerOn(t *testing.T, s io.Reader) (status uint16, reply []byte) {
 	return binary.LittleEndian.Uint16(head[4:]), reply
 }
 
-// TestSlowWritersAreBounded lets many connections begin large requests that they never end. The server reads no more of
-// them than it has room for, and serves others.
-func TestSlowWritersAreBounded(t *testing.T) {
+// TestSlowPeersAreBounded lets many connections begin large requests that they never end, or have large replies that
+// they never read. The server takes on no more of them than it has room for, and serves others.
+func TestSlowPeersAreBounded(t *testing.T) {
 	const conns, lanes = 50, 2
-	r := newRig(t, func(c *Config) { c.Limits.Memory = 4 << 20 })
-	n := networks["quic"](r)
-	r.listen(n)
-	honest, _ := r.connectTo(n)
-	alice := honest.register("alice")
-	var writers sync.WaitGroup
-	var hostile []transport.Conn
-	begun := rawFrame(wire.RegisterFinish{}.Method().Ordinal, 128<<10, 60<<10) // fits the windows: what is not read stays there
-	for range conns {
-		c, err := n.dial(t.Context())
-		check(t, err)
-		hostile = append(hostile, c)
-		for range lanes {
-			s, err := c.Open(t.Context())
-			check(t, err)
-			writers.Go(func() { _, _ = s.Write(begun) }) // ends with the connection
-		}
-	}
-	for goroutinesIn("transport.(*ServerConn).serveLane") < conns*lanes {
-		call(honest, wire.Ping{})
-	}
-	for range 5 {
-		other, _ := r.connectTo(n)
-		other.login(alice)
-		call(other, wire.Ping{})
-	}
-	// Of 2 MiB for strangers one address has a quarter, and such a request counts twice, for its reply.
-	if reading := goroutinesIn("transport.readPayload"); reading > 2 {
-		t.Errorf("%d large requests are read at a time, and there is room for 2", reading)
-	}
-	for _, c := range hostile {
-		_ = c.Close(transport.CodeDone, "")
-	}
-	writers.Wait()
-	for r.sessions.count() > 6 {
-		call(honest, wire.Ping{})
-	}
-	if left := r.memory.strangers.left; left != 2<<20 {
-		t.Errorf("%d bytes are still held", 2<<20-left)
+	whole := must(wire.Marshal(wire.Ping{Data: make([]byte, 100<<10)}))
+	for name, c := range map[string]struct {
+		request []byte
+		at      string // where the server is with each
+	}{
+		"writers": {rawFrame(wire.RegisterFinish{}.Method().Ordinal, 128<<10, 60<<10), "transport.readPayload"},
+		"readers": {append(rawFrame(wire.Ping{}.Method().Ordinal, len(whole), 0), whole...), "transport.writeFrame"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			// Of 2 MiB for strangers one address has a quarter, and both requests count twice, for their replies.
+			r := newRig(t, func(c *Config) { c.Limits.Memory = 4 << 20 })
+			n := networks["quic"](r)
+			r.listen(n)
+			honest, _ := r.connectTo(n)
+			alice := honest.register("alice")
+			var writers sync.WaitGroup
+			var slow []transport.Conn
+			for range conns {
+				conn, err := n.dial(t.Context())
+				check(t, err)
+				slow = append(slow, conn)
+				for range lanes {
+					s, err := conn.Open(t.Context())
+					check(t, err)
+					writers.Go(func() { _, _ = s.Write(c.request) }) // ends with the connection
+				}
+			}
+			for goroutinesIn("transport.(*ServerConn).serveLane") < conns*lanes || goroutinesIn(c.at) == 0 {
+				call(honest, wire.Ping{})
+			}
+			for range 5 {
+				other, _ := r.connectTo(n)
+				other.login(alice)
+				call(other, wire.Ping{})
+			}
+			if busy := goroutinesIn(c.at); busy > 2 {
+				t.Errorf("%d large calls are under way at a time, and there is room for 2", busy)
+			}
+			for _, conn := range slow {
+				_ = conn.Close(transport.CodeDone, "")
+			}
+			writers.Wait()
+			for r.sessions.count() > 6 {
+				call(honest, wire.Ping{})
+			}
+			if left := r.memory.strangers.left; left != 2<<20 {
+				t.Errorf("%d bytes are still held", 2<<20-left)
+			}
+		})
 	}
 }
