@@ -40,7 +40,13 @@ func Unmarshal(s *suite.Suite, data []byte, limit int) (*Tree, error) {
 func (t *Tree) split(data []byte, limit int) (nodes [][]byte, err error) {
 	d := codec.NewDecoder(data)
 	sub := d.Sub()
+	// A tree only grows when it is full, so one much larger than its members need is there to take memory: a blank node is
+	// one byte here. Groups that once had up to twice as many members are fine.
+	room := 4 * int64(treemath.Size(uint32(min(max(limit, 1), treemath.MaxLeaves))))
 	for x := Node(0); !sub.Empty(); x++ {
+		if int64(x) >= room {
+			return nil, fmt.Errorf("%w: there is room for more than %d", ErrMembers, limit)
+		}
 		before := sub.Rest()
 		if !sub.Bool() {
 			nodes = append(nodes, nil)
@@ -56,6 +62,9 @@ func (t *Tree) split(data []byte, limit int) (nodes [][]byte, err error) {
 			message.SkipParentNode(&sub)
 		default:
 			sub.Fail("node %d is of type %d", x, kind)
+		}
+		if sub.Err() != nil {
+			break
 		}
 		nodes = append(nodes, before[2:len(before)-len(sub.Rest())])
 	}
