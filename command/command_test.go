@@ -159,6 +159,19 @@ func TestHandover(t *testing.T) {
 	}
 }
 
+func TestAHolderThatLeavesHasBegunNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	l, err := net.Listen("unix", path)
+	check(t, err)
+	conn, err := net.Dial("unix", path)
+	check(t, err)
+	check(t, l.Close()) // it waited to be accepted
+	_, err = command.Handover(t.Context(), conn, "1", "whoami", nil, &person{})
+	if qpq.CodeOf(err) != command.CodeHolderLeft {
+		t.Errorf("got %v", err)
+	}
+}
+
 // silent is a person who does not answer until given up.
 type silent struct {
 	person

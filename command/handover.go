@@ -14,8 +14,8 @@ import (
 )
 
 // One process holds a profile. It takes the commands of others by a socket that only its owner can reach, one
-// connection each, both sides writing JSON values: a request, then whatever the command shows and asks, with an answer
-// to each question, then the result or an error. Who closes the connection gives its command up.
+// connection each, both sides writing JSON values: a request, that it is begun, then whatever the command shows and asks, with an
+// answer to each question, then the result or an error. Who closes the connection gives its command up.
 
 // maxAnswer bounds what a caller sends for one value, in bytes.
 const maxAnswer = 1 << 20
@@ -29,6 +29,7 @@ type request struct {
 
 // event is what the holder says, one of its fields.
 type event struct {
+	Begun  bool        `json:"begun,omitempty"`
 	Show   *handed     `json:"show,omitempty"`
 	Ask    *Question   `json:"ask,omitempty"`
 	Result *handed     `json:"result,omitempty"`
@@ -99,6 +100,7 @@ func (h *Holder) serve(ctx context.Context, conn net.Conn) {
 	if err := in.Decode(&q); err != nil {
 		return
 	}
+	c.send(event{Begun: true})
 	go func() { // reads answers; when the caller is gone, the command ends
 		defer cancel()
 		for {
@@ -171,6 +173,10 @@ func (c *caller) Ask(ctx context.Context, q Question) ([]byte, error) {
 	}
 }
 
+// CodeHolderLeft is the code of the error that says that the holder let go of the profile before it began the command: the profile
+// is free, or somebody else's.
+const CodeHolderLeft = "holder-left"
+
 // Handover has the process at the other end of conn run a command, with ui for what it shows and asks.
 func Handover(ctx context.Context, conn net.Conn, release, name string, args json.RawMessage, ui UI) (Output, error) {
 	defer conn.Close()
@@ -178,15 +184,17 @@ func Handover(ctx context.Context, conn net.Conn, release, name string, args jso
 	defer stop()
 	out := json.NewEncoder(conn)
 	if err := out.Encode(request{release, name, args}); err != nil {
-		return Output{}, gone(ctx, err)
+		return Output{}, gone(ctx, false, err)
 	}
 	in := json.NewDecoder(conn)
-	for {
+	for begun := false; ; {
 		var e event
 		if err := in.Decode(&e); err != nil {
-			return Output{}, gone(ctx, err)
+			return Output{}, gone(ctx, begun, err)
 		}
 		switch {
+		case e.Begun:
+			begun = true
 		case e.Show != nil:
 			ui.Show(Output{e.Show.Value, e.Show.Text})
 		case e.Ask != nil:
@@ -198,7 +206,7 @@ func Handover(ctx context.Context, conn net.Conn, release, name string, args jso
 			err = out.Encode(a)
 			clear(b)
 			if err != nil {
-				return Output{}, gone(ctx, err)
+				return Output{}, gone(ctx, begun, err)
 			}
 		case e.Result != nil:
 			return Output{e.Result.Value, e.Result.Text}, nil
@@ -208,9 +216,12 @@ func Handover(ctx context.Context, conn net.Conn, release, name string, args jso
 	}
 }
 
-func gone(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+func gone(ctx context.Context, begun bool, err error) error {
+	switch {
+	case ctx.Err() != nil:
 		return qpq.Wrap(qpq.Unavailable, "cancelled", "given up on request", ctx.Err())
+	case !begun:
+		return qpq.Wrap(qpq.Unavailable, CodeHolderLeft, "the process that held the profile was about to end: try again", err)
 	}
 	return qpq.Wrap(qpq.Unavailable, "holder-gone", "the process that held the profile ended: try again", err)
 }

@@ -58,7 +58,10 @@ func (p *program) perform(ctx context.Context, c *command.Command, args json.Raw
 		}
 		if conn, dialErr := net.Dial("unix", profile.Socket(p.settings.data)); dialErr == nil {
 			log.Debug("handed over", "command", c.Name)
-			return command.Handover(ctx, conn, release(), c.Name, args, p)
+			out, err = command.Handover(ctx, conn, release(), c.Name, args, p)
+			if qpq.CodeOf(err) != command.CodeHolderLeft {
+				return out, err
+			}
 		}
 		if time.Now().After(deadline) || ctx.Err() != nil {
 			return out, err
