@@ -161,6 +161,9 @@ func (c *Client) change(ctx context.Context, with Credentials, f func(*session, 
 			break
 		}
 	}
+	if lost(err) {
+		_ = s.end() // or who finds out what came of it may get it again, before it is known to have ended
+	}
 	return unreachable(s.address, err)
 }
 
