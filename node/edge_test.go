@@ -158,11 +158,11 @@ func TestDrain(t *testing.T) {
 		if reply := <-polled; reply.Sealed != nil {
 			t.Errorf("%+v", reply)
 		}
-		if p := told.pushed(); len(p) != 1 || p[0] != (wire.DrainingPush{Seconds: 10}) {
-			t.Errorf("pushed %v", p)
-		}
 		if err := <-ended; err != nil || time.Since(start) > time.Second {
 			t.Errorf("ended after %s with %v", time.Since(start), err)
+		}
+		if p := told.pushed(); len(p) != 1 || p[0] != (wire.DrainingPush{Seconds: 10}) {
+			t.Errorf("pushed %v", p)
 		}
 		<-l.over.Done()
 		if _, err := n.dial(t.Context()); err == nil {
