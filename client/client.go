@@ -95,8 +95,9 @@ func (c *Client) Close() error {
 
 func (c *Client) notice(code, text string) { c.cfg.Notice(Notice{code, text}) }
 
-func (c *Client) opaque() opaque.Configuration {
-	return opaque.Configuration{Context: []byte(wire.OPAQUEContext), KSF: c.cfg.KSF}
+// opaque returns what an OPAQUE exchange on a connection goes by; exporter is nil for registrations.
+func (c *Client) opaque(exporter []byte) opaque.Configuration {
+	return opaque.Configuration{Context: wire.OPAQUEContext(exporter), KSF: c.cfg.KSF}
 }
 
 func identities(u qpq.UserID) opaque.Identities {

@@ -39,7 +39,7 @@ type server struct {
 
 func newServer(t *testing.T, change func(*node.Config)) *server {
 	t.Helper()
-	password := opaque.Configuration{Context: []byte(wire.OPAQUEContext)}
+	password := opaque.Configuration{}
 	setup := must(opaque.NewServerSetup(password))
 	_, key, err := ed25519.GenerateKey(nil)
 	check(t, err)

@@ -86,7 +86,11 @@ type proof struct {
 
 // prove proves a password on a connection, which may then do what takes one.
 func (c *Client) prove(ctx context.Context, s *session, user qpq.UserID, with Credentials) (*proof, error) {
-	started, ke1, err := opaque.StartLogin(c.opaque(), with.Password.text)
+	exporter, err := s.exporter()
+	if err != nil {
+		return nil, err
+	}
+	started, ke1, err := opaque.StartLogin(c.opaque(exporter), with.Password.text)
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ func (c *Client) ChangePassword(ctx context.Context, old, new Credentials) error
 	}
 	sent := false
 	err := c.change(ctx, old, func(s *session, u *unlocked) error {
-		started, request, err := opaque.StartRegistration(c.opaque(), new.Password.text)
+		started, request, err := opaque.StartRegistration(c.opaque(nil), new.Password.text)
 		if err != nil {
 			return err
 		}

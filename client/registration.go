@@ -74,7 +74,7 @@ func (c *Client) register(ctx context.Context, s *session, user qpq.UserID, r Re
 	if s.info.Registration == wire.RegistrationClosed {
 		return qpq.E(qpq.Denied, wire.CodeRegistrationClosed, "nobody can sign up at this server: ask who runs it")
 	}
-	started, request, err := opaque.StartRegistration(c.opaque(), r.Password.text)
+	started, request, err := opaque.StartRegistration(c.opaque(nil), r.Password.text)
 	if err != nil {
 		return err
 	}

@@ -40,6 +40,15 @@ var errSuperseded = qpq.E(qpq.Conflict, "superseded", "another program took over
 
 func (s *session) end() error { return s.Close() }
 
+// exporter returns what binds proofs to this connection.
+func (s *session) exporter() ([]byte, error) {
+	b, err := s.Peer().Exporter(identity.ExporterLabel, 32)
+	if err != nil {
+		return nil, fmt.Errorf("bind a proof to its connection: %w", err)
+	}
+	return b, nil
+}
+
 func (s *session) alive() bool {
 	select {
 	case <-s.Done():
@@ -219,9 +228,9 @@ func (c *Client) authenticate(ctx context.Context, s *session, account *profile.
 	if err != nil {
 		return err
 	}
-	exporter, err := s.Peer().Exporter(identity.ExporterLabel, 32)
+	exporter, err := s.exporter()
 	if err != nil {
-		return fmt.Errorf("bind the session to its connection: %w", err)
+		return err
 	}
 	counter, err := c.cfg.Profile.Advance()
 	if err != nil {

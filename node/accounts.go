@@ -75,6 +75,7 @@ func (s *Server) accountPublish(ctx context.Context, c *conn, q wire.AccountPubl
 	if err := s.cfg.Store.ChangeAccount(ctx, change); err != nil {
 		return none, contract(err)
 	}
+	s.frozen.thaw(user.Name)
 	s.cutOff(user.Name, c, func(d qpq.DeviceID) bool { return next.Revoked(d) })
 	s.pushAccount(user.Name, c, wire.AccountPush{User: user, Version: next.Version})
 	s.log.Info("account state published", "user", s.redact.user(user), "version", next.Version)

@@ -140,7 +140,7 @@ func TestStolenDeviceIsCutOff(t *testing.T) {
 	sealed := must(alice.vault.Seal(rand.Reader, alice.user, "contacts", 1, []byte("bob")))
 	call(l, wire.VaultPut{Item: wire.VaultItem{Name: "contacts", Version: 1, Sealed: sealed}, KeysVersion: 2})
 	waiting := r.dial() // a login of the thief that is under way, with the right password
-	started, ke1, _ := opaque.StartLogin(cheap, []byte(alice.password))
+	started, ke1, _ := opaque.StartLogin(waiting.opaque(), []byte(alice.password))
 	ke2 := call(waiting, wire.LoginStart{User: alice.user, KE1: ke1}).KE2
 
 	q := alice.revoke(l, l.login(alice), thief.key.ID())
@@ -240,7 +240,7 @@ func TestChangePassword(t *testing.T) {
 	other := r.dial()
 	other.login(alice)
 	waiting := r.dial()
-	started, ke1, _ := opaque.StartLogin(cheap, []byte(alice.password))
+	started, ke1, _ := opaque.StartLogin(waiting.opaque(), []byte(alice.password))
 	ke2 := call(waiting, wire.LoginStart{User: alice.user, KE1: ke1}).KE2
 
 	l.login(alice)

@@ -14,8 +14,9 @@ import (
 // errDevice is the one answer to devices that cannot be authenticated, for whatever reason.
 var errDevice = qpq.E(qpq.Denied, wire.CodeDeviceUnknown, "the device could not be authenticated: it is unknown here or was revoked")
 
-// maxCounter bounds session counters, so that one can always be advanced.
-const maxCounter = 1 << 62
+// maxAdvance bounds by how much a session advances the counter: whoever holds a copy of a device's state must not be able to use
+// up all counters that the device could still come to.
+const maxAdvance = 1 << 32
 
 func (s *Server) authChallenge(_ context.Context, c *conn, _ wire.AuthChallenge) (wire.AuthChallengeReply, error) {
 	var r wire.AuthChallengeReply
@@ -32,9 +33,6 @@ func (s *Server) authenticate(ctx context.Context, c *conn, q wire.Authenticate)
 	}
 	if err := c.mayServe(q.User); err != nil {
 		return none, err
-	}
-	if q.Counter > maxCounter {
-		return none, qpq.E(qpq.Invalid, "bad-counter", "no device has started so many sessions: its state is damaged")
 	}
 	if err := s.verifyDevice(ctx, c, q, nonce); err != nil {
 		return none, err
@@ -69,6 +67,9 @@ func (s *Server) verifyDevice(ctx context.Context, c *conn, q wire.Authenticate,
 	exporter, err := c.exporter()
 	if err != nil {
 		return err
+	}
+	if q.Counter > uint64(d.Session)+maxAdvance {
+		return qpq.E(qpq.Invalid, "bad-counter", "no device has started so many sessions: its state is damaged")
 	}
 	statement := identity.Session{Domain: s.cfg.Domain, User: q.User, Device: q.Device, Counter: q.Counter, Nonce: nonce, Exporter: exporter}
 	if err := identity.VerifySession(certificate, statement, q.Signature); err != nil {

@@ -49,7 +49,7 @@ func TestAuthenticateIsRefused(t *testing.T) {
 		refused(l, q, qpq.Invalid, wire.CodeNoChallenge) // a challenge counts once
 	}
 	q := good()
-	q.Counter = maxCounter + 1
+	q.Counter = maxAdvance + 2
 	refused(l, q, qpq.Invalid, "bad-counter")
 
 	elsewhere := r.dial() // a statement for one connection is worth nothing on another

@@ -66,6 +66,19 @@ func (c *conn) who() (qpq.UserID, qpq.DeviceID) {
 	return c.user, c.device
 }
 
+// payer returns who pays for what the connection asks for: its device, or whoever proved the password; empty for strangers.
+func (c *conn) payer(now time.Time) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case now.Before(c.password):
+		return c.user.Name + "\x00password"
+	case !c.device.IsZero():
+		return c.user.Name + "\x00" + string(c.device[:])
+	}
+	return ""
+}
+
 // allow fails unless the connection has proved what a method asks for.
 func (c *conn) allow(a wire.Access, now time.Time) error {
 	c.mu.Lock()

@@ -289,7 +289,7 @@ func FuzzDispatch(f *testing.F) {
 		check(f, err)
 		f.Add(method, b)
 	}
-	_, ke1, _ := opaque.StartLogin(cheap, []byte("x"))
+	_, ke1, _ := opaque.StartLogin(l.opaque(), []byte("x"))
 	add := func(m wire.Method, b []byte, err error) { seed(m.Ordinal, b, err) }
 	b, err := wire.Marshal(wire.Ping{Data: []byte("x")})
 	add(wire.Ping{}.Method(), b, err)

@@ -93,7 +93,7 @@ func (h *Home) Database() string { return filepath.Join(h.dir, fileDatabase) }
 // Passwords returns what answers for passwords, whose keys are made at the first start. KSF is no
 // concern of a server.
 func (h *Home) Passwords() (*opaque.Server, error) {
-	config := opaque.Configuration{Context: []byte(wire.OPAQUEContext)}
+	config := opaque.Configuration{Context: wire.OPAQUEContext(nil)}
 	b, err := h.secret(filePasswords, "QUICPROQUO OPAQUE SETUP", func() ([]byte, error) {
 		setup, err := opaque.NewServerSetup(config)
 		if err != nil {

@@ -76,7 +76,8 @@ func (l Limits) announced() wire.Limits {
 	}
 }
 
-// rates are the buckets of all who call: one per address for strangers, one per account for the rest.
+// rates are the buckets of all who call: one per address for strangers, one for each device of an account, and one for who proved its
+// password, so that a stolen device cannot keep its owner from revoking it.
 type rates struct {
 	addresses, accounts, claims buckets
 }
@@ -90,13 +91,11 @@ func (r *rates) init(l Limits) {
 
 // take pays for a call, or fails with qpq.RateLimited.
 func (r *rates) take(c *conn, cost int, now time.Time) error {
-	ok := false
-	if user, device := c.who(); device.IsZero() {
-		ok = r.addresses.take(c.address, cost, now)
-	} else {
-		ok = r.accounts.take(user.Name, cost, now)
+	buckets, payer := &r.accounts, c.payer(now)
+	if payer == "" {
+		buckets, payer = &r.addresses, c.address
 	}
-	if !ok {
+	if !buckets.take(payer, cost, now) {
 		return qpq.E(qpq.RateLimited, "rate-limited", "too many requests at once: wait a moment and try again")
 	}
 	return nil

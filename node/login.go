@@ -35,8 +35,12 @@ func (s *Server) loginStart(ctx context.Context, c *conn, q wire.LoginStart) (wi
 		return none, err
 	}
 	begun.known = err == nil
+	exporter, err := c.exporter()
+	if err != nil {
+		return none, err
+	}
 	client, server := wire.OPAQUEIdentities(q.User)
-	login, ke2, err := s.cfg.Passwords.StartLogin(account.Record, q.KE1, []byte(q.User.Name), opaque.Identities{Client: client, Server: server})
+	login, ke2, err := s.cfg.Passwords.WithContext(wire.OPAQUEContext(exporter)).StartLogin(account.Record, q.KE1, []byte(q.User.Name), opaque.Identities{Client: client, Server: server})
 	if err != nil {
 		return none, badOPAQUE(err)
 	}

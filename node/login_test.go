@@ -38,7 +38,7 @@ func TestLoginFails(t *testing.T) {
 		t.Errorf("an unknown user: %v", err)
 	}
 	for _, name := range []string{"alice", "nobody"} {
-		_, ke1, err := opaque.StartLogin(cheap, []byte("wrong"))
+		_, ke1, err := opaque.StartLogin(l.opaque(), []byte("wrong"))
 		check(t, err)
 		call(l, wire.LoginStart{User: qpq.UserID{Name: name, Domain: domain}, KE1: ke1})
 		refused(l, wire.LoginFinish{KE3: make([]byte, 64)}, qpq.Denied, wire.CodeLoginFailed)
@@ -55,7 +55,7 @@ func TestUnknownUserAlwaysLooksTheSame(t *testing.T) {
 	r := newRig(t, nil)
 	l := r.dial()
 	u := qpq.UserID{Name: "nobody", Domain: domain}
-	_, ke1, err := opaque.StartLogin(cheap, []byte("x"))
+	_, ke1, err := opaque.StartLogin(l.opaque(), []byte("x"))
 	check(t, err)
 	a, b := call(l, wire.LoginStart{User: u, KE1: ke1}).KE2, call(l, wire.LoginStart{User: u, KE1: ke1}).KE2
 	if !bytes.Equal(a[:32], b[:32]) {
@@ -70,7 +70,7 @@ func TestOneStartAtATime(t *testing.T) {
 	r := newRig(t, nil)
 	alice := r.dial().register("alice")
 	l := r.dial()
-	started, ke1, err := opaque.StartLogin(cheap, []byte(alice.password))
+	started, ke1, err := opaque.StartLogin(l.opaque(), []byte(alice.password))
 	check(t, err)
 	done := must(started.Finish(call(l, wire.LoginStart{User: alice.user, KE1: ke1}).KE2, ids(alice.user)))
 	newPerson("bob").restart(l)
@@ -96,7 +96,7 @@ func TestFloor(t *testing.T) {
 		}
 		for _, name := range []string{"alice", "nobody"} {
 			u := qpq.UserID{Name: name, Domain: domain}
-			_, ke1, err := opaque.StartLogin(cheap, []byte("wrong"))
+			_, ke1, err := opaque.StartLogin(l.opaque(), []byte("wrong"))
 			check(t, err)
 			for range 3 {
 				floor("loginStart for "+name, 100*time.Millisecond, func() { call(l, wire.LoginStart{User: u, KE1: ke1}) })
@@ -161,7 +161,7 @@ func TestAttemptBudget(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		_, ke1, _ := opaque.StartLogin(cheap, []byte(alice.password))
+		_, ke1, _ := opaque.StartLogin(l.opaque(), []byte(alice.password))
 		_, request, _ := opaque.StartRegistration(cheap, []byte("x"))
 		refused(r.dialFrom("203.0.113.9:1"), wire.LoginStart{User: alice.user, KE1: ke1}, qpq.RateLimited, wire.CodeTooManyAttempts)
 		refused(l, wire.RegisterStart{User: alice.user, Request: request}, qpq.RateLimited, wire.CodeTooManyAttempts)
@@ -180,7 +180,7 @@ func TestRegistrationSharesTheBudget(t *testing.T) {
 	l := r.dial()
 	bob.restart(l)
 	bob.restart(l)
-	_, ke1, _ := opaque.StartLogin(cheap, []byte("x"))
+	_, ke1, _ := opaque.StartLogin(l.opaque(), []byte("x"))
 	refused(l, wire.LoginStart{User: bob.user, KE1: ke1}, qpq.RateLimited, wire.CodeTooManyAttempts)
 }
 
@@ -189,7 +189,7 @@ func TestOneAccountAConnection(t *testing.T) {
 	l := r.dial()
 	alice := l.register("alice")
 	bob := r.dial().register("bob")
-	_, ke1, _ := opaque.StartLogin(cheap, []byte(bob.password))
+	_, ke1, _ := opaque.StartLogin(l.opaque(), []byte(bob.password))
 	_, request, _ := opaque.StartRegistration(cheap, []byte("x"))
 	refused(l, wire.LoginStart{User: bob.user, KE1: ke1}, qpq.Denied, "other-account")
 	refused(l, wire.RegisterStart{User: newPerson("carol").user, Request: request}, qpq.Denied, "other-account")

@@ -101,8 +101,8 @@ func (s *Server) room(c *transport.ServerConn, ordinal uint16, length int) (rele
 func (s *Server) takeRoom(ctx context.Context, c *conn, n int) (release func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, roomWithin)
 	defer cancel()
-	if user, _ := c.who(); !user.IsZero() {
-		return s.memory.accounts.take(ctx, user.Name, n)
+	if payer := c.payer(time.Now()); payer != "" {
+		return s.memory.accounts.take(ctx, payer, n)
 	}
 	return s.memory.strangers.take(ctx, c.address, n)
 }

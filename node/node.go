@@ -23,7 +23,7 @@ import (
 type Config struct {
 	Domain       string             // required: in normal form, and that of Store
 	Store        *store.Store       // required; the caller closes its engine after Run has returned
-	Passwords    *opaque.Server     // required: with wire.OPAQUEContext
+	Passwords    *opaque.Server     // required; its context is replaced by wire.OPAQUEContext
 	SigningKey   ed25519.PrivateKey // required: signs receipts and channel orders
 	Registration wire.Registration  // who may sign up; zero is anybody
 	Software     string             // name and version as clients see them
@@ -44,6 +44,7 @@ type Server struct {
 	links    links
 	rates    rates
 	memory   memory
+	frozen   frozen
 	metrics  *metrics
 	drained  chan struct{} // closed once draining begins
 	drain    sync.Once

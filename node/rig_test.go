@@ -26,7 +26,7 @@ import (
 const domain = "example.org"
 
 // cheap is OPAQUE as the protocol says, but for what makes each guess expensive.
-var cheap = opaque.Configuration{Context: []byte(wire.OPAQUEContext), KSF: opaque.Identity}
+var cheap = opaque.Configuration{KSF: opaque.Identity}
 
 // rig is a server over a real store, for one test.
 type rig struct {
@@ -231,6 +231,13 @@ func (l *line) register(name string) *person {
 	return p
 }
 
+// opaque returns what a login on this connection goes by.
+func (l *line) opaque() opaque.Configuration {
+	c := cheap
+	c.Context = wire.OPAQUEContext(l.secret)
+	return c
+}
+
 // login proves a password and returns the export key.
 func (l *line) login(p *person) []byte {
 	l.r.t.Helper()
@@ -241,7 +248,7 @@ func (l *line) login(p *person) []byte {
 
 func (l *line) tryLogin(u qpq.UserID, password string) ([]byte, error) {
 	l.r.t.Helper()
-	started, ke1, err := opaque.StartLogin(cheap, []byte(password))
+	started, ke1, err := opaque.StartLogin(l.opaque(), []byte(password))
 	check(l.r.t, err)
 	reply, err := wire.Call(l.r.t.Context(), l, wire.LoginStart{User: u, KE1: ke1})
 	if err != nil {

@@ -24,6 +24,7 @@ func (s *Server) sweep(ctx context.Context) {
 
 func (s *Server) sweepOnce(ctx context.Context, now time.Time) {
 	s.links.sweep(now)
+	s.frozen.sweep(now)
 	for _, b := range []*buckets{&s.rates.addresses, &s.rates.accounts, &s.rates.claims} {
 		b.sweep(now)
 	}

@@ -118,6 +118,9 @@ func (s *Server) vaultGet(ctx context.Context, c *conn, q wire.VaultGet) (wire.V
 		}
 		return r, nil
 	}
+	if c.hasPassword(time.Now()) {
+		s.frozen.freeze(user.Name, time.Now()) // to be sealed anew under another key
+	}
 	seen := map[string]bool{}
 	for _, name := range q.Names {
 		if item, ok := v.items[name]; ok && !seen[name] {
@@ -134,6 +137,9 @@ func (s *Server) vaultPut(ctx context.Context, c *conn, q wire.VaultPut) (wire.V
 		return none, err
 	}
 	user, _ := c.who()
+	if now := time.Now(); !c.hasPassword(now) && s.frozen.is(user.Name, now) {
+		return none, qpq.E(qpq.Unavailable, "vault-frozen", "the vault is being sealed anew by another device: try again in a moment")
+	}
 	v, err := s.readVault(ctx, user.Name)
 	if err != nil {
 		return none, err

@@ -94,6 +94,13 @@ type Server struct {
 // NewServer returns a server with the given secrets.
 func NewServer(config Configuration, s *ServerSetup) *Server { return &Server{config.filled(), s} }
 
+// WithContext returns the same server for logins with another Context: one that binds them to a connection, for instance.
+func (s *Server) WithContext(context []byte) *Server {
+	c := *s.c
+	c.Context = context
+	return &Server{&c, s.setup}
+}
+
 // evaluate computes the OPRF for one credential (RFC 9807, sections 5.2.2 and 6.3.2.2).
 func (s *Server) evaluate(blinded, credentialID []byte) ([]byte, error) {
 	suite, v := s.c.suite, s.setup.secret()

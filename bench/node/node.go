@@ -27,7 +27,7 @@ import (
 const domain = "example.org"
 
 // passwords is OPAQUE as the protocol says, but for what clients alone pay: stretching the password.
-var passwords = opaque.Configuration{Context: []byte(wire.OPAQUEContext), KSF: opaque.Identity}
+var passwords = opaque.Configuration{KSF: opaque.Identity}
 
 // server is a real server on loopback.
 type server struct {
@@ -184,8 +184,14 @@ func (p *person) authenticate(ctx context.Context, s *transport.Session) error {
 }
 
 // login proves the password on a connection.
-func (p *person) login(ctx context.Context, c wire.Caller) error {
-	started, ke1, err := opaque.StartLogin(passwords, []byte(p.user.Name))
+func (p *person) login(ctx context.Context, c *transport.Session) error {
+	exporter, err := c.Peer().Exporter(identity.ExporterLabel, 32)
+	if err != nil {
+		return err
+	}
+	bound := passwords
+	bound.Context = wire.OPAQUEContext(exporter)
+	started, ke1, err := opaque.StartLogin(bound, []byte(p.user.Name))
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ import (
 )
 
 // cheap is OPAQUE as the protocol says, but for what makes each guess expensive: that is the client's affair.
-var cheap = opaque.Configuration{Context: []byte(wire.OPAQUEContext), KSF: opaque.Identity}
+var cheap = opaque.Configuration{KSF: opaque.Identity}
 
 var suites = []uint16{1}
 
@@ -142,7 +142,13 @@ func (p *person) register(ctx context.Context, s session, token string) (admin b
 
 // login proves the password on a connection and returns the export key.
 func (p *person) login(ctx context.Context, s session, password string) ([]byte, error) {
-	begun, ke1, err := opaque.StartLogin(cheap, []byte(password))
+	exporter, err := s.Peer().Exporter(identity.ExporterLabel, 32)
+	if err != nil {
+		return nil, err
+	}
+	bound := cheap
+	bound.Context = wire.OPAQUEContext(exporter)
+	begun, ke1, err := opaque.StartLogin(bound, []byte(password))
 	if err != nil {
 		return nil, err
 	}
