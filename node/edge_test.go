@@ -114,7 +114,7 @@ func TestOverEveryTransport(t *testing.T) {
 		call(l, code)
 		m, _ := r.connectTo(n)
 		call(m, wire.LinkOffer{Rendezvous: code.Rendezvous, Sealed: []byte("x")})
-		if p := <-pushes; p != (wire.LinkPush{Rendezvous: code.Rendezvous}) {
+		if p := <-pushes; p != (wire.LinkPush(code)) {
 			t.Errorf("pushed %v", p)
 		}
 		refused(m, wire.DevicesList{}, qpq.Unauthorized, wire.CodeDeviceNeeded)
