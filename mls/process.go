@@ -163,7 +163,11 @@ func (g *Group) dispatch(o *opened, e *epoch) (Received, error) {
 			Sender: c.Sender, Proposal: c.Proposal, AuthenticatedData: c.AuthenticatedData}, nil
 	default:
 		o.drop() // a commit ends the epoch: its key goes with all others
-		return g.stage(o.content)
+		staged, err := g.stage(o.content)
+		if err != nil {
+			return nil, err
+		}
+		return staged, nil
 	}
 }
 
