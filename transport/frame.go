@@ -57,19 +57,24 @@ func readHeader(r io.Reader, scratch *[headerSize]byte, limit int) (header, erro
 	return h, nil
 }
 
-// firstChunk is how much is allocated on the word of a header alone.
+// firstChunk is how much is allocated on the word of a header alone, and how much has to come within the progress time:
+// a byte now and then holds nothing for long.
 const firstChunk = 16 << 10
 
 // readPayload appends a payload of n bytes to b, which must be empty but may have room. The buffer grows as the bytes arrive:
-// a length is a claim. Each piece has to come within the progress time.
+// a length is a claim.
 func readPayload(r io.Reader, b []byte, n int, w *watch, progress time.Duration) ([]byte, error) {
+	due := 0
 	for len(b) < n {
 		if len(b) == cap(b) {
 			grown := make([]byte, len(b), min(n, max(firstChunk, 2*len(b))))
 			copy(grown, b)
 			b = grown
 		}
-		w.within(progress)
+		if len(b) >= due {
+			w.within(progress)
+			due = len(b) + firstChunk
+		}
 		k, err := r.Read(b[len(b):min(cap(b), n)])
 		b = b[:len(b)+k]
 		if err != nil && len(b) < n {

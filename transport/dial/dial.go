@@ -132,5 +132,5 @@ func why(err error) string {
 	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded):
 		return "there is no answer: check the address, and that the server runs"
 	}
-	return err.Error()
+	return "it did not come to a connection" // the cause may have text of whoever answered
 }

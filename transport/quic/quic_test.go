@@ -35,7 +35,7 @@ func listen(t *testing.T) (transport.Listener, func(context.Context) (transport.
 }
 
 func TestSuite(t *testing.T) {
-	transporttest.Run(t, transporttest.Carrier{Exports: true, Codes: true, Listen: listen})
+	transporttest.Run(t, transporttest.Carrier{Exports: true, Codes: true, Lanes: 128, Goroutines: 6, Listen: listen})
 }
 
 func TestPortTaken(t *testing.T) {

@@ -24,7 +24,7 @@ func listen(t *testing.T) (transport.Listener, func(context.Context) (transport.
 }
 
 func TestSuite(t *testing.T) {
-	transporttest.Run(t, transporttest.Carrier{Exports: true, Listen: listen})
+	transporttest.Run(t, transporttest.Carrier{Exports: true, Lanes: 64, Goroutines: 8, Listen: listen})
 }
 
 func TestPortTaken(t *testing.T) {

@@ -24,6 +24,10 @@ type Carrier struct {
 	Exports bool
 	// Codes says that the code of Close reaches the other end.
 	Codes bool
+	// Lanes is how many lanes a client may have at a time.
+	Lanes int
+	// Goroutines is how many an idle connection has, of both ends together.
+	Goroutines int
 }
 
 // The methods of the server under test.
@@ -178,8 +182,13 @@ func Run(t *testing.T, c Carrier) {
 		"Calls": testCalls, "Lanes": testLanes, "Cancel": testCancel, "Malformed": testMalformed, "SlowWriter": testSlowWriter,
 		"Sizes": testSizes, "Push": testPush, "PushToOneWhoNeverReads": testNeverReads, "Drain": testDrain, "Forced": testForced,
 		"Vanish": testVanish, "Peer": testPeer, "Refused": testRefused, "HalfClose": testHalfClose, "NotServed": testNotServed,
+		"Flood": testFlood, "SlowReader": testSlowReader, "Deaf": testDeaf, "Idle": testIdle,
+		"GoingAway": testGoingAway,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, c) })
+		t.Run(name, func(t *testing.T) {
+			leavesNothing(t)
+			test(t, c)
+		})
 	}
 }
 

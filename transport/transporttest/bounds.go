@@ -1,0 +1,239 @@
+package transporttest
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/quicproquo/qpq/transport"
+)
+
+// eventually waits until a condition holds, at most so long as a test may hang.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s\n%s", what, stacks())
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func stacks() []byte {
+	b := make([]byte, 1<<20)
+	return b[:runtime.Stack(b, true)]
+}
+
+// goroutinesIn counts the goroutines that have a function on their stack.
+func goroutinesIn(function string) (n int) {
+	for _, g := range strings.Split(string(stacks()), "\n\n") {
+		if strings.Contains(g, function) {
+			n++
+		}
+	}
+	return n
+}
+
+// heap returns the bytes of live objects.
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC() // what the first found in pools
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// leavesNothing fails the test if goroutines are left after all that it cleans up.
+func leavesNothing(t *testing.T) {
+	before := runtime.NumGoroutine()
+	t.Cleanup(func() {
+		if !t.Failed() {
+			eventually(t, "all goroutines ended", func() bool { return runtime.NumGoroutine() <= before })
+		}
+	})
+}
+
+// noLanes waits until the server serves no lane.
+func (r *rig) noLanes() {
+	r.Helper()
+	eventually(r.T, "no lane is served", func() bool { return goroutinesIn("transport.(*ServerConn).lane") == 0 })
+}
+
+// promise is the start of a frame of 8 MiB.
+func promise() []byte {
+	b := frame(echo, 0, make([]byte, 1000))
+	binary.LittleEndian.PutUint32(b, transport.MaxFrame)
+	return b
+}
+
+// testFlood opens lanes without end, and promises a large frame on each. The carrier lets only so many be open, they take no
+// more memory than what has arrived, and others are served.
+func testFlood(t *testing.T, c Carrier) {
+	r := start(t, c, transport.Limits{})
+	conn := r.connect()
+	before := heap()
+	opened := make(chan transport.Stream)
+	ctx, cancel := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer cancel()
+	group.Go(func() {
+		for {
+			s, err := conn.Open(ctx)
+			if err != nil {
+				return
+			}
+			if _, err := s.Write(promise()); err != nil {
+				t.Error(err)
+				return
+			}
+			select {
+			case opened <- s:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	var first transport.Stream
+	for range c.Lanes {
+		first = <-opened
+	}
+	honest := r.session(nil)
+	for range 100 {
+		r.call(honest, echo, []byte("others are served"))
+	}
+	select {
+	case <-opened:
+		t.Errorf("more than %d lanes are open", c.Lanes)
+	default:
+	}
+	if n := goroutinesIn("transport.(*ServerConn).serveLane"); n > c.Lanes+1 {
+		t.Errorf("%d lanes are served", n)
+	}
+	if n := heap() - before; n > int64(c.Lanes)*64<<10 {
+		t.Errorf("%d KiB are held for %d lanes on which 1 KB has arrived", n>>10, c.Lanes)
+	}
+	first.Reset(transport.CodeCancelled)
+	<-opened // a lane that ended makes room for another
+}
+
+// testSlowReader asks for a large reply and does not read it: that costs the lane, not the connection.
+func testSlowReader(t *testing.T, c Carrier) {
+	r := start(t, c, transport.Limits{Progress: 50 * time.Millisecond})
+	conn := r.connect()
+	s, err := conn.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Write(frame(large, 0, binary.LittleEndian.AppendUint32(nil, transport.MaxFrame))); err != nil {
+		t.Fatal(err)
+	}
+	<-r.server.conns
+	eventually(t, "the lane was taken", func() bool { return r.server.streams.Load() == 1 })
+	r.noLanes()
+	session := transport.NewSession(conn, transport.SessionConfig{})
+	r.call(session, echo, []byte("the connection goes on"))
+}
+
+// testDeaf pushes to a client that never reads, until the server has had enough of it.
+func testDeaf(t *testing.T, c Carrier) {
+	r := start(t, c, transport.Limits{Progress: 50 * time.Millisecond})
+	deaf := r.connect()
+	lane, err := deaf.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lane.Write(frame(echo, 0, nil)); err != nil { // a carrier may tell of a connection only now
+		t.Fatal(err)
+	}
+	victim := <-r.server.conns
+	for message, ended := make([]byte, 1<<10), false; !ended; runtime.Gosched() {
+		victim.Push(message)
+		select {
+		case <-deaf.Done():
+			ended = true
+		default:
+		}
+	}
+	eventually(t, "the handler was told", func() bool { return r.server.closed.Load() == 1 })
+	if victim.Push([]byte("more")) {
+		t.Error("a message was queued for a connection that has ended")
+	}
+	r.call(r.session(nil), echo, []byte("others are served"))
+}
+
+// testIdle counts what connections cost on which nothing happens: goroutines, exactly, and memory, both ends together.
+func testIdle(t *testing.T, c Carrier) {
+	const clients, most = 100, 160 << 10
+	r := start(t, c, transport.Limits{})
+	var welcome sync.WaitGroup
+	goroutines, before := 0, int64(0)
+	for i := range clients + 1 {
+		if i == 1 { // the first client is not counted, but has made what is shared
+			goroutines, before = runtime.NumGoroutine(), heap()
+		}
+		welcome.Add(1)
+		s := transport.NewSession(r.connect(), transport.SessionConfig{
+			Limits: transport.Limits{Idle: time.Millisecond},
+			Push:   func([]byte) { welcome.Done() },
+		})
+		r.Cleanup(func() { _ = s.Close() })
+		r.call(s, push, []byte("welcome"))
+		welcome.Wait()
+		<-r.server.conns
+		if i == 0 {
+			r.noLanes()
+		}
+	}
+	r.noLanes()
+	idle := func() int { return runtime.NumGoroutine() - goroutines }
+	eventually(t, "idle clients have no more goroutines than they may", func() bool { return idle() <= clients*c.Goroutines })
+	t.Logf("%d goroutines and %d KiB for each idle connection", idle()/clients, (heap()-before)/clients>>10)
+	if n := (heap() - before) / clients; n > most {
+		t.Errorf("%d KiB are held for each idle connection", n>>10)
+	}
+}
+
+// testGoingAway reads what a server that shuts down says, byte by byte, and obeys at once.
+func testGoingAway(t *testing.T, c Carrier) {
+	r := start(t, c, transport.Limits{})
+	conn := r.connect()
+	lane, err := conn.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lane.Write(frame(push, 0, []byte("news"))); err != nil {
+		t.Fatal(err)
+	}
+	pushed, err := conn.Accept(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped := make(chan struct{})
+	go func() {
+		r.stop()
+		close(stopped)
+	}()
+	want := append(frame(0, 0, []byte("news")), frame(1, 0, nil)...)
+	got := make([]byte, len(want))
+	for n := 0; n < len(got); {
+		k, err := pushed.Read(got[n:])
+		if err != nil {
+			t.Fatalf("after % x: %v", got[:n], err)
+		}
+		n += k
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("pushed % x, want % x", got, want)
+	}
+	_ = conn.Close(transport.CodeDone, "")
+	<-stopped
+	if n := r.server.closed.Load(); n != 1 {
+		t.Errorf("%d connections were told closed", n)
+	}
+}
