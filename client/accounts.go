@@ -27,6 +27,8 @@ func chain(ctx context.Context, s *session, user qpq.UserID, known *identity.Acc
 		case reply.Newest < version:
 			return known, qpq.E(qpq.Damaged, "rolled-back", fmt.Sprintf(
 				"the server shows version %d of the account %s, and this device knows version %d: the server was restored from an old copy, or hides something; ask who runs it", reply.Newest, user, version))
+		case known == nil && reply.Newest == 0:
+			return nil, qpq.E(qpq.Invalid, "bad-chain", fmt.Sprintf("the server shows no version of the account %s at all", user))
 		case reply.Newest == version:
 			return known, nil
 		case len(reply.States) == 0:
@@ -41,21 +43,61 @@ func chain(ctx context.Context, s *session, user qpq.UserID, known *identity.Acc
 	}
 }
 
-// ownState returns the newest state of the own account and remembers it.
+// ownState returns the newest state of the own account, remembers it, and tells of devices that the person does not know of.
+// Where this device is no part of the account yet, or no longer, it goes by what an earlier device of the profile knew.
 func (c *Client) ownState(ctx context.Context, s *session, user qpq.UserID) (*identity.AccountState, error) {
-	var known *identity.AccountState
 	account, err := c.cfg.Profile.Account()
-	if err == nil {
-		known = account.State
+	if errors.Is(err, profile.ErrNoAccount) {
+		known, err := c.cfg.Profile.Contact(user)
+		if err != nil {
+			return nil, err
+		}
+		return chain(ctx, s, user, known)
 	}
-	state, err := chain(ctx, s, user, known)
 	if err != nil {
 		return nil, err
 	}
-	if known != nil && state.Version > known.Version {
-		return state, c.cfg.Profile.SetState(state)
+	state, err := chain(ctx, s, user, account.State)
+	if err != nil {
+		return nil, err
 	}
-	return state, nil
+	if err := c.cfg.Profile.SetState(state); err != nil {
+		return nil, err
+	}
+	return state, c.tell(state, account.Device.ID())
+}
+
+// tell tells of devices of the account that the person does not know of, each once.
+func (c *Client) tell(state *identity.AccountState, own qpq.DeviceID) error {
+	if c.cfg.Notice == nil {
+		return nil // another time
+	}
+	for _, d := range state.Devices {
+		told, err := c.cfg.Profile.Told(d.ID())
+		if err != nil {
+			return err
+		}
+		if told {
+			continue
+		}
+		if d.ID() != own {
+			c.notice("device-added", fmt.Sprintf("the device %s was added to your account; if that was not you, revoke it and change the password", d.ID().Short()))
+		}
+		if err := c.cfg.Profile.SetTold(d.ID()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// know notes that the person knows of all devices of a state: those that were there before this one, and those that it takes in.
+func (c *Client) know(state *identity.AccountState) error {
+	for _, d := range state.Devices {
+		if err := c.cfg.Profile.SetTold(d.ID()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // catchUp learns what became of the own account since the last session.
@@ -76,11 +118,6 @@ func (c *Client) catchUp(ctx context.Context, s *session) error {
 		return qpq.E(qpq.Denied, wire.CodeDeviceUnknown, "this device was revoked: log in again to make it a new one")
 	}
 	c.warnExpiry(state, before.Device.ID())
-	for _, d := range state.Devices {
-		if before.State != nil && before.State.Device(d.ID()) == nil {
-			c.notice("device-added", fmt.Sprintf("the device %s was added to your account; if that was not you, revoke it and change the password", d.ID().Short()))
-		}
-	}
 	return nil
 }
 

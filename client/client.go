@@ -41,7 +41,8 @@ type Config struct {
 	Roots *x509.CertPool
 	// Software is the name and version of the program, for the operator's statistics.
 	Software string
-	// Notice, if not nil, is told what people should know and did not ask for.
+	// Notice is told what people should know and did not ask for. Where it is nil, nobody is told: then a server that is met for the
+	// first time is trusted only if an authority vouches for it, and news of the account waits for another time.
 	Notice func(Notice)
 	// KSF makes guessing passwords expensive. Nil is what the protocol says; anything else only suits tests.
 	KSF opaque.KSF
@@ -72,9 +73,6 @@ func New(c Config) *Client {
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
-	if c.Notice == nil {
-		c.Notice = func(Notice) {}
-	}
 	return &Client{cfg: c}
 }
 
@@ -93,7 +91,11 @@ func (c *Client) Close() error {
 	return err
 }
 
-func (c *Client) notice(code, text string) { c.cfg.Notice(Notice{code, text}) }
+func (c *Client) notice(code, text string) {
+	if c.cfg.Notice != nil {
+		c.cfg.Notice(Notice{code, printable(text)})
+	}
+}
 
 // opaque returns what an OPAQUE exchange on a connection goes by; exporter is nil for registrations.
 func (c *Client) opaque(exporter []byte) opaque.Configuration {

@@ -346,7 +346,7 @@ func TestLink(t *testing.T) {
 	}
 	joined := make(chan result, 1)
 	go func() {
-		w, err := second.LinkJoin(t.Context(), "alice", linking.Code, "second")
+		w, err := second.LinkJoin(t.Context(), "alice", linking.Code, "second", func(qpq.DeviceID) {})
 		joined <- result{w, err}
 	}()
 	request, err := linking.Wait(t.Context())
@@ -359,7 +359,7 @@ func TestLink(t *testing.T) {
 		t.Errorf("whoami: %+v", r.w)
 	}
 	other := s.device(t)
-	_, err = other.LinkJoin(t.Context(), "alice", must(identity.NewLinkCode(strings.NewReader(strings.Repeat("x", 64)))), "")
+	_, err = other.LinkJoin(t.Context(), "alice", must(identity.NewLinkCode(strings.NewReader(strings.Repeat("x", 64)))), "", func(qpq.DeviceID) {})
 	wants(t, err, qpq.NotFound, wire.CodeLinkUnknown)
 	_, err = other.Whoami(t.Context())
 	wants(t, err, qpq.NotFound, "not-signed-in")
@@ -374,7 +374,7 @@ func TestAnInterruptedLinkGoesOn(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	joined := make(chan error, 1)
 	go func() {
-		_, err := second.LinkJoin(ctx, "alice", linking.Code, "second")
+		_, err := second.LinkJoin(ctx, "alice", linking.Code, "second", func(qpq.DeviceID) {})
 		joined <- err
 	}()
 	_, err = linking.Wait(t.Context())
@@ -510,7 +510,7 @@ func TestACallThatWasLostIsRepeatedOnAnotherConnection(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	joined := make(chan error, 1)
 	go func() {
-		_, err := second.LinkJoin(ctx, "alice", linking.Code, "")
+		_, err := second.LinkJoin(ctx, "alice", linking.Code, "", func(qpq.DeviceID) {})
 		joined <- err
 	}()
 	check(t, conns[0].Close(transport.CodeDone, ""))

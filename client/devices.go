@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/quicproquo/qpq"
@@ -37,7 +36,7 @@ func (c *Client) Devices(ctx context.Context) ([]Device, error) {
 		return nil, err
 	}
 	account := s.account.Load()
-	vault, err := c.vaultKey(ctx)
+	vault, _, err := c.vaultKey(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -83,16 +82,6 @@ func (c *Client) readName(ctx context.Context, s *session, vault *identity.Vault
 	return known, c.nameDevice(ctx, s, vault, user, e.Device, known)
 }
 
-// printable drops what must not reach a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, s)
-}
-
 // FindDevice returns the device that people mean by its name or by the beginning of its id. It fails with qpq.NotFound, and
 // with qpq.Invalid where several fit.
 func (c *Client) FindDevice(ctx context.Context, text string) (Device, error) {
@@ -121,7 +110,7 @@ func (c *Client) RenameDevice(ctx context.Context, id qpq.DeviceID, name string)
 	if err != nil {
 		return err
 	}
-	vault, err := c.vaultKey(ctx)
+	vault, _, err := c.vaultKey(ctx)
 	if err != nil {
 		return err
 	}
@@ -131,7 +120,7 @@ func (c *Client) RenameDevice(ctx context.Context, id qpq.DeviceID, name string)
 
 func (c *Client) nameDevice(ctx context.Context, s *session, vault *identity.VaultKey, user qpq.UserID, id qpq.DeviceID, name string) error {
 	name = strings.TrimSpace(name)
-	if name == "" || len(name) > maxDeviceName || !utf8.ValidString(name) || printable(name) != name {
+	if name == "" || len(name) > maxDeviceName || !utf8.ValidString(name) || printable(name) != name || strings.Contains(name, "\n") {
 		return qpq.E(qpq.Invalid, "bad-device-name", fmt.Sprintf("%q is no name of a device: it takes 1 to %d bytes that can be shown", name, maxDeviceName))
 	}
 	sealed, err := vault.Seal(random, user, identity.DeviceNameItem(id), 1, []byte(name))
@@ -233,8 +222,9 @@ func (c *Client) resealVault(ctx context.Context, s *session, u *unlocked, vault
 			return nil, qpq.E(qpq.Damaged, "rolled-back", "the server shows an older vault than this device has seen: it was restored from an old copy, or hides something")
 		}
 		content, err := u.vault.Open(u.state.User, item.Name, item.Version, item.Sealed)
-		if err != nil {
-			return nil, err
+		if err != nil { // any device can write one, and none must be able to stop its own revocation
+			content = nil
+			c.notice("vault-item-lost", fmt.Sprintf("the item %q of your vault could not be opened and was emptied: a device, or the server, had put something else there", item.Name))
 		}
 		sealed, err := vault.Seal(random, u.state.User, item.Name, item.Version+1, content)
 		clear(content)

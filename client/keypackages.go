@@ -21,6 +21,9 @@ const hybridSuite = 0xF001
 // oneTimePackages is how many one-time key packages this device keeps at the server; when half are used, it makes more.
 const oneTimePackages = 20
 
+// maxKeyPackages is how many key packages a profile keeps before it makes no more: unused ones expire.
+const maxKeyPackages = 50 * oneTimePackages
+
 // extensionVersion is the leaf node extension that carries the version of the account state, a uint64, at the
 // time when the leaf was made (docs/protocol.md, section 5.5).
 const extensionVersion message.ExtensionType = 0xF1D0
@@ -81,6 +84,11 @@ func (c *Client) replenish(ctx context.Context, s *session, replace bool) error 
 	}
 	if left > oneTimePackages/2 && lastResort {
 		return nil
+	}
+	if kept, err := c.cfg.Profile.KeyPackages(); err != nil {
+		return err
+	} else if len(kept) > maxKeyPackages && !replace {
+		return nil // a server that always wants more
 	}
 	account, err := c.cfg.Profile.Account()
 	if err != nil {

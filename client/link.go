@@ -66,6 +66,9 @@ func (l *Linking) Approve(ctx context.Context, with Credentials) error {
 	return c.change(ctx, with, func(s *session, u *unlocked) error {
 		state := u.state
 		if state.Device(l.request.ID()) == nil {
+			if !c.cfg.Clock().Before(l.Expires) { // the new device no longer waits, and could never come in
+				return qpq.E(qpq.NotFound, wire.CodeLinkUnknown, "the link code has expired meanwhile: begin anew with a new one")
+			}
 			next, keys, err := u.add(c, l.request)
 			if err != nil {
 				return err
@@ -73,7 +76,7 @@ func (l *Linking) Approve(ctx context.Context, with Credentials) error {
 			if _, err := wire.Call(ctx, s, wire.AccountPublish{State: next.Bytes(), Keys: keys}); err != nil {
 				return err
 			}
-			if err := c.cfg.Profile.SetState(next); err != nil {
+			if err := errors.Join(c.cfg.Profile.SetState(next), c.know(next)); err != nil {
 				return err
 			}
 			state = next
@@ -89,7 +92,8 @@ func (l *Linking) Approve(ctx context.Context, with Credentials) error {
 
 // LinkJoin makes this device one of an account, by a code that another of its devices shows. It waits until a person approves there;
 // what was interrupted goes on with the same code.
-func (c *Client) LinkJoin(ctx context.Context, user string, code *identity.LinkCode, deviceName string) (*Whoami, error) {
+// Its id, which the other device shows, is told to waiting.
+func (c *Client) LinkJoin(ctx context.Context, user string, code *identity.LinkCode, deviceName string, waiting func(qpq.DeviceID)) (*Whoami, error) {
 	c.account.Lock()
 	defer c.account.Unlock()
 	s, id, err := c.begins(ctx, user)
@@ -103,6 +107,7 @@ func (c *Client) LinkJoin(ctx context.Context, user string, code *identity.LinkC
 	if _, err := wire.Call(ctx, s, wire.LinkOffer{Rendezvous: code.Rendezvous(), Sealed: account.Link.Sealed}); err != nil {
 		return nil, c.undo(unreachable(s.address, err))
 	}
+	waiting(account.Device.ID())
 	for {
 		reply, err := wire.Call(ctx, s, wire.LinkWait{Rendezvous: code.Rendezvous(), WaitSeconds: uint16(linkPoll / time.Second)})
 		if lost(err) && ctx.Err() == nil {
@@ -157,7 +162,7 @@ func (c *Client) settleLink(ctx context.Context, s *session, account *profile.Ac
 	reply, err := wire.Call(ctx, s, wire.LinkWait{Rendezvous: account.Link.Code.Rendezvous()})
 	switch {
 	case qpq.CodeOf(err) == wire.CodeLinkUnknown:
-		if err := c.cfg.Profile.Forget(); err != nil {
+		if err := c.cfg.Profile.Leave(); err != nil {
 			return err
 		}
 		c.notice("interrupted", fmt.Sprintf("linking this device to %s had been interrupted, and its code no longer counts: begin anew with a new one", account.User))
@@ -179,6 +184,9 @@ func (c *Client) linked(ctx context.Context, s *session, account *profile.Accoun
 		return c.undo(qpq.Wrap(qpq.Denied, "bad-link", "what came under the link code was not made by who knows it: begin anew with a new code", err))
 	}
 	if err := c.cfg.Profile.Confirm(state); err != nil {
+		return err
+	}
+	if err := c.know(state); err != nil {
 		return err
 	}
 	if account, err = c.cfg.Profile.Account(); err != nil {

@@ -37,7 +37,7 @@ func (c *Client) beginsAnew(ctx context.Context, user string) (*session, qpq.Use
 	if id, err := identity.ParseUser(user); user != account.User.Name && (err != nil || id != account.User) {
 		return nil, qpq.UserID{}, qpq.E(qpq.Exists, "signed-in", fmt.Sprintf("this profile is that of %s: use another one with --profile", account.User))
 	}
-	if err := c.cfg.Profile.Forget(); err != nil {
+	if err := c.cfg.Profile.Leave(); err != nil {
 		return nil, qpq.UserID{}, err
 	}
 	if c.cfg.Server == "" {

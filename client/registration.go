@@ -113,7 +113,7 @@ func (c *Client) undo(err error) error {
 	if lost(err) {
 		return err
 	}
-	return errors.Join(err, c.cfg.Profile.Forget())
+	return errors.Join(err, c.cfg.Profile.Leave())
 }
 
 // newDevice is a device on its way into an account.
@@ -158,6 +158,9 @@ func (c *Client) enrolled(ctx context.Context, s *session, vault *identity.Vault
 		return err
 	}
 	if err := c.cfg.Profile.Confirm(account.State); err != nil {
+		return err
+	}
+	if err := c.know(account.State); err != nil {
 		return err
 	}
 	if err := c.authenticate(ctx, s, account); err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,9 @@ import (
 
 // protocol is the version of the protocol that this package speaks.
 const protocol = 1
+
+// maxAdvance bounds by how much a server may be ahead of the counter of sessions.
+const maxAdvance = 1 << 48
 
 // clockTolerance is how far the clocks of client and server may differ before people are told.
 const clockTolerance = 5 * time.Minute
@@ -139,19 +143,25 @@ func FullAddress(s string) (string, error) {
 	if err != nil {
 		host, port = strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"), StandardPort
 	}
+	host = strings.ToLower(strings.TrimSuffix(host, ".")) // one server has one name, or it would be met again and again
 	if host == "" || strings.ContainsAny(host, " /@[]") || strings.Contains(host, ":") && net.ParseIP(host) == nil {
 		return "", qpq.E(qpq.Invalid, "bad-address", fmt.Sprintf("%q is no address: write host, host:port or [v6]:port", s))
 	}
-	if _, err := net.LookupPort("udp", port); err != nil {
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 {
 		return "", qpq.E(qpq.Invalid, "bad-address", fmt.Sprintf("%q is no address: its port must be a number from 1 to 65535", s))
 	}
-	return net.JoinHostPort(host, port), nil
+	return net.JoinHostPort(host, strconv.FormatUint(n, 10)), nil
 }
 
 // dial makes a connection and learns whom it leads to.
 func (c *Client) dial(ctx context.Context, address string) (*session, error) {
 	conn, err := c.cfg.Dial(ctx, address, c.trust(address))
 	if err != nil {
+		return nil, err
+	}
+	if err := c.meet(address, conn.Peer()); err != nil {
+		_ = conn.Close(transport.CodeDone, "")
 		return nil, err
 	}
 	s := &session{conn: conn, address: address, events: make(chan wire.PushEvent, 16)}
@@ -161,6 +171,7 @@ func (c *Client) dial(ctx context.Context, address string) (*session, error) {
 		_ = s.end()
 		return nil, unreachable(address, err)
 	}
+	s.info.Software = printable(s.info.Software)
 	if s.info.ProtocolMin > protocol || s.info.Protocol < protocol {
 		_ = s.end()
 		return nil, qpq.E(qpq.Unsupported, "protocol", fmt.Sprintf("the server at %s (%s) speaks version %d to %d of the protocol, and this program version %d: update the older of the two",
@@ -205,13 +216,20 @@ func (c *Client) begin(ctx context.Context, s *session, account *profile.Account
 		if err := c.cfg.Profile.Confirm(account.State); err != nil {
 			return err
 		}
+		if err := c.know(account.State); err != nil {
+			return err
+		}
 	}
 	return c.settle(ctx, s)
 }
 
 // abandon drops an enrolment that the server never took, or an account that it has deleted.
 func (c *Client) abandon(account *profile.Account) error {
-	if err := c.cfg.Profile.Forget(); err != nil {
+	drop := c.cfg.Profile.Leave
+	if account.Status == profile.Deleting {
+		drop = c.cfg.Profile.Forget
+	}
+	if err := drop(); err != nil {
 		return err
 	}
 	text := "signing in as %s had been interrupted before the server took it: nothing is left of it"
@@ -244,6 +262,9 @@ func (c *Client) authenticate(ctx context.Context, s *session, account *profile.
 	s.reply, err = wire.Call(ctx, s, wire.Authenticate{User: account.User, Device: account.Device.ID(), Counter: counter, Signature: signature})
 	if err != nil {
 		return explainDevice(account, err)
+	}
+	if s.reply.Counter < counter || s.reply.Counter-counter > maxAdvance {
+		return qpq.E(qpq.Invalid, "bad-counter", fmt.Sprintf("the server at %s counts sessions as no server does: ask who runs it", s.address))
 	}
 	if s.reply.Stale {
 		c.notice("old-copy", "this profile is an older copy of itself, from a backup perhaps: keys that its newer state may have used are replaced")

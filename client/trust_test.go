@@ -102,9 +102,18 @@ func TestAuthoritiesAreTrusted(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(c.Leaf)
 	check(t, d.visit(func(c *client.Config) { c.Roots = roots }))
-	if d.noticed("first-contact") || must(d.profile.Pin(address)) != nil {
+	if d.noticed("first-contact") || len(must(d.profile.Pin(address))) > 0 {
 		t.Error("a certificate that an authority vouches for was pinned")
 	}
+	renewed := certify(t, newKey(), time.Now())
+	roots.AddCert(renewed.Leaf)
+	s.serveTLS(address, renewed)
+	check(t, d.visit(func(c *client.Config) { c.Roots = roots }))
+	other := certify(t, newKey(), time.Now())
+	s.serveTLS(address, other)
+	wants(t, d.visit(func(c *client.Config) { c.Roots = roots }), qpq.Denied, "no-longer-vouched")
+	check(t, d.visit(func(c *client.Config) { c.Roots, c.Fingerprint = roots, fingerprint(other) }))
+	check(t, d.visit(func(c *client.Config) { c.Roots = roots }))
 }
 
 func TestAnExpiredCertificateIsNotPinned(t *testing.T) {
@@ -113,6 +122,16 @@ func TestAnExpiredCertificateIsNotPinned(t *testing.T) {
 	d := s.device(t)
 	d.address = address
 	wants(t, d.visit(func(*client.Config) {}), qpq.Denied, "certificate-expired")
+}
+
+func TestNobodyIsThereToCompare(t *testing.T) {
+	s := newServer(t, nil)
+	d := s.device(t)
+	d.address = s.serveTLS("127.0.0.1:0", certify(t, newKey(), time.Now()))
+	wants(t, d.visit(func(c *client.Config) { c.Notice = nil }), qpq.Denied, "unknown-server")
+	if must(d.profile.Pin(d.address)) != nil {
+		t.Error("a server that nobody was told of is pinned")
+	}
 }
 
 func TestFingerprints(t *testing.T) {
@@ -145,6 +164,7 @@ func TestClocksAreCompared(t *testing.T) {
 func TestAddresses(t *testing.T) {
 	for in, want := range map[string]string{
 		"example.org": "example.org:4433", "example.org:1": "example.org:1", "127.0.0.1": "127.0.0.1:4433", "::1": "[::1]:4433",
+		"Example.ORG.": "example.org:4433", "example.org:04433": "example.org:4433", "host:0": "",
 		"[::1]": "[::1]:4433", "[::1]:77": "[::1]:77", " example.org ": "example.org:4433",
 		"": "", "a b": "", "a/b": "", "x:y:z": "", "user@host": "", "host:port": "", ":4433": "", "host:99999": "",
 	} {

@@ -8,28 +8,29 @@ import (
 	"github.com/quicproquo/qpq/wire"
 )
 
-// vaultKey opens the vault by this device's own wrap.
-func (c *Client) vaultKey(ctx context.Context) (*identity.VaultKey, error) {
+// vaultKey opens the vault by this device's own wrap. It returns the version of the vault's keys too.
+func (c *Client) vaultKey(ctx context.Context) (*identity.VaultKey, uint64, error) {
 	s, err := c.member(ctx)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	account := s.account.Load()
-	state, err := c.ownState(ctx, s, account.User)
-	if err != nil {
-		return nil, err
-	}
 	reply, err := call(ctx, c, wire.VaultKeysGet{})
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return account.Device.OpenVault(state, reply.Keys.WrapFor(account.Device.ID()))
+	state, err := c.ownState(ctx, s, account.User) // after the keys: where they are of an older state, opening fails
+	if err != nil {
+		return nil, 0, err
+	}
+	key, err := account.Device.OpenVault(state, reply.Keys.WrapFor(account.Device.ID()))
+	return key, reply.Keys.Version, err
 }
 
 // VaultGet reads an item of the vault. It fails with qpq.NotFound, and with qpq.Damaged where the server shows an older
 // version than this device has seen.
 func (c *Client) VaultGet(ctx context.Context, name string) ([]byte, uint64, error) {
-	key, err := c.vaultKey(ctx)
+	key, _, err := c.vaultKey(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -71,20 +72,16 @@ func (c *Client) VaultPut(ctx context.Context, name string, content []byte, repl
 	if err != nil {
 		return err
 	}
-	key, err := c.vaultKey(ctx)
+	key, version, err := c.vaultKey(ctx)
 	if err != nil {
 		return err
 	}
 	defer key.Wipe()
-	keys, err := call(ctx, c, wire.VaultKeysGet{})
-	if err != nil {
-		return err
-	}
 	sealed, err := key.Seal(random, s.account.Load().User, name, replaces+1, content)
 	if err != nil {
 		return err
 	}
-	_, err = call(ctx, c, wire.VaultPut{Item: wire.VaultItem{Name: name, Version: replaces + 1, Sealed: sealed}, KeysVersion: keys.Keys.Version})
+	_, err = call(ctx, c, wire.VaultPut{Item: wire.VaultItem{Name: name, Version: replaces + 1, Sealed: sealed}, KeysVersion: version})
 	if err != nil {
 		return err
 	}

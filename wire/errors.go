@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/quicproquo/qpq"
@@ -67,7 +68,17 @@ func DecodeError(status uint16, payload []byte) error {
 	if !known(kind) {
 		kind = qpq.Internal
 	}
-	return qpq.E(kind, e.Code, e.Text)
+	return qpq.E(kind, printable(e.Code), printable(e.Text))
+}
+
+// printable drops from a peer's text what must not reach a terminal or a log: all but what can be shown, and line breaks.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, s)
 }
 
 func known(k qpq.Kind) bool { return k.String() != qpq.Kind(0).String() }

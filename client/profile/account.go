@@ -123,7 +123,7 @@ func damaged(err error) error {
 	return qpq.Wrap(qpq.Damaged, "profile-damaged", textDamaged, err)
 }
 
-// SetAccount keeps an account, in place of the one before and of all that belonged to it.
+// SetAccount keeps an account, in place of the one before. What was learnt of the same user stays.
 func (p *Profile) SetAccount(a *Account) error {
 	device, err := p.seal("device key", a.Device.Bytes())
 	if err != nil {
@@ -133,23 +133,23 @@ func (p *Profile) SetAccount(a *Account) error {
 	if err != nil {
 		return err
 	}
-	state := []byte{}
+	state, version := []byte{}, uint64(0)
 	if a.State != nil {
-		state = a.State.Bytes()
+		state, version = a.State.Bytes(), a.State.Version
 	}
 	return p.change(func() error {
-		if err := p.forget(); err != nil {
+		if err := p.leave(); err != nil {
 			return err
 		}
-		return p.exec(`INSERT INTO account VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			a.User.String(), a.Server, device, int64(a.Counter), int64(a.Status), state, link, a.Replace)
+		return p.exec(`INSERT INTO account VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			a.User.String(), a.Server, device, int64(a.Counter), int64(a.Status), int64(version), state, link, a.Replace)
 	})
 }
 
 // Confirm notes that the device is part of the account, whose newest state is s.
 func (p *Profile) Confirm(s *identity.AccountState) error {
 	return p.change(func() error {
-		return p.exec(`UPDATE account SET status = ?, state = ?, link = x''`, int64(Enrolled), s.Bytes())
+		return p.exec(`UPDATE account SET status = ?1, version = ?2, state = ?3, link = x'' WHERE version <= ?2`, int64(Enrolled), int64(s.Version), s.Bytes())
 	})
 }
 
@@ -158,9 +158,12 @@ func (p *Profile) SetStatus(s Status) error {
 	return p.change(func() error { return p.exec(`UPDATE account SET status = ?`, int64(s)) })
 }
 
-// SetState notes the newest state of the own account. The caller has verified that it follows the one before.
+// SetState notes the newest state of the own account. The caller has verified that it follows the one before. An older one than
+// what is known changes nothing.
 func (p *Profile) SetState(s *identity.AccountState) error {
-	return p.change(func() error { return p.exec(`UPDATE account SET state = ?`, s.Bytes()) })
+	return p.change(func() error {
+		return p.exec(`UPDATE account SET version = ?1, state = ?2 WHERE version < ?1`, int64(s.Version), s.Bytes())
+	})
 }
 
 // SetServer notes that the account's server is reached at another address.
@@ -197,11 +200,20 @@ func (p *Profile) Replaced() error {
 	return p.change(func() error { return p.exec(`UPDATE account SET replace = 0`) })
 }
 
-// Forget removes the account and all that belongs to it. Which servers were seen stays.
-func (p *Profile) Forget() error { return p.change(p.forget) }
+// Leave removes this device's part in the account. What must not go backwards stays for the next device of this profile: the newest
+// state of the account among those of contacts, and the versions in the vault.
+func (p *Profile) Leave() error { return p.change(p.leave) }
 
-func (p *Profile) forget() error {
+func (p *Profile) leave() error {
 	return errors.Join(
-		p.exec(`DELETE FROM account`), p.exec(`DELETE FROM contacts`), p.exec(`DELETE FROM device_names`),
-		p.exec(`DELETE FROM vault`), p.exec(`DELETE FROM key_packages`))
+		p.exec(`INSERT INTO contacts SELECT user, version, state FROM account WHERE version > 0 AND status = ?1
+			ON CONFLICT (user) DO UPDATE SET version = excluded.version, state = excluded.state WHERE version < excluded.version`, int64(Enrolled)),
+		p.exec(`DELETE FROM account`), p.exec(`DELETE FROM told`), p.exec(`DELETE FROM key_packages`))
+}
+
+// Forget removes the account and all that belongs to it. Which servers were seen stays.
+func (p *Profile) Forget() error {
+	return p.change(func() error {
+		return errors.Join(p.leave(), p.exec(`DELETE FROM contacts`), p.exec(`DELETE FROM device_names`), p.exec(`DELETE FROM vault`))
+	})
 }

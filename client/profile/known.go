@@ -11,16 +11,16 @@ import (
 
 // What is known of others and must not go backwards: servers' keys, contacts' states, versions in the vault.
 
-// Pin returns the fingerprint of the server first met at an address, nil if none was.
+// Pin returns the fingerprint of the server first met at an address: nil if none was, and empty where an authority vouched for it.
 func (p *Profile) Pin(address string) (fingerprint []byte, err error) {
 	err = p.read(`SELECT fingerprint FROM servers WHERE address = ?`, func(s *sqlite3.Stmt) error {
-		fingerprint = s.ColumnBlob(0, nil)
+		fingerprint = append([]byte{}, s.ColumnRawBlob(0)...)
 		return nil
 	}, address)
 	return fingerprint, err
 }
 
-// SetPin notes the fingerprint of the server at an address.
+// SetPin notes the fingerprint of the server at an address, empty where an authority vouches for it.
 func (p *Profile) SetPin(address string, fingerprint []byte) error {
 	return p.change(func() error { return p.exec(`INSERT OR REPLACE INTO servers VALUES (?, ?)`, address, fingerprint) })
 }
@@ -44,7 +44,7 @@ func (p *Profile) SetContact(s *identity.AccountState) error {
 
 // VaultVersion returns the highest version seen of an item of the vault, 0 if none was.
 func (p *Profile) VaultVersion(name string) (n uint64, err error) {
-	err = p.read(`SELECT version FROM vault WHERE name = ?`, func(s *sqlite3.Stmt) error {
+	err = p.read(`SELECT version FROM vault WHERE name = ? AND user = (SELECT user FROM account)`, func(s *sqlite3.Stmt) error {
 		n = uint64(s.ColumnInt64(0))
 		return nil
 	}, name)
@@ -54,8 +54,23 @@ func (p *Profile) VaultVersion(name string) (n uint64, err error) {
 // SetVaultVersion notes the version of an item. A lower one than what was seen changes nothing.
 func (p *Profile) SetVaultVersion(name string, version uint64) error {
 	return p.change(func() error {
-		return p.exec(`INSERT INTO vault VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET version = max(version, ?2)`, name, int64(version))
+		return p.exec(`INSERT INTO vault SELECT user, ?1, ?2 FROM account WHERE true
+			ON CONFLICT (user, name) DO UPDATE SET version = max(version, excluded.version)`, name, int64(version))
 	})
+}
+
+// Told reports whether the person knows of a device of the own account.
+func (p *Profile) Told(id qpq.DeviceID) (told bool, err error) {
+	err = p.read(`SELECT 1 FROM told WHERE device = ?`, func(*sqlite3.Stmt) error {
+		told = true
+		return nil
+	}, bytes.Clone(id[:]))
+	return told, err
+}
+
+// SetTold notes that the person knows of a device.
+func (p *Profile) SetTold(id qpq.DeviceID) error {
+	return p.change(func() error { return p.exec(`INSERT OR IGNORE INTO told VALUES (?)`, bytes.Clone(id[:])) })
 }
 
 // DeviceName returns what a device of the own account was called when it was last seen.

@@ -227,10 +227,22 @@ func TestRewindDropsKeyPackages(t *testing.T) {
 
 func TestNothingGoesBackwards(t *testing.T) {
 	p := open(t, t.TempDir(), nil)
+	own := newAccount()
+	own.Status = profile.Enrolled
+	check(t, p.SetAccount(own))
 	check(t, p.SetVaultVersion("contacts", 3))
 	check(t, p.SetVaultVersion("contacts", 2))
+	check(t, p.Leave())
+	if state := must(p.Contact(alice)); state == nil || state.Hash() != own.State.Hash() {
+		t.Error("who leaves forgets the newest state of the account")
+	}
+	check(t, p.SetAccount(own))
 	if n := must(p.VaultVersion("contacts")); n != 3 {
 		t.Errorf("version %d", n)
+	}
+	check(t, p.Forget())
+	if state := must(p.Contact(alice)); state != nil {
+		t.Error("who forgets knows the account still")
 	}
 	device, key := must(identity.NewDeviceKey(rand.Reader)), must(identity.NewAccountKey(rand.Reader))
 	first := must(identity.NewAccount(key, must(device.Request(alice, []uint16{1})), must(identity.NewVaultKey(rand.Reader)), time.Now()))

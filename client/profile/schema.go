@@ -18,15 +18,18 @@ var migrations = []string{
 		one INTEGER PRIMARY KEY CHECK (one = 1),
 		user TEXT NOT NULL, server TEXT NOT NULL, device BLOB NOT NULL, -- sealed
 		counter INTEGER NOT NULL, status INTEGER NOT NULL,
-		state BLOB NOT NULL, -- newest one verified; empty while a link waits
+		version INTEGER NOT NULL, state BLOB NOT NULL, -- newest one verified; 0 and empty while a link waits
 		link BLOB NOT NULL, -- sealed: what a link that waits has to know
 		replace INTEGER NOT NULL -- 1 while the server has key packages that have to be replaced
 	 ) STRICT;
 	 CREATE TABLE contacts ( -- newest account state verified of others
 		user TEXT PRIMARY KEY, version INTEGER NOT NULL, state BLOB NOT NULL
 	 ) STRICT;
+	 CREATE TABLE told (device BLOB PRIMARY KEY) STRICT; -- devices of the account that the person knows of
 	 CREATE TABLE device_names (device BLOB PRIMARY KEY, name TEXT NOT NULL) STRICT;
-	 CREATE TABLE vault (name TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT; -- highest version seen
+	 CREATE TABLE vault ( -- highest version seen of items
+		user TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (user, name)
+	 ) STRICT;
 	 CREATE TABLE key_packages ( -- published, not used yet
 		ref BLOB PRIMARY KEY, suite INTEGER NOT NULL, last_resort INTEGER NOT NULL, expires INTEGER NOT NULL,
 		bundle BLOB NOT NULL -- sealed
