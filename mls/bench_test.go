@@ -1,10 +1,14 @@
+//go:build unix
+
 package mls_test
 
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -19,6 +23,7 @@ import (
 // time and allocations it reports
 //
 //	x-base   the time over that of the primitives that the operation cannot do without, measured in turns with it
+//	x-cpu    the same of the time on all processors, which depends less on what else the machine does
 //	wire-B   what is sent: the commit, the welcome without the tree, or the message, in bytes
 //	store-B  what is to be stored, in bytes
 //	heap-B   what the group keeps in memory, in bytes
@@ -92,19 +97,31 @@ func (s *stage) run(b *testing.B) {
 	b.Run("state", s.state)
 }
 
+// cost is what something took.
+type cost struct{ wall, cpu time.Duration }
+
+// processors returns how long this process has been on processors.
+func processors(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // operation is something to measure. Only run is timed.
 type operation struct {
 	before, run, after func()
 	base               func() // the primitives of one run
 }
 
-func (o operation) once() time.Duration {
+func (o operation) once(b *testing.B) cost {
 	if o.before != nil {
 		o.before()
 	}
-	start := time.Now()
+	start, cpu := time.Now(), processors(b)
 	o.run()
-	took := time.Since(start)
+	took := cost{time.Since(start), processors(b) - cpu}
 	if o.after != nil {
 		o.after()
 	}
@@ -127,26 +144,33 @@ func (o operation) measure(b *testing.B) {
 		}
 	}
 	if o.base != nil {
-		b.ReportMetric(o.ratio(), "x-base")
+		wall, cpu := o.ratio(b)
+		b.ReportMetric(wall, "x-base")
+		b.ReportMetric(cpu, "x-cpu")
 	}
 }
 
 // ratio runs the operation and its primitives in turns, many times or for a second and a half, and returns the
-// best of the one over the best of the other. The turns of short operations are many runs long.
-func (o operation) ratio() float64 {
+// best of the one over the best of the other, by the clock and by the processors. The turns of short operations
+// are many runs long.
+func (o operation) ratio(b *testing.B) (wall, cpu float64) {
 	base := operation{run: o.base}
-	runs := int(max(1, 2*time.Millisecond/max(1, min(base.once(), base.once()))))
-	turn := func(o operation) (took time.Duration) {
+	runs := int(max(1, 2*time.Millisecond/max(1, min(base.once(b).wall, base.once(b).wall))))
+	best := func(o operation, best *cost) {
+		var took cost
 		for range runs {
-			took += o.once()
+			once := o.once(b)
+			took = cost{took.wall + once.wall, took.cpu + once.cpu}
 		}
-		return took
+		*best = cost{min(best.wall, took.wall), min(best.cpu, took.cpu)}
 	}
-	var mine, theirs []time.Duration
-	for start := time.Now(); len(mine) < 3 || len(mine) < 50 && time.Since(start) < 1500*time.Millisecond; {
-		mine, theirs = append(mine, turn(o)), append(theirs, turn(base))
+	mine, theirs := cost{math.MaxInt64, math.MaxInt64}, cost{math.MaxInt64, math.MaxInt64}
+	start := time.Now()
+	for n := 0; n < 5 || n < 50 && time.Since(start) < 1500*time.Millisecond; n++ {
+		best(o, &mine)
+		best(base, &theirs)
 	}
-	return float64(slices.Min(mine)) / float64(slices.Min(theirs))
+	return float64(mine.wall) / float64(theirs.wall), float64(mine.cpu) / float64(theirs.cpu)
 }
 
 func stored(records []mls.Record) (n int) {
@@ -321,16 +345,16 @@ func heap() int64 {
 // TestCommitCostsItsPath: what a commit allocates grows with the height of the tree, not with its members, and is a small
 // part of the tree.
 func TestCommitCostsItsPath(t *testing.T) {
-	type cost struct {
+	type use struct {
 		levels, tree    int
 		allocs, bytes   float64
 		process, stored float64
 	}
-	costOf := func(n int) cost {
+	useOf := func(n int) use {
 		s := newStage(t, mls.X25519_AES128GCM_SHA256_Ed25519, "full", n)
 		const runs = 10
 		var before, committed, processed runtime.MemStats
-		c := cost{levels: len(s.steps), tree: len(s.cast.A.RatchetTree())}
+		c := use{levels: len(s.steps), tree: len(s.cast.A.RatchetTree())}
 		for range runs {
 			runtime.ReadMemStats(&before)
 			p := have(s.cast.A.Commit(mls.CommitOptions{}))(t)
@@ -345,7 +369,7 @@ func TestCommitCostsItsPath(t *testing.T) {
 		}
 		return c
 	}
-	small, large := costOf(100), costOf(1500)
+	small, large := useOf(100), useOf(1500)
 	levels := float64(large.levels - small.levels)
 	t.Logf("100 members: %+v; 1,500 members: %+v", small, large)
 	for what, growth := range map[string][2]float64{ // and what one level more may cost
