@@ -2,6 +2,7 @@ package mem_test
 
 import (
 	"context"
+	"crypto/tls"
 	"testing"
 
 	"github.com/quicproquo/qpq/transport"
@@ -10,7 +11,7 @@ import (
 )
 
 func TestSuite(t *testing.T) {
-	transporttest.Run(t, transporttest.Carrier{Codes: true, Lanes: 128, Goroutines: 2, Listen: func(*testing.T) (transport.Listener, func(context.Context) (transport.Conn, error)) {
+	transporttest.Run(t, transporttest.Carrier{Codes: true, Lanes: 128, Goroutines: 2, Listen: func(*testing.T, *tls.Config, *tls.Config) (transport.Listener, func(context.Context) (transport.Conn, error)) {
 		l := mem.Listen("server")
 		return l, func(ctx context.Context) (transport.Conn, error) { return l.Dial(ctx, "client") }
 	}})

@@ -2,6 +2,7 @@ package quic_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"testing"
@@ -23,9 +24,8 @@ func endpoint(t *testing.T, address string) *quic.Endpoint {
 	return e
 }
 
-func listen(t *testing.T) (transport.Listener, func(context.Context) (transport.Conn, error)) {
+func listen(t *testing.T, server, client *tls.Config) (transport.Listener, func(context.Context) (transport.Conn, error)) {
 	t.Helper()
-	server, client := testcert.Pair(t)
 	l, err := endpoint(t, "127.0.0.1:0").Listen(server)
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +35,7 @@ func listen(t *testing.T) (transport.Listener, func(context.Context) (transport.
 }
 
 func TestSuite(t *testing.T) {
-	transporttest.Run(t, transporttest.Carrier{Exports: true, Codes: true, Lanes: 128, Goroutines: 6, Listen: listen})
+	transporttest.Run(t, transporttest.Carrier{TLS: true, Codes: true, Lanes: 128, Goroutines: 6, Listen: listen})
 }
 
 func TestPortTaken(t *testing.T) {

@@ -30,7 +30,8 @@ func check(t *testing.T, err error) {
 // the oldest, are put out, and an honest client comes in.
 func TestHandshakesThatNobodyEnds(t *testing.T) {
 	const silent, most = 300, 256
-	l, dial := listen(t)
+	server, client := testcert.Pair(t)
+	l, dial := listen(t, server, client)
 	go func() {
 		for {
 			if _, err := l.Accept(t.Context()); err != nil {
@@ -167,4 +168,26 @@ func TestLanesThatTheClientNeverEnds(t *testing.T) {
 		}
 	}
 	t.Error("the server keeps 1000 lanes that have ended")
+}
+
+// TestWhoSpeaksSomethingElse connects with an older TLS, with another protocol, and with none.
+func TestWhoSpeaksSomethingElse(t *testing.T) {
+	_, address, config := serve(t)
+	for what, change := range map[string]func(*tls.Config){
+		"TLS 1.2":          func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 },
+		"another protocol": func(c *tls.Config) { c.NextProtos = []string{"h2"} },
+		"none":             func(c *tls.Config) { c.NextProtos = nil },
+	} {
+		c := config.Clone()
+		c.NextProtos = []string{transport.ALPN}
+		change(c)
+		conn, err := tls.Dial("tcp", address, c)
+		if err != nil {
+			continue
+		}
+		if _, err := conn.Read(make([]byte, 1)); err == nil {
+			t.Errorf("%s: the server said something", what)
+		}
+		_ = conn.Close()
+	}
 }

@@ -2,6 +2,7 @@ package tlsmux_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"testing"
 
@@ -12,9 +13,8 @@ import (
 	"github.com/quicproquo/qpq/transport/transporttest"
 )
 
-func listen(t *testing.T) (transport.Listener, func(context.Context) (transport.Conn, error)) {
+func listen(t *testing.T, server, client *tls.Config) (transport.Listener, func(context.Context) (transport.Conn, error)) {
 	t.Helper()
-	server, client := testcert.Pair(t)
 	l, err := tlsmux.Listen("127.0.0.1:0", server)
 	if err != nil {
 		t.Fatal(err)
@@ -24,12 +24,12 @@ func listen(t *testing.T) (transport.Listener, func(context.Context) (transport.
 }
 
 func TestSuite(t *testing.T) {
-	transporttest.Run(t, transporttest.Carrier{Exports: true, Lanes: 64, Goroutines: 8, Listen: listen})
+	transporttest.Run(t, transporttest.Carrier{TLS: true, Lanes: 64, Goroutines: 8, Listen: listen})
 }
 
 func TestPortTaken(t *testing.T) {
-	server, _ := testcert.Pair(t)
-	l, _ := listen(t)
+	server, client := testcert.Pair(t)
+	l, _ := listen(t, server, client)
 	if _, err := tlsmux.Listen(l.Addr().String(), server); !errors.Is(err, qpq.Exists) || qpq.CodeOf(err) != "port-taken" {
 		t.Errorf("a taken port: %v", err)
 	}

@@ -4,6 +4,7 @@ package transporttest
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -14,14 +15,15 @@ import (
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/transport"
+	"github.com/quicproquo/qpq/transport/internal/testcert"
 )
 
 // Carrier is a carrier under test.
 type Carrier struct {
 	// Listen returns a listener, and a function that connects to it. Both end with the test.
-	Listen func(t *testing.T) (transport.Listener, func(context.Context) (transport.Conn, error))
-	// Exports says that both ends can derive values from the connection.
-	Exports bool
+	Listen func(t *testing.T, server, client *tls.Config) (transport.Listener, func(context.Context) (transport.Conn, error))
+	// TLS says that the carrier has a key exchange, from which both ends can derive values.
+	TLS bool
 	// Codes says that the code of Close reaches the other end.
 	Codes bool
 	// Lanes is how many lanes a client may have at a time.
@@ -129,7 +131,8 @@ func start(t *testing.T, carrier Carrier, limits transport.Limits) *rig {
 	s := &server{t: t, conns: make(chan *transport.ServerConn, 64), cancelled: make(chan struct{}, 64), entered: make(chan struct{}, 64),
 		release: make(chan struct{})}
 	s.Server = transport.NewServer(transport.ServerConfig{Handler: s, Limits: limits, PushQueue: 4 << 10, Lagging: []byte("lagging")})
-	l, dial := carrier.Listen(t)
+	here, there := testcert.Pair(t)
+	l, dial := carrier.Listen(t, here, there)
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -183,7 +186,7 @@ func Run(t *testing.T, c Carrier) {
 		"Sizes": testSizes, "Push": testPush, "PushToOneWhoNeverReads": testNeverReads, "Drain": testDrain, "Forced": testForced,
 		"Vanish": testVanish, "Peer": testPeer, "Refused": testRefused, "HalfClose": testHalfClose, "NotServed": testNotServed,
 		"Flood": testFlood, "SlowReader": testSlowReader, "Deaf": testDeaf, "Idle": testIdle,
-		"GoingAway": testGoingAway,
+		"GoingAway": testGoingAway, "KeyExchange": testKeyExchange, "NotTrusted": testNotTrusted,
 	} {
 		t.Run(name, func(t *testing.T) {
 			leavesNothing(t)
@@ -469,10 +472,10 @@ func testPeer(t *testing.T, c Carrier) {
 		t.Fatal(err)
 	}
 	theirs, err := there.Peer().Exporter("label", 32)
-	if err != nil || !bytes.Equal(mine, theirs) || (len(mine) == 32) != c.Exports {
+	if err != nil || !bytes.Equal(mine, theirs) || (len(mine) == 32) != c.TLS {
 		t.Errorf("exported %x and %x, %v", mine, theirs, err)
 	}
-	if other, _ := s.Peer().Exporter("another", 32); c.Exports && bytes.Equal(other, mine) {
+	if other, _ := s.Peer().Exporter("another", 32); c.TLS && bytes.Equal(other, mine) {
 		t.Error("another label exports the same")
 	}
 }
@@ -513,7 +516,8 @@ func testHalfClose(t *testing.T, c Carrier) {
 }
 
 func testNotServed(t *testing.T, c Carrier) {
-	l, dial := c.Listen(t)
+	here, there := testcert.Pair(t)
+	l, dial := c.Listen(t, here, there)
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -522,5 +526,47 @@ func testNotServed(t *testing.T, c Carrier) {
 	if conn, err := dial(ctx); err == nil {
 		_ = conn.Close(transport.CodeDone, "")
 		t.Error("connected to a listener that was closed")
+	}
+}
+
+// testKeyExchange looks at what both ends agree on when neither asks for anything: TLS 1.3, this protocol, and a key exchange that
+// holds against a quantum computer too.
+func testKeyExchange(t *testing.T, c Carrier) {
+	if !c.TLS {
+		return
+	}
+	here, there := testcert.Pair(t)
+	states := make(chan tls.ConnectionState, 2)
+	for _, config := range []*tls.Config{here, there} {
+		config.VerifyConnection = func(s tls.ConnectionState) error {
+			states <- s
+			return nil
+		}
+	}
+	_, dial := c.Listen(t, here, there)
+	conn, err := dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		s := <-states
+		if s.CurveID != tls.X25519MLKEM768 || s.Version != tls.VersionTLS13 || s.NegotiatedProtocol != "qpq" {
+			t.Errorf("agreed on %v, %s, %q", s.CurveID, tls.VersionName(s.Version), s.NegotiatedProtocol)
+		}
+	}
+	_ = conn.Close(transport.CodeDone, "")
+}
+
+// testNotTrusted connects to a server whose certificate is another's.
+func testNotTrusted(t *testing.T, c Carrier) {
+	if !c.TLS {
+		return
+	}
+	here, _ := testcert.Pair(t)
+	_, there := testcert.Pair(t)
+	_, dial := c.Listen(t, here, there)
+	if conn, err := dial(t.Context()); err == nil {
+		_ = conn.Close(transport.CodeDone, "")
+		t.Error("connected to a server that is not trusted")
 	}
 }
