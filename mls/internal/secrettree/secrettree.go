@@ -348,6 +348,9 @@ func (t *Tree) DecodeMember(l treemath.Leaf, data []byte) error {
 		}
 		d.FailWith(sub.Err())
 	}
+	if err := d.Done(); err != nil {
+		return err
+	}
 	t.ratchets[l] = m
-	return d.Done()
+	return nil
 }
