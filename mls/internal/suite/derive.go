@@ -59,9 +59,11 @@ func (s *Suite) RefHash(label string, value []byte) []byte {
 
 // labelled is the content under its prefixed label: the structs SignContent and EncryptContext (RFC 9420 section 5.1).
 func labelled(label string, content []byte) []byte {
-	buf := make([]byte, 0, len(prefix)+len(label)+8+len(content))
-	buf = appendLabel(buf, prefix, label)
-	return append(appendLength(buf, len(content)), content...)
+	return appendLabelled(make([]byte, 0, len(prefix)+len(label)+8+len(content)), label, content)
+}
+
+func appendLabelled(dst []byte, label string, content []byte) []byte {
+	return append(appendLength(appendLabel(dst, prefix, label), len(content)), content...)
 }
 
 // maxLabel is the room for a label with its length that spares an allocation: no label of RFC 9420 is longer.

@@ -76,7 +76,7 @@ func (r *Rules) CheckLeafForm(n *message.LeafNode) error {
 
 // CheckLeafSignature verifies the signature of a leaf node.
 func (r *Rules) CheckLeafSignature(n *message.LeafNode, groupID []byte, l message.LeafIndex) error {
-	var scratch [1024]byte
+	var scratch [2048]byte // also for the hybrid suite
 	if err := r.Suite.VerifyWithLabel(n.SignatureKey, "LeafNodeTBS", n.AppendTBS(scratch[:0], groupID, l), n.Signature); err != nil {
 		return fmt.Errorf("%w: %w: %w", ErrLeafNode, ErrSignature, err)
 	}
