@@ -149,7 +149,7 @@ type Whoami struct {
 	Server       string // its address
 	Software     string
 	Carrier      string // what the connection runs over
-	Fingerprint  []byte // of the server's key, nil where an authority vouches for it
+	Fingerprint  []byte // of the server's key, empty where an authority vouches for it
 }
 
 // Whoami connects and says who one is.

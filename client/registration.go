@@ -43,6 +43,17 @@ func (c *Client) Register(ctx context.Context, r Registration) (*Whoami, error) 
 	return c.Whoami(ctx)
 }
 
+// MayRegister connects, and fails where Register would for a reason that is known before anything is sent of the person.
+func (c *Client) MayRegister(ctx context.Context, user string) error {
+	s, _, err := c.begins(ctx, user)
+	if err == nil && s.info.Registration == wire.RegistrationClosed {
+		err = errClosed
+	}
+	return err
+}
+
+var errClosed = qpq.E(qpq.Denied, wire.CodeRegistrationClosed, "nobody can sign up at this server: ask who runs it")
+
 // begins connects to make this device one of an account. A bare name is one of the server reached.
 func (c *Client) begins(ctx context.Context, name string) (*session, qpq.UserID, error) {
 	var user qpq.UserID
@@ -72,7 +83,7 @@ func (c *Client) begins(ctx context.Context, name string) (*session, qpq.UserID,
 
 func (c *Client) register(ctx context.Context, s *session, user qpq.UserID, r Registration) error {
 	if s.info.Registration == wire.RegistrationClosed {
-		return qpq.E(qpq.Denied, wire.CodeRegistrationClosed, "nobody can sign up at this server: ask who runs it")
+		return errClosed
 	}
 	started, request, err := opaque.StartRegistration(c.opaque(nil), r.Password.text)
 	if err != nil {

@@ -110,6 +110,9 @@ type registerArgs struct {
 }
 
 func register(ctx context.Context, e *Env, a registerArgs) (Output, error) {
+	if err := e.Client.MayRegister(ctx, a.User); err != nil { // before anything is asked, or a code shown that would count for nothing
+		return Output{}, err
+	}
 	password, err := e.password(ctx, askChosen)
 	if err != nil {
 		return Output{}, err
@@ -125,15 +128,14 @@ func register(ctx context.Context, e *Env, a registerArgs) (Output, error) {
 	}
 	w, err := e.Client.Register(ctx, r)
 	if qpq.CodeOf(err) == wire.CodeTokenRequired {
-		token, err := e.text(ctx, askToken)
-		if err != nil {
-			return Output{}, err
+		var token string
+		if token, err = e.text(ctx, askToken); err == nil {
+			r.Token = wire.NewSecret(token)
+			w, err = e.Client.Register(ctx, r)
 		}
-		r.Token = wire.NewSecret(token)
-		if w, err = e.Client.Register(ctx, r); err != nil {
-			return Output{}, err
-		}
-	} else if err != nil {
+	}
+	if err != nil {
+		e.voidRecovery(a.Recovery, "whoami says that you are signed up")
 		return Output{}, err
 	}
 	text := fmt.Sprintf("signed up as %s", w.User)
@@ -147,6 +149,13 @@ func showRecovery(code *identity.RecoveryCode) Output {
 	return Output{
 		map[string]string{"recovery_code": code.Reveal()},
 		"Your recovery code is\n\n  " + code.Reveal() + "\n\nWrite it down and keep it apart from your devices: it is shown only now.",
+	}
+}
+
+// voidRecovery takes back a recovery code that was shown before something failed.
+func (e *Env) voidRecovery(shown bool, unless string) {
+	if shown {
+		e.UI.Show(Output{map[string]bool{"recovery_code_void": true}, "The recovery code above does not count, unless " + unless + "."})
 	}
 }
 
@@ -183,8 +192,12 @@ func joinLink(ctx context.Context, e *Env, a loginArgs) (*client.Whoami, error) 
 		return nil, err
 	}
 	defer code.Wipe()
-	e.UI.Show(Output{map[string]string{"waiting": "approval"}, "waiting for the other device to approve …"})
-	return e.Client.LinkJoin(ctx, a.User, code, a.DeviceName)
+	return e.Client.LinkJoin(ctx, a.User, code, a.DeviceName, func(id qpq.DeviceID) {
+		e.UI.Show(Output{
+			map[string]string{"waiting": "approval", "device": id.String()},
+			fmt.Sprintf("this is device %s: see that the other one shows the same, and approve there …", id.Short()),
+		})
+	})
 }
 
 // aboutJSON is who one is, for programs.
@@ -203,7 +216,7 @@ type aboutJSON struct {
 
 func about(w *client.Whoami) aboutJSON {
 	a := aboutJSON{w.User.String(), w.Device.String(), w.Name, w.Devices, w.StateVersion, w.Admin, w.Server, w.Software, w.Carrier, ""}
-	if w.Fingerprint != nil {
+	if len(w.Fingerprint) > 0 {
 		a.Fingerprint = client.FormatFingerprint(w.Fingerprint)
 	}
 	return a
@@ -245,6 +258,7 @@ func passwd(ctx context.Context, e *Env, a passwdArgs) (Output, error) {
 		return Output{}, qpq.E(qpq.Invalid, "usage", "passwd: a new recovery code and none cannot both be wanted")
 	}
 	var chosen *client.Password
+	var recovery *identity.RecoveryCode
 	err := e.proving(ctx, func(old client.Credentials) error {
 		if chosen == nil {
 			p, err := e.password(ctx, askNewPassword)
@@ -259,16 +273,24 @@ func passwd(ctx context.Context, e *Env, a passwdArgs) (Output, error) {
 		case a.NoRecovery:
 			next.Recovery = nil
 		case a.Recovery:
-			if next.Recovery, err = identity.NewRecoveryCode(rand.Reader); err != nil {
-				return err
+			if recovery == nil {
+				if recovery, err = identity.NewRecoveryCode(rand.Reader); err != nil {
+					return err
+				}
+				e.UI.Show(showRecovery(recovery))
 			}
-			defer next.Recovery.Wipe()
-			e.UI.Show(showRecovery(next.Recovery))
+			next.Recovery = recovery
 		}
 		return e.Client.ChangePassword(ctx, old, next)
 	})
 	if chosen != nil {
 		chosen.Wipe()
+	}
+	if recovery != nil {
+		recovery.Wipe()
+	}
+	if err != nil {
+		e.voidRecovery(recovery != nil, "the new password does")
 	}
 	return Output{map[string]bool{"changed": true}, "the password was changed; all your devices go on working"}, err
 }

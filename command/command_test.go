@@ -101,9 +101,13 @@ func TestEveryCommandIsDocumented(t *testing.T) {
 func TestPasswordsAreAsked(t *testing.T) {
 	p := &person{answers: map[string]string{"password": "correct horse battery", "link-code": "wrong"}}
 	e := &command.Env{Client: offline(t), UI: p}
-	_, err := find(t, "register").Run(t.Context(), e, json.RawMessage(`{"user": "alice"}`))
+	_, err := find(t, "register").Run(t.Context(), e, json.RawMessage(`{"user": "alice", "recovery-code": true}`))
+	if !errors.Is(err, errOffline) || len(p.asked)+len(p.shown) > 0 {
+		t.Errorf("register: %v, asked %v, shown %v before it is known whether anybody can sign up", err, p.asked, p.shown)
+	}
+	_, err = find(t, "login").Run(t.Context(), e, json.RawMessage(`{"user": "alice"}`))
 	if !errors.Is(err, errOffline) || !slices.Equal(p.asked, []string{"password"}) {
-		t.Errorf("register: %v, asked %v", err, p.asked)
+		t.Errorf("login: %v, asked %v", err, p.asked)
 	}
 	_, err = find(t, "login").Run(t.Context(), e, json.RawMessage(`{"user": "alice", "link": true}`))
 	if !errors.Is(err, qpq.Invalid) {
@@ -117,7 +121,7 @@ func held(t *testing.T, release string) (dial func() net.Conn) {
 	path := filepath.Join(t.TempDir(), "socket")
 	l, err := net.Listen("unix", path)
 	check(t, err)
-	h := &command.Holder{Release: release, Env: command.Env{Client: offline(t)}}
+	h := &command.Holder{Release: release, Client: offline(t), Server: "example.org"}
 	var served sync.WaitGroup
 	served.Go(func() {
 		if err := h.Serve(context.Background(), l); err != nil {
@@ -138,22 +142,28 @@ func held(t *testing.T, release string) (dial func() net.Conn) {
 func TestHandover(t *testing.T) {
 	dial := held(t, "1")
 	p := &person{answers: map[string]string{"password": "correct horse battery"}}
-	_, err := command.Handover(t.Context(), dial(), "1", "register", json.RawMessage(`{"user": "alice", "recovery-code": true}`), p)
+	_, err := command.Handover(t.Context(), dial(), command.Request{Release: "1", Command: "login", Args: json.RawMessage(`{"user": "alice"}`)}, p)
 	if qpq.KindOf(err) != qpq.Unavailable || qpq.CodeOf(err) != "cannot-connect" || err.Error() != errOffline.Text {
 		t.Errorf("the error came over as %v", err)
 	}
-	if len(p.shown) != 1 || !strings.Contains(p.shown[0], "recovery code") || !slices.Equal(p.asked, []string{"password"}) {
-		t.Errorf("shown %q, asked %v", p.shown, p.asked)
+	if !slices.Equal(p.asked, []string{"password"}) {
+		t.Errorf("asked %v", p.asked)
 	}
-	_, err = command.Handover(t.Context(), dial(), "1", "register", json.RawMessage(`{"user": "alice"}`), &person{})
+	_, err = command.Handover(t.Context(), dial(), command.Request{Release: "1", Command: "login", Args: json.RawMessage(`{"user": "alice"}`)}, &person{})
 	if qpq.CodeOf(err) != "no-answer" {
 		t.Errorf("where nobody answers: %v", err)
 	}
-	_, err = command.Handover(t.Context(), dial(), "2", "whoami", nil, p)
+	_, err = command.Handover(t.Context(), dial(), command.Request{Release: "2", Command: "whoami", Args: nil}, p)
 	if qpq.CodeOf(err) != "other-release" {
 		t.Errorf("another release: %v", err)
 	}
-	_, err = command.Handover(t.Context(), dial(), "1", "dance", nil, p)
+	for _, q := range []command.Request{{Server: "other.org"}, {Fingerprint: "SHA256:x"}} {
+		q.Release, q.Command = "1", "whoami"
+		if _, err = command.Handover(t.Context(), dial(), q, p); qpq.CodeOf(err) != "profile-in-use" {
+			t.Errorf("%+v: %v", q, err)
+		}
+	}
+	_, err = command.Handover(t.Context(), dial(), command.Request{Release: "1", Server: "example.org", Command: "dance", Args: nil}, p)
 	if qpq.CodeOf(err) != "no-command" {
 		t.Errorf("an unknown command: %v", err)
 	}
@@ -166,7 +176,7 @@ func TestAHolderThatLeavesHasBegunNothing(t *testing.T) {
 	conn, err := net.Dial("unix", path)
 	check(t, err)
 	check(t, l.Close()) // it waited to be accepted
-	_, err = command.Handover(t.Context(), conn, "1", "whoami", nil, &person{})
+	_, err = command.Handover(t.Context(), conn, command.Request{Release: "1", Command: "whoami"}, &person{})
 	if qpq.CodeOf(err) != command.CodeHolderLeft {
 		t.Errorf("got %v", err)
 	}
@@ -192,7 +202,7 @@ func TestACallerWhoLeavesEndsItsCommand(t *testing.T) {
 		<-s.asked
 		cancel()
 	}()
-	_, err := command.Handover(ctx, dial(), "1", "login", json.RawMessage(`{"user": "alice"}`), s)
+	_, err := command.Handover(ctx, dial(), command.Request{Release: "1", Command: "login", Args: json.RawMessage(`{"user": "alice"}`)}, s)
 	if qpq.KindOf(err) != qpq.Unavailable || qpq.CodeOf(err) != "cancelled" {
 		t.Errorf("got %v", err)
 	} // that the command has ended shows when the holder stops serving
@@ -206,7 +216,7 @@ func TestRubbishOnTheSocketHurtsNobody(t *testing.T) {
 		check(t, err)
 		check(t, conn.Close())
 	}
-	if _, err := command.Handover(t.Context(), dial(), "1", "whoami", nil, &person{}); qpq.CodeOf(err) != "cannot-connect" {
+	if _, err := command.Handover(t.Context(), dial(), command.Request{Release: "1", Command: "whoami", Args: nil}, &person{}); qpq.CodeOf(err) != "cannot-connect" {
 		t.Errorf("an honest caller: %v", err)
 	}
 }

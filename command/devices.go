@@ -82,6 +82,10 @@ func revoke(ctx context.Context, e *Env, a revokeArgs) (Output, error) {
 	if err != nil {
 		return Output{}, err
 	}
+	e.UI.Show(Output{ // names are what devices say: a stolen one may have taken another's
+		map[string]string{"revoking": d.ID.String(), "name": d.Name},
+		fmt.Sprintf("revoking device %s (%s), added on %s", d.ID.Short(), d.Name, d.Added.Format(time.DateOnly)),
+	})
 	err = e.proving(ctx, func(c client.Credentials) error { return e.Client.RevokeDevice(ctx, d.ID, c) })
 	return Output{map[string]string{"revoked": d.ID.String()}, fmt.Sprintf("device %s was revoked: it is no longer part of your account", d.ID.Short())}, err
 }
@@ -106,7 +110,7 @@ func link(ctx context.Context, e *Env, _ noArgs) (Output, error) {
 	if err != nil {
 		return Output{}, err
 	}
-	e.UI.Show(Output{map[string]string{"device": request.ID().String()}, fmt.Sprintf("device %s asks to be part of your account", request.ID().Short())})
+	e.UI.Show(Output{map[string]string{"device": request.ID().String()}, fmt.Sprintf("device %s asks to be part of your account: see that the new device shows the same", request.ID().Short())})
 	err = e.proving(ctx, func(c client.Credentials) error { return linking.Approve(ctx, c) })
 	return Output{map[string]string{"linked": request.ID().String()}, fmt.Sprintf("device %s is now part of your account", request.ID().Short())}, err
 }

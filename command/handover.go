@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/client"
 )
 
 // One process holds a profile. It takes the commands of others by a socket that only its owner can reach, one
@@ -20,11 +21,13 @@ import (
 // maxAnswer bounds what a caller sends for one value, in bytes.
 const maxAnswer = 1 << 20
 
-// request asks for a command.
-type request struct {
-	Release string          `json:"release"` // of both programs: they must be the same
-	Command string          `json:"command"`
-	Args    json.RawMessage `json:"args"`
+// Request asks the holder for a command. It refuses what it was not begun for itself.
+type Request struct {
+	Release     string          `json:"release"`     // of both programs
+	Server      string          `json:"server"`      // that the person named; empty for none
+	Fingerprint string          `json:"fingerprint"` // that the person gave; empty for none
+	Command     string          `json:"command"`
+	Args        json.RawMessage `json:"args"`
 }
 
 // event is what the holder says, one of its fields.
@@ -66,10 +69,44 @@ func hand(o Output) (*handed, error) {
 	return &handed{b, o.Text}, err
 }
 
-// Holder takes the commands of other processes.
+// Holder takes the commands of other processes. What it is made of does not change once it serves.
 type Holder struct {
-	Release string
-	Env     Env // its UI is not used: that of the caller is
+	Client      *client.Client
+	Release     string
+	Server      string // that its person named; empty for none
+	Fingerprint string
+
+	mu      sync.Mutex
+	callers map[*caller]struct{}
+}
+
+// Notice tells all callers what the client has to tell.
+func (h *Holder) Notice(n client.Notice) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c := range h.callers {
+		c.Show(Noticed(n))
+	}
+}
+
+// Noticed returns a notice as something to show.
+func Noticed(n client.Notice) Output {
+	return Output{map[string]any{"notice": map[string]string{"code": n.Code, "text": n.Text}}, "note: " + n.Text}
+}
+
+func (h *Holder) enter(c *caller) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.callers == nil {
+		h.callers = map[*caller]struct{}{}
+	}
+	h.callers[c] = struct{}{}
+}
+
+func (h *Holder) leave(c *caller) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.callers, c)
 }
 
 // Serve runs commands that come in until l is closed, and returns when all of them have ended.
@@ -96,11 +133,13 @@ func (h *Holder) serve(ctx context.Context, conn net.Conn) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	in := json.NewDecoder(&io.LimitedReader{R: bufio.NewReader(conn), N: 64 * maxAnswer})
-	var q request
+	var q Request
 	if err := in.Decode(&q); err != nil {
 		return
 	}
 	c.send(event{Begun: true})
+	h.enter(c)
+	defer h.leave(c)
 	go func() { // reads answers; when the caller is gone, the command ends
 		defer cancel()
 		for {
@@ -128,15 +167,18 @@ func (h *Holder) serve(ctx context.Context, conn net.Conn) {
 	c.send(event{Result: result})
 }
 
-func (h *Holder) run(ctx context.Context, c *caller, q request) (Output, error) {
-	if q.Release != h.Release {
+func (h *Holder) run(ctx context.Context, c *caller, q Request) (Output, error) {
+	switch {
+	case q.Release != h.Release:
 		return Output{}, qpq.E(qpq.Unsupported, "other-release", fmt.Sprintf("the process that holds the profile is release %s and this is %s: end it first", h.Release, q.Release))
+	case q.Server != "" && q.Server != h.Server || q.Fingerprint != "" && q.Fingerprint != h.Fingerprint:
+		return Output{}, qpq.E(qpq.Exists, "profile-in-use", "the process that holds the profile was begun with another --server or --fingerprint: wait until it ends, or end it")
 	}
 	command, err := Find(q.Command)
 	if err != nil {
 		return Output{}, err
 	}
-	return command.Run(ctx, &Env{Client: h.Env.Client, UI: c}, q.Args)
+	return command.Run(ctx, &Env{Client: h.Client, UI: c}, q.Args)
 }
 
 // caller is the UI of another process.
@@ -178,12 +220,12 @@ func (c *caller) Ask(ctx context.Context, q Question) ([]byte, error) {
 const CodeHolderLeft = "holder-left"
 
 // Handover has the process at the other end of conn run a command, with ui for what it shows and asks.
-func Handover(ctx context.Context, conn net.Conn, release, name string, args json.RawMessage, ui UI) (Output, error) {
+func Handover(ctx context.Context, conn net.Conn, q Request, ui UI) (Output, error) {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	out := json.NewEncoder(conn)
-	if err := out.Encode(request{release, name, args}); err != nil {
+	if err := out.Encode(q); err != nil {
 		return Output{}, gone(ctx, false, err)
 	}
 	in := json.NewDecoder(conn)

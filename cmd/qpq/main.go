@@ -30,6 +30,7 @@ type program struct {
 	stdin          *os.File
 	stdout, stderr io.Writer
 	settings       *settings
+	quiet          bool // nobody is there to be told anything
 	secrets        *secrets
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -58,7 +59,8 @@ func (p *program) perform(ctx context.Context, c *command.Command, args json.Raw
 		}
 		if conn, dialErr := net.Dial("unix", profile.Socket(p.settings.data)); dialErr == nil {
 			log.Debug("handed over", "command", c.Name)
-			out, err = command.Handover(ctx, conn, release(), c.Name, args, p)
+			out, err = command.Handover(ctx, conn, command.Request{
+				Release: release(), Server: p.settings.server, Fingerprint: p.settings.fingerprint, Command: c.Name, Args: args}, p)
 			if qpq.CodeOf(err) != command.CodeHolderLeft {
 				return out, err
 			}
@@ -88,12 +90,14 @@ func (p *program) hold(ctx context.Context, home *profile.Home, c *command.Comma
 	defer func() { err = errors.Join(err, opened.Close()) }()
 	dialer := &dial.Dialer{Notice: func(text string) { p.notice(client.Notice{Code: "udp-blocked", Text: text}) }}
 	defer func() { err = errors.Join(err, dialer.Close()) }()
-	cfg := client.Config{
-		Profile: opened, Dial: dialer.Dial, Server: p.settings.server, Software: "qpq " + release(),
-		Notice: func(n client.Notice) {
+	holder := &command.Holder{Release: release(), Server: p.settings.server, Fingerprint: p.settings.fingerprint}
+	cfg := client.Config{Profile: opened, Dial: dialer.Dial, Server: p.settings.server, Software: "qpq " + release()}
+	if !p.quiet {
+		cfg.Notice = func(n client.Notice) {
 			log.Info("notice", "code", n.Code)
 			p.notice(n)
-		},
+			holder.Notice(n)
+		}
 	}
 	if p.settings.fingerprint != "" {
 		if cfg.Fingerprint, err = client.ParseFingerprint(p.settings.fingerprint); err != nil {
@@ -102,7 +106,8 @@ func (p *program) hold(ctx context.Context, home *profile.Home, c *command.Comma
 	}
 	engine := client.New(cfg)
 	defer func() { err = errors.Join(err, engine.Close()) }()
-	stop, err := p.share(ctx, engine)
+	holder.Client = engine
+	stop, err := p.share(ctx, holder)
 	if err != nil {
 		log.Warn("other processes cannot hand over their commands", "cause", err.Error())
 	} else {
@@ -112,7 +117,7 @@ func (p *program) hold(ctx context.Context, home *profile.Home, c *command.Comma
 }
 
 // share takes the commands of other processes until the function that it returns is called, which waits for those under way.
-func (p *program) share(ctx context.Context, engine *client.Client) (func(), error) {
+func (p *program) share(ctx context.Context, holder *command.Holder) (func(), error) {
 	path := profile.Socket(p.settings.data)
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err // left by a process that was killed: this one holds the profile now
@@ -124,7 +129,6 @@ func (p *program) share(ctx context.Context, engine *client.Client) (func(), err
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	holder := &command.Holder{Release: release(), Env: command.Env{Client: engine}}
 	var served sync.WaitGroup
 	served.Go(func() { _ = holder.Serve(ctx, l) })
 	return func() {
@@ -156,7 +160,7 @@ func (p *program) completeDevices(cmd *cobra.Command, args []string, _ string) (
 		return nil, cobra.ShellCompDirectiveError
 	}
 	quiet := *p
-	quiet.stderr = discard{}
+	quiet.quiet, quiet.stderr = true, io.Discard
 	out, err := quiet.perform(cmd.Context(), c, nil)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
@@ -179,7 +183,3 @@ func (p *program) completeDevices(cmd *cobra.Command, args []string, _ string) (
 	}
 	return words, cobra.ShellCompDirectiveNoFileComp
 }
-
-type discard struct{}
-
-func (discard) Write(b []byte) (int, error) { return len(b), nil }
