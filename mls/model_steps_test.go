@@ -101,7 +101,7 @@ func (w *modelWorld) deliver(c *modelClient) {
 		w.hearProposal(c, m)
 		return
 	}
-	want, then := w.expect(c, m)
+	then, want := w.expect(c, m)
 	r, err := c.group.Process(m.data)
 	if !errors.Is(err, want) {
 		w.Fatalf("%s in epoch %d, there since %d, takes %q of epoch %d, generation %d, with %v, wanted %v",
@@ -132,16 +132,16 @@ func (w *modelWorld) deliver(c *modelClient) {
 }
 
 // expect says what a client should make of a text, and what is to be noted once it has.
-func (w *modelWorld) expect(c *modelClient, m *modelMessage) (error, func()) {
+func (w *modelWorld) expect(c *modelClient, m *modelMessage) (noted func(), err error) {
 	at, past := c.group.Epoch(), w.past
 	if past == 0 {
 		past = 5
 	}
 	switch {
 	case m.epoch > at:
-		return ErrWrongEpoch, nil
+		return nil, ErrWrongEpoch
 	case m.epoch < c.first || int(at-m.epoch) > max(0, past):
-		return ErrEpochGone, nil
+		return nil, ErrEpochGone
 	case m.by == c:
 		return nil, nil
 	}
@@ -158,20 +158,20 @@ func (w *modelWorld) expect(c *modelClient, m *modelMessage) (error, func()) {
 	if m.generation < r.next {
 		i, found := slices.BinarySearch(r.skipped, m.generation)
 		if !found {
-			return ErrConsumed, nil
+			return nil, ErrConsumed
 		}
-		return nil, func() { r.skipped = slices.Delete(r.skipped, i, i+1) }
+		return func() { r.skipped = slices.Delete(r.skipped, i, i+1) }, nil
 	}
 	if m.generation-r.next > forward {
-		return ErrTooFar, nil
+		return nil, ErrTooFar
 	}
-	return nil, func() {
+	return func() {
 		for ; r.next < m.generation; r.next++ {
 			r.skipped = append(r.skipped, r.next)
 		}
 		r.next++
 		r.skipped = r.skipped[max(0, len(r.skipped)-int(forward)):]
-	}
+	}, nil
 }
 
 func (w *modelWorld) hearProposal(c *modelClient, m *modelMessage) {

@@ -113,10 +113,10 @@ func TestRestoreOfEveryStatus(t *testing.T) {
 	})
 	t.Run("somebody who joins", func(t *testing.T) {
 		r := newRig(t, 3, Config{})
-		g, p := good2(JoinExternal(r.config, r.info(r.members[0]), r.identity("new"), ExternalOptions{}))(t)
+		_, p := good2(JoinExternal(r.config, r.info(r.members[0]), r.identity("new"), ExternalOptions{}))(t)
 		store := records{}
 		store.apply(p.Records)
-		g = good(Restore(r.config, store))(t)
+		g := good(Restore(r.config, store))(t)
 		_, err := g.Encrypt(nil, nil)
 		fails(t, err, ErrJoining)
 		again := good(g.Process(p.Message))(t).(*Echo).Commit
