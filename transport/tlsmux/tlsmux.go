@@ -144,7 +144,7 @@ func (l *Listener) serve(tcp net.Conn) {
 		tcp.Close()
 		return
 	}
-	mux, err := yamux.Server(c, muxConfig())
+	mux, err := yamux.Server(&guard{Conn: c}, muxConfig())
 	if err != nil {
 		tcp.Close()
 		return
@@ -203,7 +203,7 @@ func Dial(ctx context.Context, address string, c *tls.Config) (transport.Conn, e
 		t.Close()
 		return nil, qpq.E(qpq.Unavailable, "not-qpq", fmt.Sprintf("what answers on TCP %s is not a quicproquo server", address))
 	}
-	mux, err := yamux.Client(t, muxConfig())
+	mux, err := yamux.Client(&guard{Conn: t}, muxConfig())
 	if err != nil {
 		t.Close()
 		return nil, err
