@@ -12,7 +12,7 @@ help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 run: build ## build, and start a server for this machine on ./data
-	./bin/qpq-server --domain localhost
+	./bin/qpq-server --domain localhost --listen localhost:4433
 
 build: ## build the programs into ./bin
 	$(GO) build -o bin/ ./cmd/...

@@ -61,6 +61,7 @@ type Client struct {
 	cfg Config
 
 	mu      sync.Mutex // held while a connection is made
+	server  string     // address to reach it at; empty is that of the profile, else the domain of the user
 	session *session
 	closed  bool
 	work    sync.WaitGroup // background work of connections
@@ -73,7 +74,7 @@ func New(c Config) *Client {
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
-	return &Client{cfg: c}
+	return &Client{cfg: c, server: c.Server}
 }
 
 // Close ends the connection. Calls that are under way fail.

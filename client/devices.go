@@ -91,7 +91,8 @@ func (c *Client) FindDevice(ctx context.Context, text string) (Device, error) {
 	}
 	var found []Device
 	for _, d := range list {
-		if d.Name == text || d.ID.Short() == text || len(text) >= 4 && strings.HasPrefix(d.ID.String(), strings.ToLower(text)) {
+		begins := len(text) >= 4 && (strings.HasPrefix(d.ID.Short(), text) || strings.HasPrefix(d.ID.String(), strings.ToLower(text)))
+		if d.Name == text || begins {
 			found = append(found, d)
 		}
 	}
@@ -219,7 +220,7 @@ func (c *Client) resealVault(ctx context.Context, s *session, u *unlocked, vault
 			return nil, err
 		}
 		if item.Version < seen {
-			return nil, qpq.E(qpq.Damaged, "rolled-back", "the server shows an older vault than this device has seen: it was restored from an old copy, or hides something")
+			return nil, errOldVault
 		}
 		content, err := u.vault.Open(u.state.User, item.Name, item.Version, item.Sealed)
 		if err != nil { // any device can write one, and none must be able to stop its own revocation

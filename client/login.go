@@ -40,9 +40,11 @@ func (c *Client) beginsAnew(ctx context.Context, user string) (*session, qpq.Use
 	if err := c.cfg.Profile.Leave(); err != nil {
 		return nil, qpq.UserID{}, err
 	}
-	if c.cfg.Server == "" {
-		c.cfg.Server = account.Server
+	c.mu.Lock()
+	if c.server == "" {
+		c.server = account.Server
 	}
+	c.mu.Unlock()
 	return c.begins(ctx, user)
 }
 

@@ -123,11 +123,11 @@ func (c *Client) connection(ctx context.Context, user qpq.UserID) (*session, err
 	return s, nil
 }
 
-// address returns where the server is.
+// address returns where the server is. The caller holds mu.
 func (c *Client) address(account *profile.Account, user qpq.UserID) (string, error) {
 	switch {
-	case c.cfg.Server != "":
-		return FullAddress(c.cfg.Server)
+	case c.server != "":
+		return FullAddress(c.server)
 	case account != nil:
 		return account.Server, nil
 	case !user.IsZero():
@@ -201,7 +201,7 @@ func (c *Client) begin(ctx context.Context, s *session, account *profile.Account
 		return nil
 	}
 	if s.info.Domain != account.User.Domain {
-		return qpq.E(qpq.Denied, wire.CodeWrongDomain, fmt.Sprintf("the server at %s serves %s and not %s, where %s is at home: check --server", s.address, s.info.Domain, account.User.Domain, account.User))
+		return qpq.E(qpq.NotFound, wire.CodeWrongDomain, fmt.Sprintf("the server at %s serves %s and not %s, where %s is at home: check --server", s.address, s.info.Domain, account.User.Domain, account.User))
 	}
 	if account.Status == profile.Linking {
 		return c.settleLink(ctx, s, account)

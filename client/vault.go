@@ -27,6 +27,8 @@ func (c *Client) vaultKey(ctx context.Context) (*identity.VaultKey, uint64, erro
 	return key, reply.Keys.Version, err
 }
 
+var errOldVault = qpq.E(qpq.Damaged, "rolled-back", "the server shows an older vault than this device has seen: it was restored from an old copy, or hides something")
+
 // VaultGet reads an item of the vault. It fails with qpq.NotFound, and with qpq.Damaged where the server shows an older
 // version than this device has seen.
 func (c *Client) VaultGet(ctx context.Context, name string) ([]byte, uint64, error) {
@@ -61,7 +63,7 @@ func (c *Client) VaultGet(ctx context.Context, name string) ([]byte, uint64, err
 		return content, item.Version, c.cfg.Profile.SetVaultVersion(name, item.Version)
 	}
 	if seen > 0 {
-		return nil, 0, qpq.E(qpq.Damaged, "rolled-back", "the server shows an older vault than this device has seen: it was restored from an old copy, or hides something")
+		return nil, 0, errOldVault
 	}
 	return nil, 0, qpq.E(qpq.NotFound, "no-item", "the vault has no item "+name)
 }

@@ -13,6 +13,7 @@ import (
 // deviceJSON is one device, for programs.
 type deviceJSON struct {
 	ID      string     `json:"id"`
+	Short   string     `json:"short"` // as people see it
 	Name    string     `json:"name,omitempty"`
 	This    bool       `json:"this"`
 	Added   time.Time  `json:"added"`
@@ -30,7 +31,7 @@ func devices(ctx context.Context, e *Env, _ noArgs) (Output, error) {
 	fmt.Fprintln(w, "ID\tNAME\tADDED\tSEEN\tEXPIRES\t")
 	out := []deviceJSON{}
 	for _, d := range list {
-		j := deviceJSON{ID: d.ID.String(), Name: d.Name, This: d.This, Added: d.Added, Expires: d.Expires}
+		j := deviceJSON{ID: d.ID.String(), Short: d.ID.Short(), Name: d.Name, This: d.This, Added: d.Added, Expires: d.Expires}
 		name, seen := d.Name, "never"
 		if name == "" {
 			name = "-"

@@ -150,7 +150,7 @@ func (h *Home) secret(name, kind string, generate func() ([]byte, error)) ([]byt
 	}
 	if _, err := os.Stat(h.Database()); err == nil {
 		return nil, qpq.E(qpq.Damaged, "key-missing", fmt.Sprintf(
-			"there is a database and no %s beside it, without which nobody can log in: restore the file from the same copy as the database", path))
+			"there is a database and no %s beside it, without which the server does not start: restore the file from the same copy as the database", path))
 	}
 	made, err := generate()
 	if err != nil {

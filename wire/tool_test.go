@@ -16,8 +16,7 @@ import (
 // the tool writes.
 func TestOtherImplementation(t *testing.T) {
 	if _, err := exec.LookPath("capnp"); err != nil {
-		t.Log("the tool capnp is not installed: nothing was compared")
-		return
+		t.Skip("the tool capnp is not installed: scripts/setup installs it")
 	}
 	want := wire.KeyPackagesClaim{User: alice, Suites: []uint16{1, 0xf001}, Devices: []qpq.DeviceID{{1: 0x41, 15: 0x42}}, After: 7}
 	b, err := wire.Marshal(want)

@@ -43,7 +43,7 @@ type Link struct {
 }
 
 // ErrNoAccount says that nobody has signed in.
-var ErrNoAccount = qpq.E(qpq.NotFound, "not-signed-in", "nobody is signed in with this profile: use register, login or link first")
+var ErrNoAccount = qpq.E(qpq.NotFound, "not-signed-in", "nobody is signed in with this profile: use register or login first (login --link for a code of another device)")
 
 // Account returns the account of this profile. It fails with ErrNoAccount.
 func (p *Profile) Account() (*Account, error) {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/config"
 	"github.com/quicproquo/qpq/node"
 	"github.com/quicproquo/qpq/store"
 )
@@ -141,7 +142,7 @@ func checkDisk(home *node.Home) error {
 
 // checkClock compares the clock with what it cannot be behind of.
 func checkClock(meta *store.Meta, now time.Time) error {
-	if now.Before(built()) {
+	if now.Before(config.Built()) {
 		return qpq.E(qpq.Invalid, "bad-clock", fmt.Sprintf("it shows %s, and this program was made later: set it", now.UTC().Format(time.DateTime)))
 	}
 	if meta != nil && now.Before(meta.Created) {

@@ -13,7 +13,7 @@ func (e environment) documentsCommand(root *cobra.Command, table *config.Table) 
 		&cobra.Command{
 			Use: "man", Short: "write the manual page", Args: noArguments,
 			RunE: func(*cobra.Command, []string) error {
-				return config.Man(e.stdout, root, release(), func(flag string) string {
+				return config.Man(e.stdout, root, config.Release(), func(flag string) string {
 					for _, s := range table.Settings {
 						if s.Name == flag {
 							return table.Env(s)

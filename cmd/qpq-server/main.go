@@ -108,7 +108,7 @@ func (e environment) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "print the version", Args: noArguments,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(e.stdout, "qpq-server %s\n", release())
+			_, err := fmt.Fprintf(e.stdout, "qpq-server %s\n", config.Release())
 			return err
 		},
 	}

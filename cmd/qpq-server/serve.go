@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/config"
 	"github.com/quicproquo/qpq/node"
 	"github.com/quicproquo/qpq/store"
 	"github.com/quicproquo/qpq/store/sqlite"
@@ -32,7 +33,7 @@ func (e environment) serve(ctx context.Context, s *settings) (err error) {
 	for _, sentence := range s.table().Misspelt(e.variables) {
 		log.Warn(sentence)
 	}
-	home, err := node.OpenHome(s.data, release())
+	home, err := node.OpenHome(s.data, config.Release())
 	if err != nil {
 		return err
 	}
@@ -78,7 +79,7 @@ func (e environment) serve(ctx context.Context, s *settings) (err error) {
 // assemble makes what a server is made of, in the order in which it may be made: keys before the database.
 func assemble(ctx context.Context, s *settings, home *node.Home, log *slog.Logger) (cfg node.Config, engine *sqlite.Engine, err error) {
 	cfg = node.Config{
-		Domain: s.domain, Registration: s.whoMayRegister(), Software: "qpq-server " + release(),
+		Domain: s.domain, Registration: s.whoMayRegister(), Software: "qpq-server " + config.Release(),
 		Limits: s.limits(), Log: log, LogNames: s.logNames,
 	}
 	if cfg.Passwords, err = home.Passwords(); err != nil {
@@ -183,7 +184,7 @@ func (e environment) announce(ctx context.Context, s *settings, st *store.Store,
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(e.stdout, "qpq-server %s for users of %s\n", release(), s.domain)
+	fmt.Fprintf(e.stdout, "qpq-server %s for users of %s\n", config.Release(), s.domain)
 	fmt.Fprintf(e.stdout, "listening on %s (UDP and TCP)\n", at.endpoint.Addr())
 	fmt.Fprintf(e.stdout, "fingerprint %s\n", c.Fingerprint())
 	if status != nil {

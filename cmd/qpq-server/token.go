@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/config"
 	"github.com/quicproquo/qpq/node"
 	"github.com/quicproquo/qpq/store"
 )
@@ -73,9 +74,9 @@ func (e environment) withStore(ctx context.Context, s *settings, f func(*store.S
 
 // anyHome opens the data directory, beside a server of the same release if there is one.
 func anyHome(dir string) (*node.Home, error) {
-	home, err := node.OpenHome(dir, release())
+	home, err := node.OpenHome(dir, config.Release())
 	if qpq.CodeOf(err) == "home-in-use" {
-		return node.SharedHome(dir, release())
+		return node.SharedHome(dir, config.Release())
 	}
 	return home, err
 }

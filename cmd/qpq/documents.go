@@ -18,7 +18,7 @@ func (p *program) documentsCommand(root *cobra.Command, table *config.Table) *co
 	documents := &cobra.Command{Use: "documents", Short: "write parts of the manual", Hidden: true, Args: noArguments}
 	documents.AddCommand(
 		&cobra.Command{Use: "man", Short: "write the manual page", Args: noArguments, RunE: func(*cobra.Command, []string) error {
-			return config.Man(p.stdout, root, release(), func(flag string) string {
+			return config.Man(p.stdout, root, config.Release(), func(flag string) string {
 				for _, s := range table.Settings {
 					if s.Name == flag {
 						return table.Env(s)
@@ -55,7 +55,7 @@ func (p *program) reference() error {
 			fmt.Fprintf(&b, "| `%s` | %s |\n", name, param.Help)
 		}
 		for _, q := range c.Asks {
-			fmt.Fprintf(&b, "| `--%s-file`, `--%s-fd` | where the %s comes from, if not from the terminal |\n", q.Name, q.Name, strings.ReplaceAll(q.Name, "-", " "))
+			fmt.Fprintf(&b, "| `--%s-file`, `--%s-fd` | where the %s comes from, if not from the terminal |\n", q.Name, q.Name, answerTo(q))
 		}
 		b.WriteString("\n")
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -64,6 +63,7 @@ func (p *program) root() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	table.Flags(root.PersistentFlags())
+	table.Complete(root)
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return p.settings.load(root.PersistentFlags(), table, p.lookup) }
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return qpq.Wrap(qpq.Invalid, "usage", fmt.Sprintf("%v: %s --help lists what there is", err, c.CommandPath()), err)
@@ -92,21 +92,8 @@ func (p *program) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "print the version", Args: noArguments,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(p.stdout, "qpq %s\n", release())
+			_, err := fmt.Fprintf(p.stdout, "qpq %s\n", config.Release())
 			return err
 		},
 	}
-}
-
-// release returns the version of this program.
-func release() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	version := info.Main.Version
-	if version == "" {
-		version = "(devel)"
-	}
-	return version
 }

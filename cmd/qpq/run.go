@@ -21,6 +21,7 @@ import (
 	"github.com/quicproquo/qpq/client/profile"
 	"github.com/quicproquo/qpq/client/profile/keyring"
 	"github.com/quicproquo/qpq/command"
+	"github.com/quicproquo/qpq/config"
 	"github.com/quicproquo/qpq/transport/dial"
 )
 
@@ -60,7 +61,7 @@ func (p *program) perform(ctx context.Context, c *command.Command, args json.Raw
 		if conn, dialErr := net.Dial("unix", profile.Socket(p.settings.data)); dialErr == nil {
 			log.Debug("handed over", "command", c.Name)
 			out, err = command.Handover(ctx, conn, command.Request{
-				Release: release(), Server: p.settings.server, Fingerprint: p.settings.fingerprint, Command: c.Name, Args: args}, p)
+				Release: config.Release(), Server: p.settings.server, Fingerprint: p.settings.fingerprint, Command: c.Name, Args: args}, p)
 			if qpq.CodeOf(err) != command.CodeHolderLeft {
 				return out, err
 			}
@@ -90,8 +91,8 @@ func (p *program) hold(ctx context.Context, home *profile.Home, c *command.Comma
 	defer func() { err = errors.Join(err, opened.Close()) }()
 	dialer := &dial.Dialer{Notice: func(text string) { p.notice(client.Notice{Code: "udp-blocked", Text: text}) }}
 	defer func() { err = errors.Join(err, dialer.Close()) }()
-	holder := &command.Holder{Release: release(), Server: p.settings.server, Fingerprint: p.settings.fingerprint}
-	cfg := client.Config{Profile: opened, Dial: dialer.Dial, Server: p.settings.server, Software: "qpq " + release()}
+	holder := &command.Holder{Release: config.Release(), Server: p.settings.server, Fingerprint: p.settings.fingerprint}
+	cfg := client.Config{Profile: opened, Dial: dialer.Dial, Server: p.settings.server, Software: "qpq " + config.Release()}
 	if !p.quiet {
 		cfg.Notice = func(n client.Notice) {
 			log.Info("notice", "code", n.Code)
@@ -169,13 +170,13 @@ func (p *program) completeDevices(cmd *cobra.Command, args []string, _ string) (
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
-	var list []struct{ ID, Name string }
+	var list []struct{ Short, Name string }
 	if err := json.Unmarshal(raw, &list); err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
 	var words []string
 	for _, d := range list {
-		word := d.ID[:8]
+		word := d.Short
 		if d.Name != "" {
 			word = fmt.Sprintf("%s\t%s", word, d.Name)
 		}

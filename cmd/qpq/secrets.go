@@ -32,12 +32,17 @@ func (s *secrets) flags(flags *pflag.FlagSet, q command.Question) {
 		src = &source{fd: -1}
 		s.sources[q.Name] = src
 	}
-	what := strings.ReplaceAll(q.Name, "-", " ")
-	if !q.Secret {
-		what = "answer to the question"
-	}
+	what := answerTo(q)
 	flags.StringVar(&src.file, q.Name+"-file", "", "read the "+what+" from the first line of `FILE`; - is standard input")
 	flags.IntVar(&src.fd, q.Name+"-fd", -1, "read the "+what+" from the file descriptor `N`")
+}
+
+// answerTo says in words what answers a question.
+func answerTo(q command.Question) string {
+	if !q.Secret {
+		return "answer to the question"
+	}
+	return strings.ReplaceAll(q.Name, "-", " ")
 }
 
 // read returns the answer to a question, if a flag says where it is.
