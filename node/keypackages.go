@@ -25,12 +25,11 @@ func (s *Server) keyPackagesUpload(ctx context.Context, c *conn, q wire.KeyPacka
 	if err != nil {
 		return none, err
 	}
+	keep := s.cfg.Store.AddKeyPackages
 	if q.Replace {
-		if err := s.dropPackages(ctx, user.Name, device); err != nil {
-			return none, err
-		}
+		keep = s.cfg.Store.ReplaceKeyPackages
 	}
-	if err := s.cfg.Store.AddKeyPackages(ctx, user.Name, device, packages, int64(s.limits.KeyPackages)); err != nil {
+	if err := keep(ctx, user.Name, device, packages, int64(s.limits.KeyPackages)); err != nil {
 		return none, contract(err)
 	}
 	counts, err := s.countPackages(ctx, user.Name, device)
@@ -82,28 +81,6 @@ func (s *Server) countPackages(ctx context.Context, name string, device qpq.Devi
 		out = append(out, wire.KeyPackageCount{Suite: n.Suite, OneTime: uint32(n.OneTime), LastResort: n.LastResort > 0})
 	}
 	return out, nil
-}
-
-// dropPackages makes sure that none of a device's packages is given out any more: the one-time ones are
-// taken, and each last-resort one gives way to one that has expired, which the sweeper removes.
-func (s *Server) dropPackages(ctx context.Context, name string, device qpq.DeviceID) error {
-	counts, err := s.cfg.Store.CountKeyPackages(ctx, name, device, time.Now())
-	if err != nil {
-		return contract(err)
-	}
-	var spent []store.KeyPackage
-	for _, n := range counts {
-		for range n.OneTime {
-			if _, err := s.cfg.Store.ClaimKeyPackage(ctx, name, device, n.Suite, time.Now()); err != nil && !errors.Is(err, qpq.NotFound) {
-				return contract(err)
-			}
-		}
-		if n.LastResort > 0 {
-			ref := sha256.Sum256(fmt.Appendf(nil, "spent %s %d", device, n.Suite))
-			spent = append(spent, store.KeyPackage{Suite: n.Suite, Ref: ref[:], Package: []byte{0}, LastResort: true, Expires: time.UnixMilli(1)})
-		}
-	}
-	return contract(s.cfg.Store.AddKeyPackages(ctx, name, device, spent, int64(s.limits.KeyPackages)))
 }
 
 func (s *Server) keyPackagesClaim(ctx context.Context, c *conn, q wire.KeyPackagesClaim) (wire.KeyPackagesClaimReply, error) {

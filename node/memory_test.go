@@ -1,7 +1,10 @@
 package node
 
 import (
+	"context"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"io"
 	"runtime"
 	"sync"
@@ -11,6 +14,7 @@ import (
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/transport"
+	"github.com/quicproquo/qpq/transport/mem"
 	"github.com/quicproquo/qpq/wire"
 )
 
@@ -131,6 +135,60 @@ func answerOn(t *testing.T, s io.Reader) (status uint16, reply []byte) {
 	_, err = io.ReadFull(s, reply)
 	check(t, err)
 	return binary.LittleEndian.Uint16(head[4:]), reply
+}
+
+// TestTricklersDoNotKeepTheRoom fills all the room there is with requests that come byte by byte, from as many addresses as it
+// takes: they lose their lanes, and others have their turn.
+func TestTricklersDoNotKeepTheRoom(t *testing.T) {
+	const length, perAddress, addresses = 128 << 10, 2, 4
+	const over = (20 + 4) * time.Second // the time that 128 KiB have
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(c *Config) { c.Limits.Memory = 4 << 20 }) // 2 MiB for strangers; a request counts twice
+		l := mem.Listen("server")
+		from := func(address string) network {
+			return network{l, func(ctx context.Context) (transport.Conn, error) { return l.Dial(ctx, address) }}
+		}
+		r.listen(from(""))
+		honest, _ := r.connectTo(from("192.0.2.100:1"))
+		start := time.Now()
+		var tricklers sync.WaitGroup
+		for i := range addresses {
+			conn, err := from(fmt.Sprintf("192.0.2.%d:1", i)).dial(t.Context())
+			check(t, err)
+			defer conn.Close(transport.CodeDone, "")
+			for range perAddress {
+				s, err := conn.Open(t.Context())
+				check(t, err)
+				_, err = s.Write(rawFrame(wire.RegisterFinish{}.Method().Ordinal, length, 0))
+				check(t, err)
+				tricklers.Go(func() {
+					for err == nil { // 16 KiB in 16 seconds: it never stands still
+						time.Sleep(time.Second)
+						_, err = s.Write(make([]byte, 1<<10))
+					}
+					if !errors.Is(err, transport.Closed{Code: transport.CodeSlow}) {
+						t.Errorf("a trickler was told %v", err)
+					}
+				})
+			}
+		}
+		synctest.Wait()
+		if r.memory.strangers.left != 0 {
+			t.Fatalf("%d bytes are left", r.memory.strangers.left)
+		}
+		large := wire.Ping{Data: make([]byte, 100<<10)}
+		refused(honest, large, qpq.Unavailable, "busy")
+		call(honest, wire.Ping{}) // what is small needs no room
+		time.Sleep(start.Add(over - time.Second).Sub(time.Now()))
+		call(honest, large)
+		if at := time.Since(start); at != over {
+			t.Errorf("a large call had its turn after %s, want %s", at, over)
+		}
+		tricklers.Wait()
+		if r.memory.strangers.left != 2<<20 {
+			t.Errorf("%d bytes are still held", 2<<20-r.memory.strangers.left)
+		}
+	})
 }
 
 // TestSlowPeersAreBounded lets many connections begin large requests that they never end, or have large replies that

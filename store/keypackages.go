@@ -32,32 +32,44 @@ type KeyPackageCount struct {
 // NotFound if the device is unknown or revoked, and Exhausted with code "too-many-key-packages" if the
 // device would have more than limit one-time packages of one suite.
 func (s *Store) AddKeyPackages(ctx context.Context, name string, id qpq.DeviceID, packages []KeyPackage, limit int64) error {
-	return s.update(ctx, "keep key packages", func(tx Tx) error {
-		if d, err := device(tx, name, id); err != nil {
+	return s.update(ctx, "keep key packages", func(tx Tx) error { return addPackages(tx, name, id, packages, limit) })
+}
+
+// ReplaceKeyPackages is AddKeyPackages in place of all packages that the device had.
+func (s *Store) ReplaceKeyPackages(ctx context.Context, name string, id qpq.DeviceID, packages []KeyPackage, limit int64) error {
+	return s.update(ctx, "replace key packages", func(tx Tx) error {
+		if err := exec(tx, deleteDevicePackages, name, id[:]); err != nil {
 			return err
-		} else if !d.Revoked.IsZero() {
-			return noDevice
 		}
-		for _, k := range packages {
-			if k.LastResort {
-				if err := exec(tx, deleteLastResort, name, id[:], int64(k.Suite), some(k.Ref)); err != nil {
-					return err
-				}
-			}
-			err := exec(tx, insertPackage, name, some(k.Ref), id[:], int64(k.Suite), some(k.Package), flag(k.LastResort), millis(k.Expires))
-			if err != nil {
+		return addPackages(tx, name, id, packages, limit)
+	})
+}
+
+func addPackages(tx Tx, name string, id qpq.DeviceID, packages []KeyPackage, limit int64) error {
+	if d, err := device(tx, name, id); err != nil {
+		return err
+	} else if !d.Revoked.IsZero() {
+		return noDevice
+	}
+	for _, k := range packages {
+		if k.LastResort {
+			if err := exec(tx, deleteLastResort, name, id[:], int64(k.Suite), some(k.Ref)); err != nil {
 				return err
 			}
 		}
-		var most int64
-		if _, err := one(tx, into{&most}, selectMostPackages, name, id[:]); err != nil {
+		err := exec(tx, insertPackage, name, some(k.Ref), id[:], int64(k.Suite), some(k.Package), flag(k.LastResort), millis(k.Expires))
+		if err != nil {
 			return err
 		}
-		if most > limit {
-			return qpq.E(qpq.Exhausted, "too-many-key-packages", fmt.Sprintf("a device keeps at most %d key packages of a suite here", limit))
-		}
-		return nil
-	})
+	}
+	var most int64
+	if _, err := one(tx, into{&most}, selectMostPackages, name, id[:]); err != nil {
+		return err
+	}
+	if most > limit {
+		return qpq.E(qpq.Exhausted, "too-many-key-packages", fmt.Sprintf("a device keeps at most %d key packages of a suite here", limit))
+	}
+	return nil
 }
 
 // ClaimKeyPackage takes one key package of a device that has not expired: the one-time package that

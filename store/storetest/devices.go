@@ -115,6 +115,13 @@ func testKeyPackages(t *testing.T, e store.Engine) {
 	more := []store.KeyPackage{{Device: id, Suite: 1, Ref: []byte("c"), Expires: late}}
 	wantKind(t, s.AddKeyPackages(ctx, "alice", id, more, 2), qpq.Exhausted, "too-many-key-packages")
 
+	wantKind(t, s.ReplaceKeyPackages(ctx, "alice", id, append(more, packages...), 2), qpq.Exhausted, "too-many-key-packages")
+	ok(t, s.ReplaceKeyPackages(ctx, "alice", id, more, 2))
+	if counts, err := s.CountKeyPackages(ctx, "alice", id, Epoch); err != nil || len(counts) != 1 || counts[0].OneTime != 1 || counts[0].LastResort != 0 {
+		t.Errorf("replaced: %+v, %v", counts, err)
+	}
+	ok(t, s.ReplaceKeyPackages(ctx, "alice", id, packages, 2))
+
 	counts, err := s.CountKeyPackages(ctx, "alice", id, Epoch)
 	ok(t, err)
 	want := []store.KeyPackageCount{{Device: id, Suite: 1, OneTime: 2, LastResort: 1}, {Device: id, Suite: 0xf001, OneTime: 1}}
