@@ -152,6 +152,7 @@ func TestTricklersDoNotKeepTheRoom(t *testing.T) {
 		honest, _ := r.connectTo(from("192.0.2.100:1"))
 		start := time.Now()
 		var tricklers sync.WaitGroup
+		defer tricklers.Wait()
 		for i := range addresses {
 			conn, err := from(fmt.Sprintf("192.0.2.%d:1", i)).dial(t.Context())
 			check(t, err)
@@ -185,6 +186,7 @@ func TestTricklersDoNotKeepTheRoom(t *testing.T) {
 			t.Errorf("a large call had its turn after %s, want %s", at, over)
 		}
 		tricklers.Wait()
+		synctest.Wait()
 		if r.memory.strangers.left != 2<<20 {
 			t.Errorf("%d bytes are still held", 2<<20-r.memory.strangers.left)
 		}

@@ -64,7 +64,8 @@ const firstChunk = 16 << 10
 // readPayload appends a payload of n bytes to b, which must be empty but may have room. The buffer grows as the bytes arrive:
 // a length is a claim.
 func readPayload(r io.Reader, b []byte, n int, w *watch, progress time.Duration) ([]byte, error) {
-	due := 0
+	w.frame(n, progress)
+	due := firstChunk
 	for len(b) < n {
 		if len(b) == cap(b) {
 			grown := make([]byte, len(b), min(n, max(firstChunk, 2*len(b))))
@@ -72,7 +73,7 @@ func readPayload(r io.Reader, b []byte, n int, w *watch, progress time.Duration)
 			b = grown
 		}
 		if len(b) >= due {
-			w.within(progress)
+			w.moved()
 			due = len(b) + firstChunk
 		}
 		k, err := r.Read(b[len(b):min(cap(b), n)])
@@ -90,12 +91,13 @@ func readPayload(r io.Reader, b []byte, n int, w *watch, progress time.Duration)
 // discard reads past n bytes, with nothing but the room of scratch, which has some.
 func discard(r io.Reader, scratch []byte, n int, w *watch, progress time.Duration) error {
 	scratch = scratch[:cap(scratch)]
+	w.frame(n, progress)
 	for n > 0 {
-		w.within(progress)
 		k, err := r.Read(scratch[:min(n, len(scratch))])
 		if n -= k; err != nil && n > 0 {
 			return err
 		}
+		w.moved()
 	}
 	return nil
 }
@@ -103,19 +105,20 @@ func discard(r io.Reader, scratch []byte, n int, w *watch, progress time.Duratio
 // writeChunk is how much is written at a time.
 const writeChunk = 64 << 10
 
-// writeFrame writes a frame, each piece of it within the progress time.
+// writeFrame writes a frame, each piece of it within the progress time, and all of it at the least rate.
 func writeFrame(s io.Writer, buffer []byte, number uint16, payload []byte, w *watch, progress time.Duration) error {
 	first := payload[:min(len(payload), writeChunk)]
 	b := appendFrame(buffer[:0], number, first)
 	binary.LittleEndian.PutUint32(b, uint32(len(payload)))
+	w.frame(len(payload), progress)
 	for rest := payload[len(first):]; ; {
-		w.within(progress)
 		if _, err := s.Write(b); err != nil {
 			return err
 		}
 		if len(rest) == 0 {
 			return nil
 		}
+		w.moved()
 		b = rest[:min(len(rest), writeChunk)]
 		rest = rest[len(b):]
 	}

@@ -114,13 +114,14 @@ func (p *pusher) writeFrame(frame []byte) error {
 	}
 	w := watch{stream: p.stream}
 	defer w.stop()
+	w.frame(len(frame), progress)
 	for len(frame) > 0 {
-		w.within(progress)
 		n, err := p.stream.Write(frame[:min(len(frame), writeChunk)])
 		if err != nil {
 			return w.why(err)
 		}
 		frame = frame[n:]
+		w.moved()
 	}
 	return nil
 }

@@ -137,7 +137,7 @@ type Limits struct {
 	// Frame is the longest payload, in bytes. Zero is MaxFrame, which is also the most.
 	Frame int
 	// Progress is for how long a frame may stand still while it is read or written, and within which each 16 KiB of it has
-	// to come. Zero is 20 seconds.
+	// to come. All of it has this time and a second for each 32 KiB. Zero is 20 seconds.
 	Progress time.Duration
 	// Idle is for how long a lane may rest between calls. Zero is 5 seconds at the client and 15 at the server,
 	// so that it is the client who closes it.

@@ -13,6 +13,9 @@ type watch struct {
 	until  atomic.Int64 // nanoseconds since began; 0 is no bound
 	fired  atomic.Bool
 
+	progress time.Duration // for how long the frame under way may stand still
+	end      time.Duration // since began, when it has to be over
+
 	mu    sync.Mutex
 	timer *time.Timer
 	armed int64 // what the timer is set to; 0 where it is not set
@@ -25,8 +28,25 @@ var began = time.Now()
 var errSlow = Closed{CodeSlow}
 
 // within bounds how long the stream may stand still from now on.
-func (w *watch) within(d time.Duration) {
-	until := int64(time.Since(began) + d)
+func (w *watch) within(d time.Duration) { w.by(time.Since(began) + d) }
+
+// leastRate is how many bytes a second of a frame have to come, or to be taken, beyond the progress time: what is held for a
+// frame is not held for hours.
+const leastRate = 32 << 10
+
+// frame says that n bytes of a frame begin. They have to move within the progress time, and to end in the time that they have.
+func (w *watch) frame(n int, progress time.Duration) {
+	w.progress = progress
+	w.end = time.Since(began) + progress + time.Duration(n)*time.Second/leastRate
+	w.moved()
+}
+
+// moved says that the frame did not stand still.
+func (w *watch) moved() { w.by(min(time.Since(began)+w.progress, w.end)) }
+
+// by says when the stream is given up, unless it is told otherwise.
+func (w *watch) by(d time.Duration) {
+	until := int64(d)
 	before := w.until.Swap(until)
 	if before == 0 || until < before {
 		w.arm(until)

@@ -16,6 +16,7 @@ import (
 // The times that transport.Limits promise when they are zero, and how long a server lets clients go by themselves.
 const (
 	progress   = 20 * time.Second
+	leastRate  = 32 << 10 // bytes a second
 	clientIdle = 5 * time.Second
 	serverIdle = 15 * time.Second
 	linger     = time.Second
@@ -100,6 +101,26 @@ func (c *clock) gone(s transport.Stream) transport.Code {
 	return closed.Code
 }
 
+// trickle moves half of the least that a frame has to move, until the server gives the stream up, at the time it should.
+func (c *clock) trickle(s transport.Stream, until time.Duration, move func([]byte) error) {
+	c.Helper()
+	moved := make(chan error)
+	go func() {
+		for {
+			time.Sleep(time.Second)
+			if err := move(make([]byte, leastRate/2)); err != nil {
+				moved <- err
+				return
+			}
+		}
+	}()
+	<-s.(transport.Abandoned).Context().Done()
+	c.at(until, "given up")
+	if err := <-moved; !errors.Is(err, transport.Closed{Code: transport.CodeSlow}) {
+		c.Errorf("told %v", err)
+	}
+}
+
 // told reads past the push stream to the end of the connection.
 func (c *clock) told(want transport.Code) {
 	c.Helper()
@@ -122,6 +143,9 @@ func request(method uint16, payload ...byte) []byte {
 
 // reply asks for so many bytes.
 func reply(n uint32) []byte { return request(0, binary.LittleEndian.AppendUint32(nil, n)...) }
+
+// promise is all of a header of a request of method 0.
+func promise(n uint32) []byte { return append(promised(n), 0, 0, 0, 0) }
 
 // promised is the header of a request of so many bytes.
 func promised(n uint32) []byte { return binary.LittleEndian.AppendUint32(nil, n)[:4:4] }
@@ -162,7 +186,7 @@ func TestTimeOfLanes(t *testing.T) {
 	})
 	bubble(t, "a byte now and then is no progress", func(c *clock) {
 		s := c.lane()
-		c.write(s, append(promised(1<<20), 0, 0, 0, 0))
+		c.write(s, promise(1<<20))
 		for range 19 {
 			time.Sleep(time.Second)
 			c.write(s, []byte{0})
@@ -174,16 +198,59 @@ func TestTimeOfLanes(t *testing.T) {
 	})
 	bubble(t, "16 KiB in time is progress", func(c *clock) {
 		s := c.lane()
-		c.write(s, append(promised(1<<20), 0, 0, 0, 0))
-		for range 64 {
-			time.Sleep(progress - 1)
-			c.write(s, make([]byte, 16<<10))
+		c.write(s, promise(64<<10))
+		time.Sleep(progress - 1)
+		c.write(s, make([]byte, 16<<10))
+		synctest.Wait()
+		time.Sleep(time.Second) // it has 20 and 2
+		c.write(s, make([]byte, 48<<10))
+		if _, err := io.ReadFull(s, make([]byte, 8)); err != nil {
+			c.Errorf("no reply: %v", err)
+		}
+		c.at(progress+time.Second-1, "answered")
+	})
+	const minute = 60 * leastRate // bytes
+	bubble(t, "a request at the least rate arrives", func(c *clock) {
+		s := c.lane()
+		c.write(s, promise(minute))
+		for range 60 {
+			time.Sleep(time.Second)
+			c.write(s, make([]byte, leastRate))
 			synctest.Wait()
 		}
 		if _, err := io.ReadFull(s, make([]byte, 8)); err != nil {
 			c.Errorf("no reply: %v", err)
 		}
-		c.at(64*(progress-1), "answered")
+		c.at(time.Minute, "answered")
+	})
+	bubble(t, "progress below the least rate ends the lane", func(c *clock) {
+		s := c.lane()
+		c.write(s, promise(minute))
+		c.trickle(s, progress+time.Minute, func(b []byte) error {
+			_, err := s.Write(b)
+			return err
+		})
+	})
+	bubble(t, "a reply that is read below the least rate ends the lane", func(c *clock) {
+		s := c.lane()
+		c.write(s, reply(minute))
+		c.trickle(s, progress+time.Minute, func(b []byte) error {
+			_, err := io.ReadFull(s, b)
+			return err
+		})
+	})
+	bubble(t, "the time of a request ends with it", func(c *clock) {
+		s := c.lane()
+		c.write(s, reply(1<<10))
+		if _, err := io.ReadFull(s, make([]byte, 8+1<<10)); err != nil {
+			c.Error(err)
+		}
+		time.Sleep(serverIdle - 1)
+		c.write(s, request(3600))
+		if _, err := io.ReadFull(s, make([]byte, 8)); err != nil {
+			c.Errorf("no reply: %v", err)
+		}
+		c.at(serverIdle-1+time.Hour, "answered")
 	})
 	bubble(t, "a reply that is read in time arrives", func(c *clock) {
 		s := c.lane()
