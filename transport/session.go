@@ -26,6 +26,7 @@ type Session struct {
 	push   func([]byte)
 	ended  chan struct{} // closed when the accepting goroutine has ended
 	busy   activity
+	away   sync.Once // the server asked to be left
 
 	mu     sync.Mutex
 	idle   []*lane // the one used last at the end
@@ -215,7 +216,7 @@ func (s *Session) readPush(stream Stream) error {
 		}
 		switch {
 		case h.number == pushGoAway && h.length == 0:
-			go s.leave()
+			s.away.Do(func() { go s.leave() })
 		case h.number != pushMessage:
 			return errMalformed
 		case s.push != nil:
