@@ -129,7 +129,53 @@ func (g *Group) Commit(o CommitOptions) (*PendingCommit, error) {
 		}
 	}
 	items, refs, skipped := g.selectProposals(o)
+	if own := len(o.Proposals); len(items) > own && g.tryProposals(items) != nil {
+		items, refs, skipped = g.fitting(items, refs, skipped, len(items)-own)
+	}
 	return g.commit(o, items, refs, skipped, g.rules)
+}
+
+// tryProposals reports why a commit of these proposals cannot be made, as far as that does not depend on its path.
+func (g *Group) tryProposals(items []transition.Item) error {
+	for _, item := range items {
+		if r, ok := item.Proposal.(*message.ReInit); ok {
+			if err := g.checkReInit(r); err != nil {
+				return err
+			}
+		}
+	}
+	result, err := transition.Apply(g.rules, g.tree, &g.epoch.context, message.MemberSender(g.own), items)
+	if err != nil {
+		return err
+	}
+	if _, err := g.psks(result.PSKs); err != nil {
+		return err
+	}
+	return g.rules.Finish(result)
+}
+
+// fitting leaves out of the first n proposals, which were received, those that no commit can have together with the others: whoever sent
+// them must not keep everybody from committing. It halves the list until the culprits are found.
+func (g *Group) fitting(items []transition.Item, refs []message.ProposalOrRef, skipped []Proposal, n int) ([]transition.Item, []message.ProposalOrRef, []Proposal) {
+	own := items[n:]
+	var fit []transition.Item
+	var fitRefs []message.ProposalOrRef
+	var include func(from, to int)
+	include = func(from, to int) {
+		switch with := slices.Concat(fit, items[from:to], own); {
+		case from == to:
+		case g.tryProposals(with) == nil:
+			fit, fitRefs = append(fit, items[from:to]...), append(fitRefs, refs[from:to]...)
+		case to-from == 1:
+			skipped = append(skipped, items[from].Proposal)
+		default:
+			middle := (from + to) / 2
+			include(from, middle)
+			include(middle, to)
+		}
+	}
+	include(0, n)
+	return append(fit, own...), append(fitRefs, refs[n:]...), skipped
 }
 
 // checkOwnProposal verifies what only the sender of a proposal must.
@@ -503,8 +549,7 @@ type selection struct {
 	reinit bool
 }
 
-// received chooses, from the newest to the oldest: removals before updates, the newest update, the
-// first of everything else.
+// received chooses: removals before updates, the newest update of a leaf, the first of everything else.
 func (s *selection) received(list []*cachedProposal) {
 	s.chosen = map[int]bool{}
 	for i, c := range list {

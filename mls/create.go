@@ -116,7 +116,10 @@ func parseWelcome(c *Config, data []byte) (*message.Welcome, error) {
 	if err == nil && m.Welcome != nil {
 		return m.Welcome, nil
 	}
-	if w, bare := message.UnmarshalWelcome(data); bare == nil && len(data) <= c.MaxMessageSize {
+	if errors.Is(err, ErrTooLarge) {
+		return nil, err
+	}
+	if w, bare := message.UnmarshalWelcome(data); bare == nil {
 		return w, nil
 	}
 	if err == nil {
@@ -157,7 +160,7 @@ func (j *join) open() (err error) {
 		return err
 	}
 	psks, err := lookUpPSKs(j.config, j.secrets.PSKs, func(id PreSharedKeyID) []byte {
-		if p := j.options.Parent; p != nil && bytes.Equal(id.GroupID, p.epoch.context.GroupID) {
+		if p := j.options.Parent; p != nil && p.status == active && bytes.Equal(id.GroupID, p.epoch.context.GroupID) {
 			return p.resumption(id.Epoch)
 		}
 		return nil

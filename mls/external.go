@@ -2,6 +2,7 @@ package mls
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"github.com/quicproquo/qpq/mls/internal/schedule"
@@ -35,7 +36,7 @@ func JoinExternal(config Config, groupInfo []byte, identity Identity, o External
 	if err != nil {
 		return nil, nil, err
 	}
-	info, err := parseGroupInfo(c, groupInfo)
+	info, err := parseGroupInfo(c, bytes.Clone(groupInfo)) // the group keeps parts of it
 	if err != nil {
 		return nil, nil, err
 	}
@@ -64,7 +65,10 @@ func parseGroupInfo(c *Config, data []byte) (*message.GroupInfo, error) {
 	if err == nil && m.GroupInfo != nil {
 		return m.GroupInfo, nil
 	}
-	if info, bare := message.UnmarshalGroupInfo(data); bare == nil && len(data) <= c.MaxMessageSize {
+	if errors.Is(err, ErrTooLarge) {
+		return nil, err
+	}
+	if info, bare := message.UnmarshalGroupInfo(data); bare == nil {
 		return info, nil
 	}
 	if err == nil {

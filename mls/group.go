@@ -64,6 +64,7 @@ func newEpoch(context message.GroupContext, s *suite.Suite, size uint32, secrets
 func (e *epoch) wipe() {
 	clear(e.senderData)
 	clear(e.resumption)
+	e.resumption = nil
 	e.secrets.Wipe()
 }
 
@@ -176,6 +177,7 @@ func (g *Group) Wipe() {
 	for _, k := range g.updates {
 		k.Wipe()
 	}
+	g.past, g.keys, g.updates = nil, nil, nil
 	if g.pending != nil {
 		g.pending.next.wipe()
 		g.pending.next, g.pending = nil, nil

@@ -2,6 +2,7 @@ package mls
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -279,7 +280,10 @@ func ParseKeyPackage(config Config, data []byte) (*KeyPackage, error) {
 	if err == nil && m.KeyPackage != nil {
 		return m.KeyPackage, c.checkKeyPackage(m.KeyPackage)
 	}
-	if k, bare := message.UnmarshalKeyPackage(data); bare == nil && len(data) <= c.MaxMessageSize {
+	if errors.Is(err, ErrTooLarge) {
+		return nil, err
+	}
+	if k, bare := message.UnmarshalKeyPackage(data); bare == nil {
 		return k, c.checkKeyPackage(k)
 	}
 	if err == nil {

@@ -11,8 +11,8 @@
 //
 // A group is a set of small records, each with a name ([Record]). Every operation that changes the
 // group returns the records that it changed, and the caller stores them before it sends the message or
-// shows the text that came with them: then a crash at any point neither reuses a key nor loses a
-// message. A message changes a record of some hundred bytes; a commit changes those of the nodes on one
+// shows the text that came with them, all of one operation in one transaction: then a crash at any point
+// neither reuses a key nor loses a message. A message changes a record of some hundred bytes; a commit changes those of the nodes on one
 // path of the tree. [Restore] puts a group together again. Records hold secrets: store them encrypted.
 //
 // # Boundaries

@@ -79,7 +79,7 @@ func checkDowngrade(from, to *suite.Suite) error {
 	return nil
 }
 
-// ProposeUpdate proposes fresh keys for this client's leaf. A nil identity or leaf keeps what there is.
+// ProposeUpdate proposes fresh keys for this client's leaf. A nil leaf keeps what there is.
 func (g *Group) ProposeUpdate(leaf *LeafOptions) (*Outgoing, error) {
 	if err := g.mayChange(); err != nil {
 		return nil, err

@@ -243,6 +243,9 @@ func (g *Group) psks(ids []PreSharedKeyID) ([]schedule.PSK, error) {
 
 // resumption returns the resumption key of an epoch, nil if it is gone.
 func (g *Group) resumption(epoch uint64) []byte {
+	if g.status == removed {
+		return nil
+	}
 	if epoch == g.Epoch() {
 		return g.secrets.Resumption
 	}
@@ -262,7 +265,9 @@ func lookUpPSKs(c *Config, ids []PreSharedKeyID, resumption func(PreSharedKeyID)
 			secret = resumption(id)
 		}
 		if secret == nil && c.PSK != nil {
-			secret, _ = c.PSK(id)
+			if found, ok := c.PSK(id); ok {
+				secret = found
+			}
 		}
 		if secret == nil {
 			return nil, fmt.Errorf("%w: type %d, %x", ErrMissingPSK, id.Type, append(bytes.Clone(id.ID), id.GroupID...))

@@ -114,8 +114,15 @@ func appendUint16s[T ~uint16](b []byte, list []T) []byte {
 	return b
 }
 
+// maxTypes bounds lists of types: each is looked up in others.
+const maxTypes = 4096
+
 func decodeUint16s[T ~uint16](d *codec.Decoder) []T {
 	sub := d.Sub()
+	if len(sub.Rest()) > 2*maxTypes {
+		d.Fail("more than %d types in a list", maxTypes)
+		return nil
+	}
 	list := make([]T, 0, len(sub.Rest())/2)
 	for !sub.Empty() {
 		list = append(list, T(sub.Uint16()))

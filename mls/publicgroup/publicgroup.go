@@ -76,6 +76,7 @@ func New(c Config, groupInfo, ratchetTree []byte) (*Group, error) {
 	if c.Credentials == nil {
 		return nil, fmt.Errorf("%w: Credentials is missing", mls.ErrConfig)
 	}
+	groupInfo, ratchetTree = bytes.Clone(groupInfo), bytes.Clone(ratchetTree) // the group keeps parts of them
 	m, err := message.Unmarshal(groupInfo)
 	if err != nil {
 		return nil, err
@@ -147,6 +148,7 @@ func (g *Group) Members() iter.Seq[mls.Member] {
 // Process verifies a public message of the current epoch. A proposal, which is kept for the next commit,
 // is returned as the first result, a commit as the second.
 func (g *Group) Process(data []byte) (*Proposal, *Commit, error) {
+	data = bytes.Clone(data) // the group keeps parts of it
 	m, err := message.Unmarshal(data)
 	if err != nil {
 		return nil, nil, err

@@ -3,6 +3,7 @@ package transition
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/quicproquo/qpq/mls/internal/tree"
@@ -340,31 +341,40 @@ func (s *state) applyAppData() error {
 			return fmt.Errorf("%w: %w", ErrProposal, err)
 		}
 	}
+	entries := map[message.ComponentID][]byte{}
+	for _, e := range dict {
+		entries[e.Component] = e.Data
+	}
 	for _, c := range order {
-		if dict, err = s.applyComponent(dict, c, removed[c], updates[c]); err != nil {
+		if err := s.applyComponent(entries, c, removed[c], updates[c]); err != nil {
 			return fmt.Errorf("%w: application data of component %d: %w", ErrProposal, c, err)
 		}
+	}
+	dict = nil
+	for _, c := range slices.Sorted(maps.Keys(entries)) {
+		dict = append(dict, message.ComponentData{Component: c, Data: entries[c]})
 	}
 	s.Extensions = s.Extensions.With(message.ExtensionAppDataDictionary, dict.Marshal())
 	return nil
 }
 
-func (s *state) applyComponent(dict message.AppDataDictionary, c message.ComponentID, remove bool, updates [][]byte) (message.AppDataDictionary, error) {
-	current, present := dict.Find(c)
-	if remove {
-		if !present {
-			return nil, fmt.Errorf("there is none to remove")
-		}
-		return dict.Without(c), nil
-	}
-	if s.rules.AppData == nil {
-		return nil, fmt.Errorf("nobody knows the component")
+// applyComponent changes the entry of one component.
+func (s *state) applyComponent(entries map[message.ComponentID][]byte, c message.ComponentID, remove bool, updates [][]byte) error {
+	current, present := entries[c]
+	switch {
+	case remove && !present:
+		return fmt.Errorf("there is none to remove")
+	case remove:
+		delete(entries, c)
+		return nil
+	case s.rules.AppData == nil:
+		return fmt.Errorf("nobody knows the component")
 	}
 	next, err := s.rules.AppData(c, current, updates)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		entries[c] = next
 	}
-	return dict.With(c, next), nil
+	return err
 }
 
 // collect notes what takes effect later in a commit.

@@ -302,7 +302,7 @@ func (d *Diff) Changed() []Node {
 	return list
 }
 
-// Append appends an encoding of the changes, for UnmarshalDiff.
+// Append appends an encoding of the changes, for DecodeDiff.
 func (d *Diff) Append(b []byte) []byte {
 	b = codec.AppendUint32(b, d.size)
 	changed := d.Changed()
@@ -327,6 +327,11 @@ func (t *Tree) DecodeDiff(dec *codec.Decoder) *Diff {
 	for l := Leaf(size); uint32(l) < d.size; l++ {
 		if d.Leaf(l) != nil {
 			d.SetLeaf(l, nil)
+		}
+	}
+	for x := Node(1); uint32(x) < treemath.Width(d.size); x += 2 { // what is cut off leaves the index of keys too
+		if uint32(x) >= treemath.Width(size) {
+			d.setParent(x, nil)
 		}
 	}
 	for d.size < size {

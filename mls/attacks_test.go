@@ -1,0 +1,94 @@
+package mls
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/quicproquo/qpq/mls/message"
+)
+
+// What a hostile member, or a stranger, once could do.
+
+// TestUselessProposalsStopNobody: what no commit can have is left out of it, and the rest goes in.
+func TestUselessProposalsStopNobody(t *testing.T) {
+	for name, useless := range map[string]func(r *rig) Proposal{
+		"a key that nobody has": func(r *rig) Proposal {
+			return &message.PreSharedKey{PSK: PreSharedKeyID{Type: message.PSKExternal, ID: []byte("nobody has it"), Nonce: make([]byte, r.members[0].suite.HashSize())}}
+		},
+		"a member's signature key": func(r *rig) Proposal {
+			b := good(NewKeyPackage(r.config, r.members[0].CipherSuite(), Identity{BasicCredential([]byte("twin")), &SignatureKey{r.members[1].suite, r.members[1].key}}, KeyPackageOptions{}))(r.T)
+			return &message.Add{KeyPackage: b.KeyPackage}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, 4, Config{})
+			a, hostile := r.members[0], r.members[1]
+			good(a.Process(r.forgeProposal(hostile, useless(r))))(t)
+			good(a.Process(good(r.members[2].Propose(&message.Remove{Removed: 3}, nil))(t).Message))(t)
+			p := good(a.Commit(CommitOptions{}))(t)
+			if len(p.Skipped) != 1 || len(p.Removed) != 1 {
+				t.Errorf("skipped %d, removed %d", len(p.Skipped), len(p.Removed))
+			}
+		})
+	}
+}
+
+// TestNobodyIsMadeToCommitADowngrade: a re-initialisation without post-quantum security stays out of commits.
+func TestNobodyIsMadeToCommitADowngrade(t *testing.T) {
+	r := newRigOf(t, MLKEM768X25519_AES128GCM_SHA256_Ed25519, 2, Config{}, nil)
+	a, hostile := r.members[0], r.members[1]
+	worse := &message.ReInit{GroupID: []byte("worse"), Version: message.MLS10, CipherSuite: X25519_AES128GCM_SHA256_Ed25519}
+	good(a.Process(r.forgeProposal(hostile, worse)))(t)
+	p := good(a.Commit(CommitOptions{}))(t)
+	if len(p.Skipped) != 1 || p.ReInit != nil {
+		t.Errorf("skipped %d, reinit %v", len(p.Skipped), p.ReInit)
+	}
+}
+
+// TestAWipedGroupVouchesForNothing: its resumption keys are gone, not zeros that anybody knows.
+func TestAWipedGroupVouchesForNothing(t *testing.T) {
+	r := newRig(t, 3, Config{})
+	g := r.members[2]
+	for range 3 {
+		r.commit(r.members[0], CommitOptions{})
+	}
+	at := g.Epoch()
+	g.Wipe()
+	for e := range at + 1 {
+		if psk := g.resumption(e); psk != nil {
+			t.Errorf("epoch %d still has the resumption key %x", e, psk)
+		}
+	}
+}
+
+// TestAMessageMayBeOverwritten: the group keeps nothing of the bytes that Process was given.
+func TestAMessageMayBeOverwritten(t *testing.T) {
+	r := newRig(t, 3, Config{PublicHandshake: true})
+	a, b := r.members[0], r.members[1]
+	senders := []message.ExternalSender{{SignatureKey: a.tree.Leaf(0).SignatureKey, Credential: BasicCredential([]byte("somebody outside"))}}
+	o := good(a.Propose(&message.GroupContextExtensions{Extensions: Extensions{{Type: message.ExtensionExternalSenders, Data: message.MarshalExternalSenders(senders)}}}, nil))(t)
+	buffer := bytes.Clone(o.Message)
+	good(b.Process(buffer))(t)
+	before := bytes.Clone(b.proposals[0].encoded)
+	item := b.proposals[0].item.Proposal.(*message.GroupContextExtensions)
+	kept := item.Extensions.Append(nil)
+	for i := range buffer {
+		buffer[i] = 'X'
+	}
+	if !bytes.Equal(b.proposals[0].encoded, before) || !bytes.Equal(item.Extensions.Append(nil), kept) {
+		t.Error("a proposal changed with the buffer that it came in")
+	}
+}
+
+// TestLongListsOfTypesAreRefused: each of them would be looked up in others.
+func TestLongListsOfTypesAreRefused(t *testing.T) {
+	r := newRig(t, 2, Config{})
+	leaf := *r.members[0].tree.Leaf(0)
+	long := *leaf.Capabilities
+	for i := range 5000 {
+		long.Extensions = append(long.Extensions, message.ExtensionType(0x4000+i))
+	}
+	leaf.Capabilities = &long
+	_, err := message.UnmarshalLeafNode(leaf.Append(nil))
+	fails(t, err, ErrMalformed)
+}
