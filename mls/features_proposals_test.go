@@ -90,8 +90,11 @@ func TestSelfRemove(t *testing.T) {
 		b := r.bundle("old client", KeyPackageOptions{Leaf: LeafOptions{Capabilities: &capabilities}})
 		r.commit(alice, CommitOptions{Proposals: []Proposal{&message.Add{KeyPackage: b.KeyPackage}}})
 		r.propose(bob, good(bob.ProposeSelfRemove())(t), nil)
+		if p := good(alice.Commit(CommitOptions{}))(t); len(p.Skipped) != 1 || len(p.Removed) != 0 {
+			t.Errorf("skipped %d, removed %d", len(p.Skipped), len(p.Removed))
+		}
 		_, err := alice.Commit(CommitOptions{})
-		fails(t, err, ErrCapabilities)
+		fails(t, err, ErrPendingCommit)
 	})
 }
 
