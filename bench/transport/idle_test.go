@@ -3,15 +3,19 @@ package transport
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"runtime/debug"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/quicproquo/qpq/transport"
 	"github.com/quicproquo/qpq/transport/quic"
@@ -31,8 +35,10 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// idleServer prints its address, and on each line that it reads its resident bytes; for "collect" it collects before.
+// idleServer prints its address, and on each line that it reads its resident bytes: for "idle" once no lane is served, for
+// "collect" after a collection.
 func idleServer(in io.Reader, out io.Writer) error {
+	debug.SetGCPercent(50) // as qpq-server does
 	server, _, err := certificate()
 	if err != nil {
 		return err
@@ -49,7 +55,12 @@ func idleServer(in io.Reader, out io.Writer) error {
 	go func() { _ = s.Serve(context.Background(), l) }()
 	fmt.Fprintln(out, at.Addr())
 	for lines := bufio.NewScanner(in); lines.Scan(); {
-		if lines.Text() == "collect" {
+		switch lines.Text() {
+		case "idle":
+			for strings.Contains(stacks(), "transport.(*ServerConn).lane+") {
+				time.Sleep(100 * time.Millisecond)
+			}
+		case "collect":
 			debug.FreeOSMemory()
 		}
 		n, err := resident()
@@ -59,6 +70,13 @@ func idleServer(in io.Reader, out io.Writer) error {
 		fmt.Fprintln(out, n)
 	}
 	return at.Close()
+}
+
+// stacks returns what the goroutines do, each stack once.
+func stacks() string {
+	var b strings.Builder
+	_ = pprof.Lookup("goroutine").WriteTo(&b, 1)
+	return b.String()
 }
 
 // resident returns the bytes of memory that this process has.
@@ -99,7 +117,7 @@ func BenchmarkIdle(b *testing.B) {
 	for b.Loop() {
 		empty := ask("collect")
 		closeAll := connectIdle(b, address)
-		b.ReportMetric(float64(ask("now")-empty)/idleClients/1000, "KB/client")
+		b.ReportMetric(float64(ask("idle")-empty)/idleClients/1000, "KB/client")
 		b.ReportMetric(float64(ask("collect")-empty)/idleClients/1000, "KB/client-collected")
 		closeAll()
 	}
@@ -107,33 +125,44 @@ func BenchmarkIdle(b *testing.B) {
 	check(b, cmd.Wait())
 }
 
-// connectIdle connects all clients; each makes one call and waits for its welcome.
+// connectIdle connects all clients; each makes one call, waits for its welcome, and gives up its lane.
 func connectIdle(b *testing.B, address string) func() {
 	_, config, err := certificate()
 	check(b, err)
 	from, err := quic.NewEndpoint("127.0.0.1:0", quic.Config{})
 	check(b, err)
-	sessions := make([]*transport.Session, idleClients)
-	var welcome, group sync.WaitGroup
-	welcome.Add(idleClients)
-	slots := make(chan struct{}, 32)
-	for i := range sessions {
+	var group sync.WaitGroup
+	slots := make(chan struct{}, 16)
+	for range idleClients {
 		slots <- struct{}{}
 		group.Go(func() {
 			defer func() { <-slots }()
-			conn, err := from.Dial(b.Context(), address, config)
-			if err != nil {
-				b.Error(err)
-				welcome.Done()
-				return
-			}
-			sessions[i] = transport.NewSession(conn, transport.SessionConfig{Push: func([]byte) { welcome.Done() }})
-			if _, _, err := sessions[i].Call(b.Context(), 1, []byte("hello")); err != nil {
+			if err := connectOne(b.Context(), from, address, config); err != nil {
 				b.Error(err)
 			}
 		})
 	}
 	group.Wait()
-	welcome.Wait()
 	return func() { check(b, from.Close()) }
+}
+
+func connectOne(ctx context.Context, from *quic.Endpoint, address string, config *tls.Config) error {
+	conn, err := from.Dial(ctx, address, config)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	welcome := make(chan struct{})
+	s := transport.NewSession(conn, transport.SessionConfig{
+		Push:   func([]byte) { close(welcome) },
+		Limits: transport.Limits{Idle: time.Millisecond},
+	})
+	if _, _, err := s.Call(ctx, 1, []byte("hello")); err != nil {
+		return fmt.Errorf("call: %w", err)
+	}
+	select {
+	case <-welcome:
+		return nil
+	case <-s.Done():
+		return errors.New("the connection ended before the welcome came")
+	}
 }
