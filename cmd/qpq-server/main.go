@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -18,6 +19,11 @@ import (
 )
 
 func main() {
+	if _, chosen := os.LookupEnv("GOGC"); !chosen {
+		// Most of the memory is that of idle connections, which handshakes leave with holes: earlier collections cost
+		// little and keep it a tenth smaller.
+		debug.SetGCPercent(50)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal ends the process at once, unless it comes with the first: some send to process and group.
 	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
