@@ -73,7 +73,7 @@ func (p *pool) release(who string, n int) {
 
 func nothing() {}
 
-// room answers transport.ServerConfig.Admit: it looks at what can be known of a request before it is read.
+// room answers transport.ServerConfig.Admit: it looks at what can be known of a request before all of it is read.
 func (s *Server) room(c *transport.ServerConn, ordinal uint16, length int) (release func(), status uint16, reply []byte) {
 	by, start, name := c.Value.(*conn), time.Now(), "unknown"
 	h, r, err := s.find(ordinal)

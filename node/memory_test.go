@@ -137,6 +137,36 @@ func answerOn(t *testing.T, s io.Reader) (status uint16, reply []byte) {
 	return binary.LittleEndian.Uint16(head[4:]), reply
 }
 
+// TestPromisesTakeNoRoom begins more large requests than there is room for, and sends less than 16 KiB of each.
+func TestPromisesTakeNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(c *Config) { c.Limits.Memory = 4 << 20 })
+		n := networks["mem"](r)
+		r.listen(n)
+		for range 10 {
+			conn, err := n.dial(t.Context())
+			check(t, err)
+			defer conn.Close(transport.CodeDone, "")
+			for range 10 {
+				s, err := conn.Open(t.Context())
+				check(t, err)
+				_, err = s.Write(rawFrame(wire.Ping{}.Method().Ordinal, 1<<20, 16<<10-1))
+				check(t, err)
+			}
+		}
+		synctest.Wait()
+		if left := r.memory.strangers.left; left != 2<<20 {
+			t.Errorf("%d bytes are held", 2<<20-left)
+		}
+		start := time.Now()
+		honest, _ := r.connectTo(n)
+		call(honest, wire.Ping{Data: make([]byte, 200<<10)})
+		if waited := time.Since(start); waited != 0 {
+			t.Errorf("a large call waited %s", waited)
+		}
+	})
+}
+
 // TestTricklersDoNotKeepTheRoom fills all the room there is with requests that come byte by byte, from as many addresses as it
 // takes: they lose their lanes, and others have their turn.
 func TestTricklersDoNotKeepTheRoom(t *testing.T) {
@@ -160,7 +190,7 @@ func TestTricklersDoNotKeepTheRoom(t *testing.T) {
 			for range perAddress {
 				s, err := conn.Open(t.Context())
 				check(t, err)
-				_, err = s.Write(rawFrame(wire.RegisterFinish{}.Method().Ordinal, length, 0))
+				_, err = s.Write(rawFrame(wire.RegisterFinish{}.Method().Ordinal, length, 16<<10))
 				check(t, err)
 				tricklers.Go(func() {
 					for err == nil { // 16 KiB in 16 seconds: it never stands still
@@ -202,7 +232,7 @@ func TestSlowPeersAreBounded(t *testing.T) {
 		request []byte
 		at      string // where the server is with each
 	}{
-		"writers": {rawFrame(wire.RegisterFinish{}.Method().Ordinal, 128<<10, 60<<10), "transport.readPayload"},
+		"writers": {rawFrame(wire.RegisterFinish{}.Method().Ordinal, 128<<10, 60<<10), "transport.(*ServerConn).rest"},
 		"readers": {append(rawFrame(wire.Ping{}.Method().Ordinal, len(whole), 0), whole...), "transport.writeFrame"},
 	} {
 		t.Run(name, func(t *testing.T) {

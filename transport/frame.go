@@ -61,11 +61,10 @@ func readHeader(r io.Reader, scratch *[headerSize]byte, limit int) (header, erro
 // a byte now and then holds nothing for long.
 const firstChunk = 16 << 10
 
-// readPayload appends a payload of n bytes to b, which must be empty but may have room. The buffer grows as the bytes arrive:
-// a length is a claim.
-func readPayload(r io.Reader, b []byte, n int, w *watch, progress time.Duration) ([]byte, error) {
-	w.frame(n, progress)
-	due := firstChunk
+// readPayload reads on until there are n bytes of a payload, after those in b. The buffer grows as the bytes arrive: a length is
+// a claim.
+func readPayload(r io.Reader, b []byte, n int, w *watch) ([]byte, error) {
+	due := len(b)
 	for len(b) < n {
 		if len(b) == cap(b) {
 			grown := make([]byte, len(b), min(n, max(firstChunk, 2*len(b))))
@@ -89,9 +88,8 @@ func readPayload(r io.Reader, b []byte, n int, w *watch, progress time.Duration)
 }
 
 // discard reads past n bytes, with nothing but the room of scratch, which has some.
-func discard(r io.Reader, scratch []byte, n int, w *watch, progress time.Duration) error {
+func discard(r io.Reader, scratch []byte, n int, w *watch) error {
 	scratch = scratch[:cap(scratch)]
-	w.frame(n, progress)
 	for n > 0 {
 		k, err := r.Read(scratch[:min(n, len(scratch))])
 		if n -= k; err != nil && n > 0 {

@@ -19,9 +19,10 @@ func FuzzFrame(f *testing.F) {
 		var head [headerSize]byte
 		var w watch
 		defer w.stop()
+		w.frame(MaxFrame, time.Hour)
 		r := bytes.NewReader(data)
 		if h, err := readHeader(r, &head, MaxFrame); err == nil {
-			payload, err := readPayload(r, nil, int(h.length), &w, time.Hour)
+			payload, err := readPayload(r, nil, int(h.length), &w)
 			if cap(payload) > firstChunk+2*len(data) {
 				t.Errorf("%d bytes allocated for %d", cap(payload), len(data))
 			}
@@ -34,7 +35,7 @@ func FuzzFrame(f *testing.F) {
 		if err != nil || h.number != number {
 			t.Fatalf("header %+v, %v", h, err)
 		}
-		payload, err := readPayload(r, nil, int(h.length), &w, time.Hour)
+		payload, err := readPayload(r, nil, int(h.length), &w)
 		if err != nil || !bytes.Equal(payload, data) {
 			t.Fatalf("payload %x, %v", payload, err)
 		}

@@ -26,8 +26,9 @@ type ServerConfig struct {
 	// PushQueue is how many bytes may wait to be pushed to a client. Zero is 64 KiB. What comes when the queue is full
 	// is dropped.
 	PushQueue int
-	// Admit, if not nil, is asked before a request is read, and may wait for less than Limits.Progress. It returns what is called once the reply has been
-	// written or the lane has failed; or nil and an answer, to refuse the call: then the request is read past and not kept.
+	// Admit, if not nil, is asked before more than 16 KiB of a request are read, and before a call is carried out. It may wait for less
+	// than Limits.Progress. It returns what is called once the reply has been written or the lane has failed; or nil and an answer, to
+	// refuse the call: then the rest of the request is read past and not kept.
 	Admit func(c *ServerConn, method uint16, length int) (release func(), status uint16, reply []byte)
 	// Lagging is pushed to a client that missed something, once there is room again. Nil pushes nothing.
 	Lagging []byte
@@ -173,21 +174,34 @@ func (c *ServerConn) serveLane(s Stream, buffer *[]byte) error {
 	}
 }
 
-// admit carries out the call that a header begins, if the server lets it.
+// admit carries out the call that a header begins, if the server lets it. It asks only once the first 16 KiB are there: a header alone
+// takes no room.
 func (c *ServerConn) admit(s Stream, h header, buffer *[]byte, w *watch) error {
-	progress := c.server.limits.Progress
+	n, progress := int(h.length), c.server.limits.Progress
+	w.frame(n, progress)
+	request, err := readPayload(s, (*buffer)[:0], min(n, firstChunk), w)
+	if err != nil {
+		return err
+	}
 	if ask := c.server.config.Admit; ask != nil {
-		w.within(progress)
-		release, status, reply := ask(c, h.number, int(h.length))
+		var release func()
+		var status uint16
+		var reply []byte
+		w.pause(func() { release, status, reply = ask(c, h.number, n) })
 		if release == nil {
-			if err := discard(s, *buffer, int(h.length), w, progress); err != nil {
+			if err := discard(s, *buffer, n-len(request), w); err != nil {
 				return err
 			}
 			return writeFrame(s, (*buffer)[:0], status, reply, w, progress)
 		}
 		defer release()
 	}
-	request, err := readPayload(s, (*buffer)[:0], int(h.length), w, progress)
+	return c.rest(s, h, request, buffer, w)
+}
+
+// rest reads what is left of a request, and carries out the call.
+func (c *ServerConn) rest(s Stream, h header, request []byte, buffer *[]byte, w *watch) error {
+	request, err := readPayload(s, request, int(h.length), w)
 	if cap(request) <= keptBuffer {
 		*buffer = request
 	}

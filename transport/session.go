@@ -117,7 +117,8 @@ func (s *Session) exchange(l *lane, method uint16, request []byte) (uint16, []by
 	if err != nil {
 		return 0, nil, err
 	}
-	reply, err := readPayload(l.stream, make([]byte, 0, min(int(h.length), firstChunk)), int(h.length), &l.watch, s.limits.Progress)
+	l.watch.frame(int(h.length), s.limits.Progress)
+	reply, err := readPayload(l.stream, make([]byte, 0, min(int(h.length), firstChunk)), int(h.length), &l.watch)
 	return h.number, reply, l.watch.why(err)
 }
 
@@ -210,7 +211,8 @@ func (s *Session) readPush(stream Stream) error {
 		if err != nil {
 			return err
 		}
-		payload, err := readPayload(stream, nil, int(h.length), &w, s.limits.Progress)
+		w.frame(int(h.length), s.limits.Progress)
+		payload, err := readPayload(stream, nil, int(h.length), &w)
 		if err != nil {
 			return w.why(err)
 		}

@@ -44,6 +44,15 @@ func (w *watch) frame(n int, progress time.Duration) {
 // moved says that the frame did not stand still.
 func (w *watch) moved() { w.by(min(time.Since(began)+w.progress, w.end)) }
 
+// pause waits for what the peer is not to blame for.
+func (w *watch) pause(wait func()) {
+	w.off()
+	from := time.Since(began)
+	wait()
+	w.end += time.Since(began) - from
+	w.moved()
+}
+
 // by says when the stream is given up, unless it is told otherwise.
 func (w *watch) by(d time.Duration) {
 	until := int64(d)

@@ -28,6 +28,7 @@ type clock struct {
 	server *transport.Server
 	conn   transport.Conn // the client's end
 	there  *transport.ServerConn
+	room   time.Duration // for how long a request waits for room
 	began  time.Time
 	ended  time.Time // when the handler was told of the end
 }
@@ -52,12 +53,17 @@ func (c *clock) Call(ctx context.Context, _ *transport.ServerConn, method uint16
 	return 0, make([]byte, binary.LittleEndian.Uint32(request))
 }
 
+func (c *clock) admit(*transport.ServerConn, uint16, int) (func(), uint16, []byte) {
+	time.Sleep(c.room)
+	return func() {}, 0, nil
+}
+
 // bubble runs a test against a server of its own.
 func bubble(t *testing.T, name string, test func(c *clock)) {
 	t.Run(name, func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := &clock{T: t, began: time.Now()}
-			c.server = transport.NewServer(transport.ServerConfig{Handler: c, PushQueue: 1 << 10, Lagging: []byte("lagging")})
+			c.server = transport.NewServer(transport.ServerConfig{Handler: c, Admit: c.admit, PushQueue: 1 << 10, Lagging: []byte("lagging")})
 			client, server := mem.Pipe("client", "server")
 			c.conn = client
 			c.server.ServeConn(context.Background(), server)
@@ -208,6 +214,20 @@ func TestTimeOfLanes(t *testing.T) {
 			c.Errorf("no reply: %v", err)
 		}
 		c.at(progress+time.Second-1, "answered")
+	})
+	bubble(t, "waiting for room is not the time of a request", func(c *clock) {
+		c.room = progress - 1
+		s := c.lane()
+		c.write(s, append(promise(64<<10), make([]byte, 16<<10)...))
+		time.Sleep(c.room + progress - 1)
+		c.write(s, make([]byte, 16<<10))
+		synctest.Wait()
+		time.Sleep(2 * time.Second)
+		c.write(s, make([]byte, 32<<10))
+		if _, err := io.ReadFull(s, make([]byte, 8)); err != nil {
+			c.Errorf("no reply: %v", err)
+		}
+		c.at(2*progress+2*time.Second-2, "answered") // 1 ns before the end
 	})
 	const minute = 60 * leastRate // bytes
 	bubble(t, "a request at the least rate arrives", func(c *clock) {
