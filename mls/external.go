@@ -29,8 +29,8 @@ type ExternalOptions struct {
 
 // JoinExternal makes a commit by which this client adds itself to the group that a group info
 // describes, an MLS message or bare (RFC 9420, section 12.4.3.2). The group cannot be used before the
-// pending commit is applied, once the delivery service has accepted it. Store the group's Records before
-// sending it.
+// pending commit is applied, once the delivery service has accepted it. Store the
+// commit's Records, the whole group, before sending it.
 func JoinExternal(config Config, groupInfo []byte, identity Identity, o ExternalOptions) (*Group, *PendingCommit, error) {
 	c, err := config.filled()
 	if err != nil {

@@ -332,3 +332,23 @@ func TestPreSharedKeys(t *testing.T) {
 	})
 	r.says(carol, alice, "all of them")
 }
+
+// TestSuccessorsAreStoredWhole: the records that come with a branch are all that restoring it takes.
+func TestSuccessorsAreStoredWhole(t *testing.T) {
+	r := newRig(t, 3, Config{})
+	who := func(g *Group) Identity {
+		return Identity{g.tree.Leaf(g.own).Credential, &SignatureKey{g.suite, g.key}}
+	}
+	b := good(NewKeyPackage(r.config, r.members[1].CipherSuite(), who(r.members[1]), KeyPackageOptions{}))(t)
+	_, p, err := r.members[0].Branch(SuccessorOptions{Identity: who(r.members[0]), KeyPackages: []*KeyPackage{b.KeyPackage}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := records{}
+	store.apply(p.Records)
+	g := good(Restore(r.config, store))(t)
+	good(g.Pending().Apply())(t)
+	if g.Size() != 2 {
+		t.Errorf("%d members", g.Size())
+	}
+}

@@ -222,7 +222,6 @@ type staging struct {
 	auth      *message.AuthenticatedContent
 	committer Sender
 	items     []transition.Item
-	steps     []tree.Step
 	next      *next
 }
 
@@ -247,15 +246,7 @@ func (s *staging) run() (*StagedCommit, error) {
 	if s.items, err = transition.Resolve(c, s.committer, g.proposal); err != nil {
 		return nil, err
 	}
-	if n.result, err = transition.Apply(g.rules, g.tree, &g.epoch.context, s.committer, s.items); err != nil {
-		return nil, err
-	}
-	leaf, steps, err := g.rules.ApplyPath(n.result, g.tree, g.epoch.context.GroupID, s.committer, s.items, c.Path)
-	if err != nil {
-		return nil, err
-	}
-	s.steps = steps
-	if err := g.rules.Finish(n.result); err != nil {
+	if n.result, err = g.rules.Stage(g.tree, &g.epoch.context, s.committer, s.items, c.Path); err != nil {
 		return nil, err
 	}
 	n.context = g.epoch.context
@@ -265,7 +256,7 @@ func (s *staging) run() (*StagedCommit, error) {
 	staged := &StagedCommit{Change: newChange(s.committer, n, g.tree.Leaf, s.items), group: g, next: n, at: g.Epoch(),
 		AuthenticatedData: s.auth.Content.AuthenticatedData}
 	if c.Path != nil {
-		staged.Change.committed(n, leaf, g.tree.Leaf)
+		staged.Change.committed(n, n.result.Committer, g.tree.Leaf)
 	}
 	if s.removed() {
 		staged.RemovesMe = true
@@ -330,13 +321,13 @@ func (s *staging) secrets() (initSecret, commitSecret []byte, err error) {
 	if path == nil {
 		return initSecret, make([]byte, g.suite.HashSize()), nil
 	}
-	secrets, err := n.result.Diff.Decrypt(g.own, s.keys(), s.steps, path.Nodes, n.result.Added, n.context.Append(nil))
+	secrets, err := n.result.Diff.Decrypt(g.own, s.keys(), n.result.Steps, path.Nodes, n.result.Added, n.context.Append(nil))
 	if err != nil {
 		return nil, nil, err
 	}
 	for i, k := range secrets.Keys {
 		if k != nil {
-			n.keys[s.steps[i].Node] = k
+			n.keys[n.result.Steps[i].Node] = k
 		}
 	}
 	commitSecret = bytes.Clone(secrets.Commit)

@@ -22,7 +22,7 @@ type SuccessorOptions struct {
 }
 
 // ReInit makes the group that takes the place of this one, which a commit ended (RFC 9420, section
-// 11.2). The new group's pending commit adds all others; its welcome is for them.
+// 11.2). The new group's pending commit adds all others; its welcome is for them, and its records are the whole group.
 func (g *Group) ReInit(o SuccessorOptions) (*Group, *PendingCommit, error) {
 	if g.reinit == nil || g.status != active {
 		return nil, nil, fmt.Errorf("%w: the group was not ended by a re-initialisation", ErrProposal)
@@ -54,7 +54,7 @@ func (g *Group) checkMembers(n int, successor *Group, p *PendingCommit) error {
 }
 
 // Branch makes a group of some members of this one (RFC 9420, section 11.3). The new group's pending
-// commit adds them; its welcome is for them.
+// commit adds them; its welcome is for them, and its records are the whole group.
 func (g *Group) Branch(o SuccessorOptions) (*Group, *PendingCommit, error) {
 	if err := g.mayChange(); err != nil {
 		return nil, nil, err
@@ -111,6 +111,9 @@ func (g *Group) succeed(o SuccessorOptions, id CipherSuite, usage message.Resump
 	n.config = &withParent
 	p, err := n.commit(CommitOptions{GroupInfo: o.GroupInfo}, items, refs, nil, &rules)
 	n.config = original
+	if err == nil {
+		p.Records = n.Records() // nothing of the new group was stored before
+	}
 	return n, p, err
 }
 

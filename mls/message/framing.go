@@ -297,9 +297,6 @@ func (m *PrivateMessage) UnmarshalPrivateContent(plaintext []byte, sender Sender
 	return a, d.Done()
 }
 
-// SenderDataSize is the length of an encoded SenderData.
-const SenderDataSize = 12
-
 // SenderData says who sent a PrivateMessage, and with which key (RFC 9420, section 6.3.2).
 type SenderData struct {
 	Leaf       LeafIndex

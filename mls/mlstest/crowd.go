@@ -161,7 +161,7 @@ type Cast struct {
 }
 
 // FullCrowd returns a cast in a group of n members, of which the cast is three, in whose tree no parent is
-// blank that need not be. A group of fewer than six has no others, and C is B.
+// blank that need not be. A group of two has no others, and C is B; three to five fail.
 func FullCrowd(config mls.Config, id mls.CipherSuite, n int) (*Cast, error) {
 	if n < 6 {
 		return small(config, id, n)

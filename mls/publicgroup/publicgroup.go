@@ -213,15 +213,8 @@ func (g *Group) stage(a *message.AuthenticatedContent) (*Commit, error) {
 	if err != nil {
 		return nil, err
 	}
-	result, err := transition.Apply(g.rules, g.tree, &g.context, sender, items)
+	result, err := g.rules.Stage(g.tree, &g.context, sender, items, commit.Path)
 	if err != nil {
-		return nil, err
-	}
-	leaf, _, err := g.rules.ApplyPath(result, g.tree, g.context.GroupID, sender, items, commit.Path)
-	if err != nil {
-		return nil, err
-	}
-	if err := g.rules.Finish(result); err != nil {
 		return nil, err
 	}
 	next := g.context
@@ -239,7 +232,7 @@ func (g *Group) stage(a *message.AuthenticatedContent) (*Commit, error) {
 		c.Added = append(c.Added, mls.Member{Index: l, Leaf: result.Diff.Leaf(l)})
 	}
 	if sender.Type == message.SenderNewMemberCommit {
-		c.Added = append(c.Added, mls.Member{Index: leaf, Leaf: result.Diff.Leaf(leaf)})
+		c.Added = append(c.Added, mls.Member{Index: result.Committer, Leaf: result.Diff.Leaf(result.Committer)})
 	}
 	for _, l := range result.Removed {
 		c.Removed = append(c.Removed, mls.Member{Index: l, Leaf: g.tree.Leaf(l)})

@@ -46,11 +46,6 @@ func AppendVec(b, data []byte) []byte {
 	return append(AppendVarint(b, len(data)), data...)
 }
 
-// AppendString appends s as opaque<V>.
-func AppendString(b []byte, s string) []byte {
-	return append(AppendVarint(b, len(s)), s...)
-}
-
 // AppendUint16 appends v.
 func AppendUint16(b []byte, v uint16) []byte { return binary.BigEndian.AppendUint16(b, v) }
 

@@ -1,6 +1,6 @@
 // Package transition is what proposals do to a group: whether a list of them is valid (RFC 9420,
 // section 12.2), and the tree and extensions that come of it (section 12.3). Members and those who only
-// follow a group's public messages share it, so that they cannot disagree.
+// follow a group's public messages share it, so that they judge alike.
 package transition
 
 import (
@@ -116,29 +116,33 @@ func (r *Rules) CheckNewCredential(old, n *message.LeafNode) error {
 // CheckLeaf verifies a leaf node that enters the tree at l from the given source (RFC 9420, section
 // 7.3), but for what depends on the other members.
 func (r *Rules) CheckLeaf(n *message.LeafNode, source message.LeafNodeSource, groupID []byte, l message.LeafIndex) error {
-	if err := r.checkSigned(n, source, groupID, l); err != nil {
+	if err := r.CheckLeafForm(n); err != nil {
+		return err
+	}
+	if err := r.checkSigned(n, source, groupID, l, nil); err != nil {
 		return err
 	}
 	return r.CheckCredential(n)
 }
 
-func (r *Rules) checkSigned(n *message.LeafNode, source message.LeafNodeSource, groupID []byte, l message.LeafIndex) error {
+// checkSigned verifies a leaf node whose form was verified, which takes the place of old, if that is not nil.
+func (r *Rules) checkSigned(n *message.LeafNode, source message.LeafNodeSource, groupID []byte, l message.LeafIndex, old *message.LeafNode) error {
 	if n.Source != source {
 		return fmt.Errorf("%w: source %d where %d belongs", ErrLeafNode, n.Source, source)
 	}
-	if err := r.CheckLeafForm(n); err != nil {
-		return err
+	if old != nil && bytes.Equal(old.EncryptionKey, n.EncryptionKey) {
+		return fmt.Errorf("%w: the encryption key did not change", ErrLeafNode)
 	}
 	return r.CheckLeafSignature(n, groupID, l)
 }
 
 // CheckReplacement verifies a leaf node that replaces a member's old one, by an update or a commit.
 func (r *Rules) CheckReplacement(old, n *message.LeafNode, source message.LeafNodeSource, groupID []byte, l message.LeafIndex) error {
-	if err := r.checkSigned(n, source, groupID, l); err != nil {
+	if err := r.CheckLeafForm(n); err != nil {
 		return err
 	}
-	if bytes.Equal(old.EncryptionKey, n.EncryptionKey) {
-		return fmt.Errorf("%w: the encryption key did not change", ErrLeafNode)
+	if err := r.checkSigned(n, source, groupID, l, old); err != nil {
+		return err
 	}
 	return r.CheckNewCredential(old, n)
 }

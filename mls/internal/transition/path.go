@@ -11,21 +11,19 @@ import (
 // ErrParentHash says that a committer's leaf does not carry the hash of the path above it.
 var ErrParentHash = fmt.Errorf("%w: parent hash", tree.ErrPath)
 
-// MergePath validates the path of a commit by the member that will be at leaf, and applies its public
-// part to the result's tree (RFC 9420, section 12.4.2). It returns the steps of the path. replaced is
-// the leaf node that this one takes the place of, nil for somebody new.
+// MergePath validates the path of a commit by the member at leaf, and applies its public part to the
+// result's tree (RFC 9420, section 12.4.2). It returns the steps of the path. replaced is the leaf node that
+// this one takes the place of.
 func (r *Rules) MergePath(result *Result, groupID []byte, leaf tree.Leaf, replaced *message.LeafNode, path *message.UpdatePath) ([]tree.Step, error) {
-	d := result.Diff
-	n := path.LeafNode
-	check := func() error {
-		if replaced == nil {
-			return r.CheckLeaf(n, message.SourceCommit, groupID, leaf)
-		}
-		return r.CheckReplacement(replaced, n, message.SourceCommit, groupID, leaf)
-	}
-	if err := check(); err != nil {
+	if err := r.CheckReplacement(replaced, path.LeafNode, message.SourceCommit, groupID, leaf); err != nil {
 		return nil, err
 	}
+	return mergePath(result, leaf, replaced, path)
+}
+
+// mergePath is MergePath of a leaf node that was verified. replaced is nil for somebody new.
+func mergePath(result *Result, leaf tree.Leaf, replaced *message.LeafNode, path *message.UpdatePath) ([]tree.Step, error) {
+	d, n := result.Diff, path.LeafNode
 	keys := make([][]byte, 0, len(path.Nodes)+1)
 	for _, node := range path.Nodes {
 		keys = append(keys, node.EncryptionKey)

@@ -60,25 +60,63 @@ func Resolve(c *message.Commit, committer message.Sender, known func(ref []byte)
 	return items, nil
 }
 
-// ApplyPath validates the path of a commit, or that it needs none, and applies its public part to the
-// result's tree. t is the tree before the commit. It returns the committer's leaf in the new tree
-// and the steps of the path.
-func (r *Rules) ApplyPath(result *Result, t *tree.Tree, groupID []byte, committer message.Sender, items []Item, path *message.UpdatePath) (tree.Leaf, []tree.Step, error) {
-	if path == nil {
-		if result.PathRequired {
-			return 0, nil, ErrPathRequired
+// Stage validates a commit of somebody else in all that does not take the group's secrets, and returns what it makes of the group
+// that t and context are.
+func (r *Rules) Stage(t *tree.Tree, context *message.GroupContext, committer message.Sender, items []Item, path *message.UpdatePath) (*Result, error) {
+	replaced := Replaced(committer, items, t.Leaf)
+	if committer.Type == message.SenderNewMemberCommit {
+		if err := r.checkJoiner(replaced, path); err != nil {
+			return nil, err
 		}
-		return tree.Leaf(committer.Index), nil, nil
 	}
+	result, err := Apply(r, t, context, committer, items)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.applyPath(result, context.GroupID, committer, replaced, path); err != nil {
+		return nil, err
+	}
+	return result, r.Finish(result)
+}
+
+// checkJoiner verifies what somebody who joins by an external commit says of itself, and asks the application about its credential:
+// before its proposals are applied, which may cost much more. Its signature, which covers its place in the tree, comes with the path.
+func (r *Rules) checkJoiner(replaced *message.LeafNode, path *message.UpdatePath) error {
+	if path == nil {
+		return ErrPathRequired
+	}
+	if err := r.CheckLeafForm(path.LeafNode); err != nil {
+		return err
+	}
+	if replaced == nil {
+		return r.CheckCredential(path.LeafNode)
+	}
+	return r.CheckNewCredential(replaced, path.LeafNode)
+}
+
+// applyPath validates the path of a commit, or that it needs none, and applies its public part to the result's tree.
+func (r *Rules) applyPath(result *Result, groupID []byte, committer message.Sender, replaced *message.LeafNode, path *message.UpdatePath) (err error) {
 	leaf, member := committer.Leaf()
 	if !member {
-		var err error
 		if leaf, err = result.Diff.NextBlank(); err != nil {
-			return 0, nil, err
+			return err
 		}
 	}
-	steps, err := r.MergePath(result, groupID, leaf, Replaced(committer, items, t.Leaf), path)
-	return leaf, steps, err
+	result.Committer = leaf
+	switch {
+	case path == nil && result.PathRequired:
+		return ErrPathRequired
+	case path == nil:
+		return nil
+	case member:
+		result.Steps, err = r.MergePath(result, groupID, leaf, replaced, path)
+		return err
+	}
+	if err := r.checkSigned(path.LeafNode, message.SourceCommit, groupID, leaf, replaced); err != nil {
+		return err
+	}
+	result.Steps, err = mergePath(result, leaf, replaced, path)
+	return err
 }
 
 // Replaced returns the leaf node that the committer's new one takes the place of: its own, or the one that its

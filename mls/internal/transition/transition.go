@@ -29,6 +29,8 @@ type Result struct {
 	ExternalInit []byte // the KEM output; nil if the commit is not external
 	ReInit       *message.ReInit
 	PathRequired bool
+	Committer    tree.Leaf   // of Stage: where the committer is in the new tree
+	Steps        []tree.Step // of Stage: those of the commit's path
 }
 
 // state is a Result in the making.
