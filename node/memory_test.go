@@ -210,7 +210,7 @@ func TestTricklersDoNotKeepTheRoom(t *testing.T) {
 		large := wire.Ping{Data: make([]byte, 100<<10)}
 		refused(honest, large, qpq.Unavailable, "busy")
 		call(honest, wire.Ping{}) // what is small needs no room
-		time.Sleep(start.Add(over - time.Second).Sub(time.Now()))
+		time.Sleep(time.Until(start.Add(over - time.Second)))
 		call(honest, large)
 		if at := time.Since(start); at != over {
 			t.Errorf("a large call had its turn after %s, want %s", at, over)
