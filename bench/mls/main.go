@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -18,15 +19,23 @@ import (
 func main() {
 	log.SetFlags(0)
 	folder := flag.String("peer", "interop/mls", "folder of peer.mjs")
-	limit := flag.Duration("limit", 30*time.Second, "leave out what is expected to take ts-mls longer for one run")
-	largest := flag.Int("members", 10_000, "size of the largest group")
+	limit := flag.Duration("limit", 10*time.Second, "leave out what is expected to take ts-mls longer for one run")
+	members := flag.String("members", "2,10,100,1000,10000", "sizes of the groups")
 	flag.Parse()
+	var sizes []int
+	for text := range strings.SplitSeq(*members, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			log.Fatal(err)
+		}
+		sizes = append(sizes, n)
+	}
 	p, err := start(*folder)
 	if err != nil {
 		log.Fatal(err)
 	}
 	b := &bench{peer: p, limit: *limit, last: map[string]timed{}}
-	err = b.run(*largest)
+	err = b.run(sizes)
 	if err := errors.Join(err, p.Close()); err != nil {
 		log.Fatal(err)
 	}
@@ -44,13 +53,10 @@ type timed struct {
 	took    time.Duration
 }
 
-func (b *bench) run(largest int) error {
+func (b *bench) run(sizes []int) error {
 	out := tabwriter.NewWriter(os.Stdout, 14, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(out, "members\toperation\tmls, hybrid\tmls\tts-mls\tts-mls / mls\t")
-	for _, n := range []int{2, 10, 100, 1_000, 10_000} {
-		if n > largest {
-			break
-		}
+	for _, n := range sizes {
 		log.Printf("%d members: make the groups", n)
 		classic, err := newOurs(mls.X25519_AES128GCM_SHA256_Ed25519, n)
 		if err != nil {
@@ -98,8 +104,7 @@ func (b *bench) row(out *tabwriter.Writer, n int, op string, classic, hybrid *ou
 		if reason == "" && ts < 5*time.Second {
 			took, err := theirs.measure(op)
 			if err != nil {
-				reason = "failed: " + strings.SplitN(err.Error(), "\n", 2)[0]
-				log.Print(err)
+				reason = failed(err)
 				continue
 			}
 			ts = lesser(ts, took)
@@ -112,6 +117,11 @@ func (b *bench) row(out *tabwriter.Writer, n int, op string, classic, hybrid *ou
 	b.last[op] = timed{n, ts}
 	fmt.Fprintf(out, "%d\t%s\t%s\t%s\t%s\t%.1f\t\n", n, op, short(post), short(mine), short(ts), float64(ts)/float64(mine))
 	return nil
+}
+
+func failed(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return "failed: " + line
 }
 
 // lesser returns the shorter of two times, of which zero is none.

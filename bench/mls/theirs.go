@@ -37,17 +37,24 @@ func (b *bench) newTheirs(n int) (*theirs, error) {
 		enter = t.found
 	}
 	if l, ok := b.last["join"]; ok && l.took*time.Duration(n/l.members) > b.limit {
-		t.all = nil
-		for _, op := range operations {
-			t.missing[op] = fmt.Sprintf("not run: a join takes %s at %d", short(l.took), l.members)
-		}
-		delete(t.missing, "create")
+		t.leaveOut(fmt.Sprintf("not run: a join takes %s at %d", short(l.took), l.members))
 		return t, nil
 	}
-	if err := enter(); err != nil {
-		return nil, err
+	err := enter()
+	if err == nil {
+		err = t.talk()
 	}
-	return t, t.talk()
+	if err != nil {
+		t.leaveOut(failed(err))
+	}
+	return t, nil
+}
+
+// leaveOut gives a reason to measure nothing but what takes no group.
+func (t *theirs) leaveOut(reason string) {
+	for _, op := range operations[1:] {
+		t.missing[op] = reason
+	}
 }
 
 func (t *theirs) name(who string) string { return fmt.Sprintf("%s of %d", who, t.n) }
