@@ -280,6 +280,7 @@ func BenchmarkPush(b *testing.B) {
 	}
 	arrived.Wait()
 	message := make([]byte, size)
+	before := processorTime(b)
 	b.ReportAllocs()
 	for b.Loop() {
 		arrived.Add(clients)
@@ -287,6 +288,7 @@ func BenchmarkPush(b *testing.B) {
 		arrived.Wait()
 	}
 	b.ReportMetric(float64(b.N*clients)/b.Elapsed().Seconds(), "pushes/s")
+	b.ReportMetric(float64(processorTime(b)-before)/float64(b.N*clients)/1000, "cpu-µs/push")
 }
 
 // fanout keeps all its connections.
