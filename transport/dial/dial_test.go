@@ -43,6 +43,23 @@ func hold(l transport.Listener) {
 	}
 }
 
+// onePort listens on a port of TCP and has the same of UDP, on which it says nothing yet. Another is tried where somebody has one of them.
+func onePort(t *testing.T, server *tls.Config) (transport.Listener, *quic.Endpoint) {
+	t.Helper()
+	for range 20 {
+		tcp, err := tlsmux.Listen("127.0.0.1:0", server)
+		check(t, err)
+		t.Cleanup(func() { _ = tcp.Close() })
+		udp, err := quic.NewEndpoint(tcp.Addr().String(), quic.Config{})
+		if err == nil {
+			t.Cleanup(func() { _ = udp.Close() })
+			return tcp, udp
+		}
+	}
+	t.Fatal("no port is free on both UDP and TCP")
+	return nil, nil
+}
+
 func TestUDPIsTakenFirst(t *testing.T) {
 	t.Parallel()
 	server, _ := testcert.Pair(t)
@@ -64,13 +81,8 @@ func TestUDPIsTakenFirst(t *testing.T) {
 func TestTCPWhereUDPIsBlocked(t *testing.T) {
 	t.Parallel()
 	server, _ := testcert.Pair(t)
-	l, err := tlsmux.Listen("127.0.0.1:0", server)
-	check(t, err)
-	defer l.Close()
+	l, _ := onePort(t, server) // packets by UDP get no answer
 	go hold(l)
-	sink, err := net.ListenPacket("udp", l.Addr().String()) // takes packets and says nothing
-	check(t, err)
-	defer sink.Close()
 	d, told := dialer(t)
 	conn, err := d.Dial(t.Context(), l.Addr().String(), trust)
 	check(t, err)
@@ -83,16 +95,11 @@ func TestTCPWhereUDPIsBlocked(t *testing.T) {
 func TestAServerThatIsNotTrustedIsAskedOnce(t *testing.T) {
 	t.Parallel()
 	server, _ := testcert.Pair(t)
-	e, err := quic.NewEndpoint("127.0.0.1:0", quic.Config{})
-	check(t, err)
-	defer e.Close()
+	tcp, e := onePort(t, server)
+	go hold(tcp)
 	l, err := e.Listen(server)
 	check(t, err)
 	go hold(l)
-	tcp, err := tlsmux.Listen(e.Addr().String(), server)
-	check(t, err)
-	defer tcp.Close()
-	go hold(tcp)
 	d, _ := dialer(t)
 	var asked atomic.Int32
 	refused := qpq.E(qpq.Denied, "no", "not that one")
