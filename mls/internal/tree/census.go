@@ -55,7 +55,7 @@ func (c census) replace(before, after *message.LeafNode) {
 
 // countListed counts each type of a list once, also where a member lists it twice.
 func countListed[T ~uint16](c census, kind featureKind, list []T, by int) {
-	if len(list) > 16 { // to look through it for each of its own types would cost its square
+	if len(list) > 16 { // to look for each of its types among those before would cost its square
 		list = slices.Clone(list)
 		slices.Sort(list)
 		list = slices.Compact(list)
