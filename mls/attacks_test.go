@@ -2,8 +2,11 @@ package mls
 
 import (
 	"bytes"
+	"runtime"
+	"slices"
 	"testing"
 
+	"github.com/quicproquo/qpq/mls/internal/transition"
 	"github.com/quicproquo/qpq/mls/message"
 )
 
@@ -91,4 +94,71 @@ func TestLongListsOfTypesAreRefused(t *testing.T) {
 	leaf.Capabilities = &long
 	_, err := message.UnmarshalLeafNode(leaf.Append(nil))
 	fails(t, err, ErrMalformed)
+}
+
+// appending takes what updates say as it is.
+func appending(_ message.ComponentID, current []byte, updates [][]byte) ([]byte, error) {
+	return slices.Concat(append([][]byte{current}, updates...)...), nil
+}
+
+// TestApplicationDataIsCopiedOnce: what a commit of many changes takes does not grow with its square.
+func TestApplicationDataIsCopiedOnce(t *testing.T) {
+	const components = 8000
+	var dict message.AppDataDictionary
+	var items []transition.Item
+	for c := range message.ComponentID(components) {
+		dict = append(dict, message.ComponentData{Component: c, Data: []byte("before ")})
+		items = append(items, transition.Item{Sender: message.MemberSender(0),
+			Proposal: &message.AppDataUpdate{Component: c, Update: []byte("after"), Remove: c%2 == 1}})
+	}
+	extensions := Extensions{{Type: message.ExtensionAppDataDictionary, Data: dict.Marshal()}}
+	r := newRigOf(t, X25519_AES128GCM_SHA256_Ed25519, 1, Config{AppData: appending}, extensions)
+	g := r.members[0]
+	context := g.Context()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	result := good(transition.Apply(g.rules, g.tree, &context, message.MemberSender(0), items))(t)
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > components*2000 {
+		t.Errorf("%d bytes for %d components", n, components)
+	}
+	data, _ := result.Extensions.Find(message.ExtensionAppDataDictionary)
+	changed := good(message.UnmarshalAppDataDictionary(data))(t)
+	if len(changed) != components/2 || changed[7].Component != 14 || string(changed[7].Data) != "before after" {
+		t.Errorf("%d components, the eighth is %v", len(changed), changed[7])
+	}
+}
+
+// TestWhoIsRefusedCostsNothingMore: an external commit of somebody whose credential is refused has none of its proposals applied.
+func TestWhoIsRefusedCostsNothingMore(t *testing.T) {
+	applied := 0
+	r := newRig(t, 2, Config{Credentials: picky{"mallory"}, AppData: func(c message.ComponentID, current []byte, updates [][]byte) ([]byte, error) {
+		applied++
+		return appending(c, current, updates)
+	}})
+	lax := r.config
+	lax.Credentials = anyone{}
+	alice, bob := r.members[0], r.members[1]
+	for name, want := range map[string]struct {
+		err     error
+		applied int
+	}{"mallory": {ErrCredential, 0}, "carol": {ErrPath, 100}} { // carol is refused for having encrypted her path for a group with less
+		r.Run(name, func(t *testing.T) {
+			_, p := good2(JoinExternal(lax, r.info(alice), r.identity(name), ExternalOptions{}))(t)
+			key := p.next.key
+			commit := r.reencoded(p.Message, func(m *message.Message) {
+				for c := range message.ComponentID(100) {
+					m.Public.Content.Commit.Proposals = append(m.Public.Content.Commit.Proposals,
+						message.ProposalOrRef{Proposal: &message.AppDataUpdate{Component: c, Update: []byte("x")}})
+				}
+				a := m.Public.Authenticated()
+				m.Public.Auth.Signature = good(alice.suite.SignWithLabel(key, nil, "FramedContentTBS", a.AppendTBS(nil, alice.epoch.encoded)))(t)
+			})
+			applied = 0
+			r.refuses(bob, commit, want.err)
+			if applied != want.applied {
+				t.Errorf("%d components changed, want %d", applied, want.applied)
+			}
+		})
+	}
 }
