@@ -2,6 +2,7 @@ package mls
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math"
 	"testing"
@@ -101,7 +102,10 @@ func TestLengthsAreMinimal(t *testing.T) {
 			default:
 				t.Fatalf("length %#x", data[at])
 			}
-			fails(t, readAs(r, kind, longer), ErrMalformed)
+			// What is no message may, by chance, have the form of a bare one: then its signature tells.
+			if err := readAs(r, kind, longer); !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrSignature) {
+				t.Errorf("got %v", err)
+			}
 		})
 	}
 	r.Run("a length of eight bytes", func(t *testing.T) {
