@@ -14,37 +14,108 @@ import (
 
 // TestUselessProposalsStopNobody: what no commit can have is left out of it, and the rest goes in.
 func TestUselessProposalsStopNobody(t *testing.T) {
-	for name, useless := range map[string]func(r *rig) Proposal{
-		"a key that nobody has": func(r *rig) Proposal {
-			return &message.PreSharedKey{PSK: PreSharedKeyID{Type: message.PSKExternal, ID: []byte("nobody has it"), Nonce: make([]byte, r.members[0].suite.HashSize())}}
+	psk := func(id string) Proposal {
+		return &message.PreSharedKey{PSK: PreSharedKeyID{Type: message.PSKExternal, ID: []byte(id), Nonce: make([]byte, 32)}}
+	}
+	config := Config{MaxMembers: 4, AppData: appending, Padding: NoPadding, MaxMessageSize: 40_000,
+		PSK: func(id PreSharedKeyID) ([]byte, bool) {
+			return []byte("a key that does not count"), string(id.ID) == "known"
+		}}
+	for name, useless := range map[string]func(r *rig) []Proposal{
+		"a key that nobody has": func(r *rig) []Proposal { return []Proposal{psk("unknown")} },
+		"the key of an epoch that nobody keeps": func(r *rig) []Proposal {
+			return []Proposal{good(r.members[1].ResumptionPSK(77))(r)}
 		},
-		"a member's signature key": func(r *rig) Proposal {
-			b := good(NewKeyPackage(r.config, r.members[0].CipherSuite(), Identity{BasicCredential([]byte("twin")), &SignatureKey{r.members[1].suite, r.members[1].key}}, KeyPackageOptions{}))(r.T)
-			return &message.Add{KeyPackage: b.KeyPackage}
+		"a member's signature key": func(r *rig) []Proposal {
+			who := Identity{BasicCredential([]byte("twin")), &SignatureKey{r.members[1].suite, r.members[1].key}}
+			return []Proposal{&message.Add{KeyPackage: good(NewKeyPackage(r.config, r.suite, who, KeyPackageOptions{}))(r).KeyPackage}}
+		},
+		"a type that a member does not know":              func(r *rig) []Proposal { return []Proposal{&message.Custom{ProposalType: customProposal}} },
+		"application data that a member does not know of": func(r *rig) []Proposal { return []Proposal{&message.AppDataUpdate{Component: 7}} },
+		"application data that is not there":              func(r *rig) []Proposal { return []Proposal{&message.AppDataUpdate{Component: 7, Remove: true}} },
+		"an extension that a member does not know": func(r *rig) []Proposal {
+			return []Proposal{&message.GroupContextExtensions{Extensions: Extensions{{Type: customExtension}}}}
+		},
+		"a group that nobody could make": func(r *rig) []Proposal {
+			return []Proposal{&message.ReInit{GroupID: []byte("next"), Version: message.MLS10, CipherSuite: 0x0999}}
+		},
+		"more members than are allowed": func(r *rig) []Proposal { return []Proposal{r.addition("fifth"), r.addition("sixth")} },
+		"a member too large for a welcome": func(r *rig) []Proposal {
+			b := r.bundle("fifth", KeyPackageOptions{Leaf: LeafOptions{Extensions: Extensions{{Type: message.ExtensionApplicationID, Data: make([]byte, 39_000)}}}})
+			return []Proposal{&message.Add{KeyPackage: b.KeyPackage}}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, 4, Config{})
-			a, hostile := r.members[0], r.members[1]
-			good(a.Process(r.forgeProposal(hostile, useless(r))))(t)
-			good(a.Process(good(r.members[2].Propose(&message.Remove{Removed: 3}, nil))(t).Message))(t)
-			p := good(a.Commit(CommitOptions{}))(t)
-			if len(p.Skipped) != 1 || len(p.Removed) != 1 {
-				t.Errorf("skipped %d, removed %d", len(p.Skipped), len(p.Removed))
+			r := newRig(t, 3, config)
+			alice, hostile := r.members[0], r.members[1]
+			r.config.AppData = nil
+			r.add(alice, "who knows less")
+			r.config = config
+			r.config.Credentials = anyone{}
+			list := useless(r)
+			for _, p := range append(list, psk("known"), &message.Remove{Removed: 2}) {
+				data := r.forgeProposal(hostile, p)
+				for _, i := range []int{0, 2, 3} {
+					good(r.members[i].Process(data))(t)
+				}
+				hostile.addProposal(good(message.Unmarshal(data))(t).Public.Authenticated())
 			}
+			p := good(alice.Commit(CommitOptions{}))(t)
+			// Of the two additions one is allowed, because somebody leaves.
+			if n := len(p.Skipped); n < 1 || n > len(list) || len(p.Removed) != 1 || len(p.Proposals)+n != len(list)+2 {
+				t.Errorf("skipped %d, removed %d, committed %d of %d", n, len(p.Removed), len(p.Proposals), len(list)+2)
+			}
+			r.merge(alice, p)
+			r.says(alice, hostile, "and on it goes")
 		})
 	}
 }
 
-// TestNobodyIsMadeToCommitADowngrade: a re-initialisation without post-quantum security stays out of commits.
+// TestSearchForUselessProposalsEnds: a member that sends very many cannot keep others busy; what is not looked at is left out.
+func TestSearchForUselessProposalsEnds(t *testing.T) {
+	const n = 2000
+	asked := 0
+	r := newRig(t, 2, Config{PSK: func(id PreSharedKeyID) ([]byte, bool) {
+		asked++
+		return []byte("key"), id.ID[0]%2 == 0
+	}})
+	alice, hostile := r.members[0], r.members[1]
+	for i := range n {
+		id := PreSharedKeyID{Type: message.PSKExternal, ID: []byte{byte(i), byte(i >> 8)}, Nonce: make([]byte, 32)}
+		good(alice.Process(r.forgeProposal(hostile, &message.PreSharedKey{PSK: id})))(t)
+	}
+	p := good(alice.Commit(CommitOptions{}))(t)
+	if len(p.Proposals) == 0 || len(p.Skipped) < n/2 || len(p.Proposals)+len(p.Skipped) != n {
+		t.Errorf("%d proposals committed, %d skipped", len(p.Proposals), len(p.Skipped))
+	}
+	if asked > 150*n {
+		t.Errorf("asked for a key %d times", asked)
+	}
+}
+
+// TestNobodyIsMadeToCommitADowngrade: a re-initialisation that nobody here would propose stays out of commits, also where there is
+// nothing else to commit.
 func TestNobodyIsMadeToCommitADowngrade(t *testing.T) {
-	r := newRigOf(t, MLKEM768X25519_AES128GCM_SHA256_Ed25519, 2, Config{}, nil)
-	a, hostile := r.members[0], r.members[1]
-	worse := &message.ReInit{GroupID: []byte("worse"), Version: message.MLS10, CipherSuite: X25519_AES128GCM_SHA256_Ed25519}
-	good(a.Process(r.forgeProposal(hostile, worse)))(t)
-	p := good(a.Commit(CommitOptions{}))(t)
-	if len(p.Skipped) != 1 || p.ReInit != nil {
-		t.Errorf("skipped %d, reinit %v", len(p.Skipped), p.ReInit)
+	for name, worse := range map[string]*message.ReInit{
+		"without post-quantum security": {GroupID: []byte("worse"), Version: message.MLS10, CipherSuite: X25519_AES128GCM_SHA256_Ed25519},
+		"of an unknown version":         {GroupID: []byte("worse"), Version: 2, CipherSuite: MLKEM768X25519_AES128GCM_SHA256_Ed25519},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRigOf(t, MLKEM768X25519_AES128GCM_SHA256_Ed25519, 2, Config{}, nil)
+			alice, hostile := r.members[0], r.members[1]
+			good(alice.Process(r.forgeProposal(hostile, worse)))(t)
+			p := good(alice.Commit(CommitOptions{}))(t)
+			if len(p.Skipped) != 1 || p.ReInit != nil {
+				t.Errorf("skipped %d, reinit %v", len(p.Skipped), p.ReInit)
+			}
+			p.Discard()
+			next := *worse
+			next.CipherSuite, next.Version = MLKEM768X25519_AES128GCM_SHA256_Ed25519, message.MLS10
+			good(alice.Process(r.forgeProposal(hostile, &next)))(t)
+			if p := good(alice.Commit(CommitOptions{}))(t); len(p.Skipped) != 1 || p.ReInit == nil {
+				t.Errorf("skipped %d, reinit %v", len(p.Skipped), p.ReInit)
+			}
+		})
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/quicproquo/qpq/mls/internal/schedule"
 	"github.com/quicproquo/qpq/mls/internal/suite"
@@ -63,7 +62,8 @@ type PendingCommit struct {
 	Message []byte
 	// Welcome is for the members that the commit adds, to be sent once it is accepted; nil if there are none.
 	Welcome []byte
-	// Skipped are the proposals that were received but could not be part of the commit.
+	// Skipped are the proposals that were received but could not be part of the commit: they are not valid together with
+	// the others, make it too large, or end the group for one that this client could not make. They lapse with the epoch.
 	Skipped []Proposal
 
 	Change
@@ -128,54 +128,30 @@ func (g *Group) Commit(o CommitOptions) (*PendingCommit, error) {
 			return nil, err
 		}
 	}
-	items, refs, skipped := g.selectProposals(o)
-	if own := len(o.Proposals); len(items) > own && g.tryProposals(items) != nil {
-		items, refs, skipped = g.fitting(items, refs, skipped, len(items)-own)
-	}
-	return g.commit(o, items, refs, skipped, g.rules)
-}
-
-// tryProposals reports why a commit of these proposals cannot be made, as far as that does not depend on its path.
-func (g *Group) tryProposals(items []transition.Item) error {
-	for _, item := range items {
-		if r, ok := item.Proposal.(*message.ReInit); ok {
-			if err := g.checkReInit(r); err != nil {
-				return err
-			}
+	chosen := g.selectProposals(o)
+	p, err := g.commitWith(o, chosen)
+	for _, fewer := range []func(CommitOptions, []*cachedProposal) []*cachedProposal{g.fitting, withoutAdds, none} {
+		before := len(chosen)
+		if err == nil || before == 0 {
+			break
+		}
+		if chosen = fewer(o, chosen); len(chosen) < before {
+			p, err = g.commitWith(o, chosen)
 		}
 	}
-	result, err := transition.Apply(g.rules, g.tree, &g.epoch.context, message.MemberSender(g.own), items)
-	if err != nil {
-		return err
-	}
-	if _, err := g.psks(result.PSKs); err != nil {
-		return err
-	}
-	return g.rules.Finish(result)
+	return p, err
 }
 
-// fitting leaves out of the first n proposals, which were received, those that no commit can have together with the others: whoever sent
-// them must not keep everybody from committing. It halves the list until the culprits are found.
-func (g *Group) fitting(items []transition.Item, refs []message.ProposalOrRef, skipped []Proposal, n int) ([]transition.Item, []message.ProposalOrRef, []Proposal) {
-	own := items[n:]
-	var fit []transition.Item
-	var fitRefs []message.ProposalOrRef
-	var include func(from, to int)
-	include = func(from, to int) {
-		switch with := slices.Concat(fit, items[from:to], own); {
-		case from == to:
-		case g.tryProposals(with) == nil:
-			fit, fitRefs = append(fit, items[from:to]...), append(fitRefs, refs[from:to]...)
-		case to-from == 1:
-			skipped = append(skipped, items[from].Proposal)
-		default:
-			middle := (from + to) / 2
-			include(from, middle)
-			include(middle, to)
-		}
+// commitWith makes a commit of the caller's proposals and those of the received ones that were chosen.
+func (g *Group) commitWith(o CommitOptions, chosen []*cachedProposal) (*PendingCommit, error) {
+	var refs []message.ProposalOrRef
+	for _, c := range chosen {
+		refs = append(refs, message.ProposalOrRef{Reference: c.ref})
 	}
-	include(0, n)
-	return append(fit, own...), append(fitRefs, refs[n:]...), skipped
+	for _, p := range o.Proposals {
+		refs = append(refs, message.ProposalOrRef{Proposal: p})
+	}
+	return g.commit(o, g.items(o, chosen), refs, g.skipped(o, chosen), g.rules)
 }
 
 // checkOwnProposal verifies what only the sender of a proposal must.
@@ -510,112 +486,4 @@ func (p *PendingCommit) Discard() []Record {
 	p.next.wipe()
 	p.next, p.group.pending = nil, nil
 	return []Record{{Key: recordPending}}
-}
-
-// selectProposals returns what goes into a commit: the caller's proposals, and of those that were
-// received all that fit together (RFC 9420, section 12.2).
-func (g *Group) selectProposals(o CommitOptions) (items []transition.Item, refs []message.ProposalOrRef, skipped []Proposal) {
-	s := &selection{own: g.own, about: map[LeafIndex]int{}, keys: map[string]bool{}}
-	for _, p := range o.Proposals {
-		s.note(transition.Item{Proposal: p, Sender: message.MemberSender(g.own)}, -1)
-	}
-	waiting := g.waiting()
-	if !o.WithoutReceived {
-		s.received(waiting)
-	}
-	for i, c := range waiting {
-		switch {
-		case o.WithoutReceived:
-		case s.chosen[i]:
-			items = append(items, c.item)
-			refs = append(refs, message.ProposalOrRef{Reference: c.ref})
-		default:
-			skipped = append(skipped, c.item.Proposal)
-		}
-	}
-	for _, p := range o.Proposals {
-		items = append(items, transition.Item{Proposal: p, Sender: message.MemberSender(g.own)})
-		refs = append(refs, message.ProposalOrRef{Proposal: p})
-	}
-	return items, refs, skipped
-}
-
-// selection chooses among received proposals.
-type selection struct {
-	own    LeafIndex
-	chosen map[int]bool
-	about  map[LeafIndex]int // which proposal updates or removes a leaf; -1 for one of the caller's
-	keys   map[string]bool   // signature keys of those who are added, and other things that go in once
-	reinit bool
-}
-
-// received chooses: removals before updates, the newest update of a leaf, the first of everything else.
-func (s *selection) received(list []*cachedProposal) {
-	s.chosen = map[int]bool{}
-	for i, c := range list {
-		switch c.item.Proposal.(type) {
-		case *message.Remove, *message.SelfRemove:
-			s.try(c.item, i)
-		}
-	}
-	for i, c := range slices.Backward(list) {
-		if _, ok := c.item.Proposal.(*message.Update); ok {
-			s.try(c.item, i)
-		}
-	}
-	for i, c := range list {
-		switch c.item.Proposal.(type) {
-		case *message.Remove, *message.SelfRemove, *message.Update, *message.ReInit:
-		default:
-			s.try(c.item, i)
-		}
-	}
-	if len(s.chosen) == 0 && len(s.keys) == 0 && len(s.about) == 0 {
-		for i, c := range list {
-			if _, ok := c.item.Proposal.(*message.ReInit); ok && !s.reinit {
-				s.try(c.item, i)
-			}
-		}
-	}
-}
-
-func (s *selection) try(item transition.Item, i int) {
-	if !s.reinit && s.note(item, i) {
-		s.chosen[i] = true
-	}
-}
-
-// note reports whether a proposal fits those noted before, and notes it if so.
-func (s *selection) note(item transition.Item, i int) bool {
-	about := func(l LeafIndex) bool {
-		if _, taken := s.about[l]; taken || l == s.own {
-			return false
-		}
-		s.about[l] = i
-		return true
-	}
-	once := func(key string) bool {
-		taken := s.keys[key]
-		s.keys[key] = true
-		return !taken
-	}
-	switch p := item.Proposal.(type) {
-	case *message.Update, *message.SelfRemove:
-		return about(LeafIndex(item.Sender.Index))
-	case *message.Remove:
-		return about(p.Removed)
-	case *message.Add:
-		return once("add" + string(p.KeyPackage.LeafNode.SignatureKey))
-	case *message.PreSharedKey:
-		return once("psk" + string(p.PSK.Append(nil)))
-	case *message.GroupContextExtensions:
-		return once("extensions")
-	case *message.ReInit:
-		s.reinit = true
-		return true
-	case *message.ExternalInit:
-		return false
-	default:
-		return once("other" + string(message.AppendProposal(nil, p)))
-	}
 }

@@ -63,8 +63,11 @@ func (g *Group) ResumptionPSK(epoch uint64) (*message.PreSharedKey, error) {
 // ProposeReInit proposes to end the group for one with other parameters, which Group.ReInit then makes.
 func (g *Group) ProposeReInit(p *message.ReInit) (*Outgoing, error) { return g.Propose(p, nil) }
 
-// checkReInit verifies what a group may be replaced by.
+// checkReInit verifies what a group may be replaced by: what this client can make, and nothing worse.
 func (g *Group) checkReInit(p *message.ReInit) error {
+	if p.Version != message.MLS10 {
+		return fmt.Errorf("%w: re-initialisation with version %d", ErrProposal, p.Version)
+	}
 	s, err := g.config.suite(p.CipherSuite)
 	if err != nil {
 		return err

@@ -37,7 +37,6 @@ type Result struct {
 type state struct {
 	*Result
 	rules     *Rules
-	context   *message.GroupContext
 	committer message.Sender
 	items     []Item
 	touched   map[tree.Leaf]bool // leaves updated or removed
@@ -46,7 +45,22 @@ type state struct {
 // Apply validates the proposals of a commit and applies them to the group that t and context are. The
 // path of the commit comes later. The committer of an external commit is message.SenderNewMemberCommit.
 func Apply(r *Rules, t *tree.Tree, context *message.GroupContext, committer message.Sender, items []Item) (*Result, error) {
-	s := &state{rules: r, context: context, committer: committer, items: items, touched: map[tree.Leaf]bool{},
+	d := t.Diff()
+	for i, item := range items {
+		err := CheckSender(item.Proposal, item.Sender)
+		if err == nil {
+			err = r.Check(item.Proposal, d, context, item.Sender)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("proposal %d of %d: %w", i+1, len(items), err)
+		}
+	}
+	return Combine(r, t, context, committer, items)
+}
+
+// Combine is Apply of proposals each of which was verified by itself.
+func Combine(r *Rules, t *tree.Tree, context *message.GroupContext, committer message.Sender, items []Item) (*Result, error) {
+	s := &state{rules: r, committer: committer, items: items, touched: map[tree.Leaf]bool{},
 		Result: &Result{Diff: t.Diff(), Extensions: context.Extensions}}
 	s.PathRequired = len(items) == 0
 	for i, item := range items {
@@ -108,14 +122,8 @@ func CheckSender(p message.Proposal, sender message.Sender) error {
 	return nil
 }
 
-// checkItem verifies one proposal by itself.
+// checkItem verifies that the committer may have a proposal in its commit.
 func (s *state) checkItem(item Item) error {
-	if err := CheckSender(item.Proposal, item.Sender); err != nil {
-		return err
-	}
-	if err := s.rules.Check(item.Proposal, s.Diff, s.context, item.Sender); err != nil {
-		return err
-	}
 	if external := s.committer.Type == message.SenderNewMemberCommit; external && item.ByReference &&
 		item.Proposal.Type() != message.ProposalSelfRemove {
 		return fmt.Errorf("%w: an external commit refers to one of type %d", ErrProposal, item.Proposal.Type())
