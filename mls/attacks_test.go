@@ -119,12 +119,19 @@ func TestNobodyIsMadeToCommitADowngrade(t *testing.T) {
 	}
 }
 
-// TestAWipedGroupVouchesForNothing: its resumption keys are gone, not zeros that anybody knows.
+// TestAWipedGroupVouchesForNothing: its resumption keys are gone, not zeros that anybody knows, and nobody joins on its word.
 func TestAWipedGroupVouchesForNothing(t *testing.T) {
 	r := newRig(t, 3, Config{})
 	g := r.members[2]
 	for range 3 {
 		r.commit(r.members[0], CommitOptions{})
+	}
+	past := g.past[1]
+	b := r.bundle("m2", KeyPackageOptions{})
+	_, p, err := r.members[0].Branch(SuccessorOptions{Identity: Identity{BasicCredential([]byte("m0")), r.identity("m0").Key},
+		KeyPackages: []*KeyPackage{b.KeyPackage}})
+	if err != nil {
+		t.Fatal(err)
 	}
 	at := g.Epoch()
 	g.Wipe()
@@ -133,6 +140,12 @@ func TestAWipedGroupVouchesForNothing(t *testing.T) {
 			t.Errorf("epoch %d still has the resumption key %x", e, psk)
 		}
 	}
+	if past.resumption != nil || past.senderData != nil || len(g.past)+len(g.keys)+len(g.updates) > 0 {
+		t.Error("what was wiped is still there")
+	}
+	_, err = Join(r.config, p.Welcome, JoinOptions{KeyPackages: []*KeyPackageBundle{b}, Parent: g})
+	fails(t, err, ErrRemoved)
+	good(Join(r.config, p.Welcome, JoinOptions{KeyPackages: []*KeyPackageBundle{b}, Parent: r.members[1]}))(t)
 }
 
 // TestAMessageMayBeOverwritten: the group keeps nothing of the bytes that Process was given.

@@ -73,7 +73,7 @@ type JoinOptions struct {
 	KeyPackages []*KeyPackageBundle
 	// RatchetTree is the tree, where the welcome does not carry it.
 	RatchetTree []byte
-	// Parent is the group that this one takes the place of or is branched from, if it is so.
+	// Parent is the group that this one takes the place of or is branched from, if it is so. This client must be a member of it.
 	Parent *Group
 }
 
@@ -92,6 +92,11 @@ func Join(config Config, welcome []byte, o JoinOptions) (*Joined, error) {
 	c, err := config.filled()
 	if err != nil {
 		return nil, err
+	}
+	if o.Parent != nil {
+		if err := o.Parent.usable(); err != nil {
+			return nil, fmt.Errorf("join: parent: %w", err)
+		}
 	}
 	w, err := parseWelcome(c, welcome)
 	if err != nil {
@@ -160,7 +165,7 @@ func (j *join) open() (err error) {
 		return err
 	}
 	psks, err := lookUpPSKs(j.config, j.secrets.PSKs, func(id PreSharedKeyID) []byte {
-		if p := j.options.Parent; p != nil && p.status == active && bytes.Equal(id.GroupID, p.epoch.context.GroupID) {
+		if p := j.options.Parent; p != nil && bytes.Equal(id.GroupID, p.epoch.context.GroupID) {
 			return p.resumption(id.Epoch)
 		}
 		return nil

@@ -64,7 +64,7 @@ func newEpoch(context message.GroupContext, s *suite.Suite, size uint32, secrets
 func (e *epoch) wipe() {
 	clear(e.senderData)
 	clear(e.resumption)
-	e.resumption = nil
+	e.senderData, e.resumption = nil, nil // zeros would be keys that everybody knows
 	e.secrets.Wipe()
 }
 

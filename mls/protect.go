@@ -243,9 +243,6 @@ func (g *Group) psks(ids []PreSharedKeyID) ([]schedule.PSK, error) {
 
 // resumption returns the resumption key of an epoch, nil if it is gone.
 func (g *Group) resumption(epoch uint64) []byte {
-	if g.status == removed {
-		return nil
-	}
 	if epoch == g.Epoch() {
 		return g.secrets.Resumption
 	}
