@@ -65,7 +65,7 @@ type Config struct {
 	PastEpochs int
 	// MaxMembers bounds the members of a group. Zero is 50,000.
 	MaxMembers int
-	// MaxMessageSize bounds a message, in bytes. Zero is 128 MiB.
+	// MaxMessageSize bounds a message, and a ratchet tree that comes beside one, in bytes. Zero is 128 MiB.
 	MaxMessageSize int
 	// Lifetime is for how long new key packages can be used. Zero is 84 days.
 	Lifetime time.Duration
@@ -155,10 +155,36 @@ func (c *Config) rules(s *suite.Suite) *transition.Rules {
 	return r
 }
 
+// checkSize verifies that something from elsewhere is within the size limit, before anything is read of it.
+func (c *Config) checkSize(data []byte) error {
+	if len(data) > c.MaxMessageSize {
+		return fmt.Errorf("%w: %d bytes, %d are allowed", ErrTooLarge, len(data), c.MaxMessageSize)
+	}
+	return nil
+}
+
 // unmarshal decodes an MLS message within the size limit.
 func (c *Config) unmarshal(data []byte) (*message.Message, error) {
-	if len(data) > c.MaxMessageSize {
-		return nil, fmt.Errorf("%w: %d bytes, %d are allowed", ErrTooLarge, len(data), c.MaxMessageSize)
+	if err := c.checkSize(data); err != nil {
+		return nil, err
 	}
 	return message.Unmarshal(data)
+}
+
+// parse decodes what may come as an MLS message or bare. Where it is a message of another kind, the error is kind.
+func parse[T any](c *Config, data []byte, kind error, wrapped func(*message.Message) *T, bare func([]byte) (*T, error)) (*T, error) {
+	if err := c.checkSize(data); err != nil {
+		return nil, err
+	}
+	m, err := message.Unmarshal(data)
+	if err == nil {
+		if v := wrapped(m); v != nil {
+			return v, nil
+		}
+		err = fmt.Errorf("%w: the message is something else", kind)
+	}
+	if v, notBare := bare(data); notBare == nil {
+		return v, nil
+	}
+	return nil, err
 }

@@ -98,7 +98,7 @@ func Join(config Config, welcome []byte, o JoinOptions) (*Joined, error) {
 			return nil, fmt.Errorf("join: parent: %w", err)
 		}
 	}
-	w, err := parseWelcome(c, welcome)
+	w, err := parse(c, welcome, ErrWelcome, func(m *message.Message) *message.Welcome { return m.Welcome }, message.UnmarshalWelcome)
 	if err != nil {
 		return nil, err
 	}
@@ -114,23 +114,6 @@ func Join(config Config, welcome []byte, o JoinOptions) (*Joined, error) {
 		return nil, fmt.Errorf("join: %w", err)
 	}
 	return &Joined{Group: g, KeyPackage: j.bundle, Inviter: j.info.Signer, Info: j.info.Extensions, PSKs: j.secrets.PSKs}, nil
-}
-
-func parseWelcome(c *Config, data []byte) (*message.Welcome, error) {
-	m, err := c.unmarshal(data)
-	if err == nil && m.Welcome != nil {
-		return m.Welcome, nil
-	}
-	if errors.Is(err, ErrTooLarge) {
-		return nil, err
-	}
-	if w, bare := message.UnmarshalWelcome(data); bare == nil {
-		return w, nil
-	}
-	if err == nil {
-		err = fmt.Errorf("%w: the message is something else", ErrWelcome)
-	}
-	return nil, err
 }
 
 // join is a welcome on the way to a group.
@@ -261,8 +244,15 @@ func fromGroupInfo(c *Config, s *suite.Suite, info *message.GroupInfo, ratchetTr
 	if ratchetTree == nil {
 		return nil, ErrNoTree
 	}
+	if err := c.checkSize(ratchetTree); err != nil {
+		return nil, err
+	}
 	g := emptyGroup(c, s)
 	var err error
+	// The group keeps nothing of the bytes that the group info came in: they may be the caller's, and have a tree in them.
+	if info.Context, err = message.UnmarshalGroupContext(info.Context.Append(nil)); err != nil {
+		return nil, err
+	}
 	if g.tree, err = tree.Unmarshal(s, ratchetTree, c.MaxMembers); err != nil {
 		return nil, err
 	}

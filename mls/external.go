@@ -2,7 +2,6 @@ package mls
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 
 	"github.com/quicproquo/qpq/mls/internal/schedule"
@@ -36,7 +35,7 @@ func JoinExternal(config Config, groupInfo []byte, identity Identity, o External
 	if err != nil {
 		return nil, nil, err
 	}
-	info, err := parseGroupInfo(c, bytes.Clone(groupInfo)) // the group keeps parts of it
+	info, err := parse(c, groupInfo, ErrGroupInfo, func(m *message.Message) *message.GroupInfo { return m.GroupInfo }, message.UnmarshalGroupInfo)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -58,23 +57,6 @@ func JoinExternal(config Config, groupInfo []byte, identity Identity, o External
 		return nil, nil, fmt.Errorf("join: %w", err)
 	}
 	return g, p, nil
-}
-
-func parseGroupInfo(c *Config, data []byte) (*message.GroupInfo, error) {
-	m, err := c.unmarshal(data)
-	if err == nil && m.GroupInfo != nil {
-		return m.GroupInfo, nil
-	}
-	if errors.Is(err, ErrTooLarge) {
-		return nil, err
-	}
-	if info, bare := message.UnmarshalGroupInfo(data); bare == nil {
-		return info, nil
-	}
-	if err == nil {
-		err = fmt.Errorf("%w: the message is something else", ErrGroupInfo)
-	}
-	return nil, err
 }
 
 func (g *Group) joinByCommit(identity Identity, info *message.GroupInfo, o ExternalOptions) (*PendingCommit, error) {

@@ -2,7 +2,6 @@ package mls
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -270,26 +269,17 @@ func (b KeyPackageBundle) Format(f fmt.State, _ rune) {
 }
 
 // ParseKeyPackage decodes and verifies a key package that somebody published, as an MLS message or
-// bare. Its lifetime must include the present.
+// bare. Its lifetime must include the present. It aliases data, which must not be changed.
 func ParseKeyPackage(config Config, data []byte) (*KeyPackage, error) {
 	c, err := config.filled()
 	if err != nil {
 		return nil, err
 	}
-	m, err := c.unmarshal(data)
-	if err == nil && m.KeyPackage != nil {
-		return m.KeyPackage, c.checkKeyPackage(m.KeyPackage)
-	}
-	if errors.Is(err, ErrTooLarge) {
+	k, err := parse(c, data, ErrKeyPackage, func(m *message.Message) *KeyPackage { return m.KeyPackage }, message.UnmarshalKeyPackage)
+	if err != nil {
 		return nil, err
 	}
-	if k, bare := message.UnmarshalKeyPackage(data); bare == nil {
-		return k, c.checkKeyPackage(k)
-	}
-	if err == nil {
-		err = fmt.Errorf("%w: the message is something else", ErrKeyPackage)
-	}
-	return nil, err
+	return k, c.checkKeyPackage(k)
 }
 
 // checkKeyPackage verifies a key package before it is used to add somebody.

@@ -77,10 +77,10 @@ func (g *Group) Process(data []byte) (Received, error) {
 	if err := g.usable(); err != nil {
 		return nil, err
 	}
-	if len(data) <= g.config.MaxMessageSize && len(data) > 3 && data[3] == byte(message.WirePublicMessage) {
-		data = bytes.Clone(data) // the group keeps parts of it
-	}
 	m, err := g.config.unmarshal(data)
+	if err == nil && m.Public != nil { // the group keeps parts of it; those of a private message are decrypted
+		m, err = message.Unmarshal(bytes.Clone(data))
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"github.com/quicproquo/qpq/mls"
 	"github.com/quicproquo/qpq/mls/internal/schedule"
@@ -35,12 +36,30 @@ type Config struct {
 	HybridSuite message.CipherSuite
 	// MaxMembers bounds the members of a group. Zero is 50,000.
 	MaxMembers int
+	// MaxMessageSize bounds a message, and a ratchet tree that comes beside one, in bytes. Zero is 128 MiB.
+	MaxMessageSize int
+	// MaxLifetime bounds the lifetime of key packages, as in the members' Config. Zero is 400 days, mls.NoLimit none.
+	MaxLifetime time.Duration
+}
+
+// rules returns what c decides, with the defaults of mls.Config in place.
+func (c Config) rules(s *suite.Suite) *transition.Rules {
+	r := &transition.Rules{Suite: s, MaxMembers: c.MaxMembers, MaxLifetime: c.MaxLifetime, Proposal: c.Authorize, AppData: c.AppData,
+		Credential: c.Credentials.ValidateCredential, Successor: c.Credentials.ValidateSuccessor}
+	switch c.MaxLifetime {
+	case 0:
+		r.MaxLifetime = 400 * 24 * time.Hour
+	case mls.NoLimit:
+		r.MaxLifetime = 0
+	}
+	return r
 }
 
 // Group is the public state of a group. It is owned by one goroutine.
 type Group struct {
 	suite     *suite.Suite
 	rules     *transition.Rules
+	maxSize   int // of a message
 	context   message.GroupContext
 	encoded   []byte
 	interim   []byte
@@ -76,7 +95,15 @@ func New(c Config, groupInfo, ratchetTree []byte) (*Group, error) {
 	if c.Credentials == nil {
 		return nil, fmt.Errorf("%w: Credentials is missing", mls.ErrConfig)
 	}
-	groupInfo, ratchetTree = bytes.Clone(groupInfo), bytes.Clone(ratchetTree) // the group keeps parts of them
+	if c.MaxMembers == 0 {
+		c.MaxMembers = 50_000
+	}
+	if c.MaxMessageSize == 0 {
+		c.MaxMessageSize = 128 << 20
+	}
+	if n := max(len(groupInfo), len(ratchetTree)); n > c.MaxMessageSize {
+		return nil, fmt.Errorf("%w: %d bytes, %d are allowed", mls.ErrTooLarge, n, c.MaxMessageSize)
+	}
 	m, err := message.Unmarshal(groupInfo)
 	if err != nil {
 		return nil, err
@@ -89,13 +116,11 @@ func New(c Config, groupInfo, ratchetTree []byte) (*Group, error) {
 	if s == nil {
 		return nil, fmt.Errorf("%w: %#04x is not known", mls.ErrSuite, uint16(info.Context.CipherSuite))
 	}
-	if c.MaxMembers == 0 {
-		c.MaxMembers = 50_000
+	g := &Group{suite: s, rules: c.rules(s), maxSize: c.MaxMessageSize, encoded: info.Context.Append(nil), tag: bytes.Clone(info.ConfirmationTag),
+		proposals: map[string]transition.Item{}}
+	if g.context, err = message.UnmarshalGroupContext(bytes.Clone(g.encoded)); err != nil { // nothing that aliases the caller's
+		return nil, err
 	}
-	g := &Group{suite: s, context: info.Context, encoded: info.Context.Append(nil), tag: info.ConfirmationTag,
-		proposals: map[string]transition.Item{},
-		rules: &transition.Rules{Suite: s, MaxMembers: c.MaxMembers, Proposal: c.Authorize, AppData: c.AppData,
-			Credential: c.Credentials.ValidateCredential, Successor: c.Credentials.ValidateSuccessor}}
 	if ratchetTree == nil {
 		ratchetTree, _ = info.Extensions.Find(message.ExtensionRatchetTree)
 	}
@@ -148,8 +173,10 @@ func (g *Group) Members() iter.Seq[mls.Member] {
 // Process verifies a public message of the current epoch. A proposal, which is kept for the next commit,
 // is returned as the first result, a commit as the second.
 func (g *Group) Process(data []byte) (*Proposal, *Commit, error) {
-	data = bytes.Clone(data) // the group keeps parts of it
-	m, err := message.Unmarshal(data)
+	if len(data) > g.maxSize {
+		return nil, nil, fmt.Errorf("%w: %d bytes, %d are allowed", mls.ErrTooLarge, len(data), g.maxSize)
+	}
+	m, err := message.Unmarshal(bytes.Clone(data)) // the group keeps parts of it
 	if err != nil {
 		return nil, nil, err
 	}
