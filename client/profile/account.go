@@ -211,8 +211,11 @@ func (p *Profile) leave() error {
 		p.exec(`DELETE FROM account`), p.exec(`DELETE FROM told`), p.exec(`DELETE FROM key_packages`))
 }
 
-// Forget removes the account and all that belongs to it. Which servers were seen stays.
+// Forget removes the account and all that belongs to it, also from the copies made before upgrades. Which servers were seen stays.
 func (p *Profile) Forget() error {
+	if err := p.copies.remove(len(migrations)); err != nil { // first: what is cut off here is begun again
+		return kinded(err)
+	}
 	return p.change(func() error {
 		return errors.Join(p.leave(), p.exec(`DELETE FROM contacts`), p.exec(`DELETE FROM device_names`), p.exec(`DELETE FROM vault`))
 	})

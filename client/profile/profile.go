@@ -14,10 +14,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"sync"
 
 	"github.com/ncruces/go-sqlite3"
+	"github.com/ncruces/go-sqlite3/vfs"
 	_ "github.com/ncruces/go-sqlite3/vfs/adiantum" // encrypts files
 
 	"github.com/quicproquo/qpq"
@@ -34,16 +36,26 @@ type Config struct {
 	VFS  string // what SQLite reaches files by; empty encrypts those of the operating system
 }
 
+// uri is the name by which SQLite opens a file that is as private as the database.
+func (c Config) uri(path string, further url.Values) string {
+	query := url.Values{"vfs": {c.VFS}, "modeof": {c.Path}}
+	maps.Copy(query, further)
+	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: query.Encode()}).String()
+}
+
 // Profile is an open profile. It is safe for use by several goroutines.
 type Profile struct {
 	mu      sync.Mutex
 	db      *sqlite3.Conn
 	sealing []byte
+	copies  copies
 }
 
-// Open opens the database, making it if there is none. It fails with qpq.Damaged where the key does not fit or
-// the file is damaged, and with qpq.Unsupported where a newer release wrote it.
-func Open(c Config) (*Profile, error) {
+// Open opens the database, making it if there is none, and brings its schema up to date, after copying it. It fails with
+// qpq.Damaged where the key does not fit or the file is damaged, and with qpq.Unsupported where a newer release wrote it.
+func Open(c Config) (*Profile, error) { return open(c, migrations) }
+
+func open(c Config, schema []string) (*Profile, error) {
 	if len(c.Key) != KeySize {
 		return nil, qpq.E(qpq.Invalid, "bad-key", fmt.Sprintf("the key of a profile has %d bytes, not %d", KeySize, len(c.Key)))
 	}
@@ -54,14 +66,15 @@ func Open(c Config) (*Profile, error) {
 	if err != nil {
 		return nil, err
 	}
-	query := url.Values{"vfs": {c.VFS}, "modeof": {c.Path}} // the journal is as private as the file
-	path := (&url.URL{Scheme: "file", OmitHost: true, Path: c.Path, RawQuery: query.Encode()}).String()
-	db, err := sqlite3.Open(path)
+	db, err := sqlite3.Open(c.uri(c.Path, nil))
 	if err != nil {
 		return nil, kinded(err)
 	}
-	p := &Profile{db: db, sealing: sealing}
-	if err := p.prepare(c.Key); err != nil {
+	p := &Profile{db: db, sealing: sealing, copies: copies{path: c.Path, vfs: vfs.Find(c.VFS)}}
+	if err = p.prepare(c.Key); err == nil {
+		err = p.migrate(c, schema)
+	}
+	if err != nil {
 		return nil, errors.Join(kinded(err), db.Close())
 	}
 	return p, nil
@@ -83,10 +96,7 @@ func (p *Profile) prepare(key []byte) error {
 	if err := p.db.EnableChecksums("main"); err != nil {
 		return err
 	}
-	if err := p.db.Exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL`); err != nil {
-		return err
-	}
-	return p.migrate()
+	return p.db.Exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL`)
 }
 
 // Close closes the database.

@@ -253,14 +253,3 @@ func TestNothingGoesBackwards(t *testing.T) {
 		t.Errorf("state %d", got.Version)
 	}
 }
-
-func TestNewerSchemaIsRefused(t *testing.T) {
-	dir := t.TempDir()
-	p := open(t, dir, nil)
-	check(t, profile.SetSchema(p, 99))
-	check(t, p.Close())
-	_, err := profile.Open(profile.Config{Path: filepath.Join(dir, "profile.db"), Key: keyOf(t, dir)})
-	if !errors.Is(err, qpq.Unsupported) || qpq.CodeOf(err) != "profile-newer" || !strings.Contains(err.Error(), "99") {
-		t.Errorf("got %v", err)
-	}
-}

@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/ncruces/go-sqlite3"
@@ -8,8 +9,8 @@ import (
 	"github.com/quicproquo/qpq"
 )
 
-// migrations bring a database from each version of the schema to the next. Those that were released never
-// change; new ones go to the end.
+// migrations bring a database from each version of the schema to the next: the first makes version 1. Those that were
+// released never change; new ones go to the end.
 var migrations = []string{
 	`CREATE TABLE servers ( -- whose certificates were seen
 		address TEXT PRIMARY KEY, fingerprint BLOB NOT NULL
@@ -45,21 +46,26 @@ func (p *Profile) version() (n int, err error) {
 	return n, err
 }
 
-func (p *Profile) migrate() error {
+// migrate brings the database to the newest schema, one version after the other, each in a transaction. What was there before is
+// copied first.
+func (p *Profile) migrate(c Config, schema []string) error {
 	at, err := p.version()
 	if err != nil {
 		return err
 	}
-	if at > len(migrations) {
+	if at > len(schema) {
 		return qpq.E(qpq.Unsupported, "profile-newer", fmt.Sprintf(
-			"the profile was written by a newer release of qpq (schema %d, this one knows %d): install that one", at, len(migrations)))
+			"the profile was written by a newer release of qpq: it has schema %d, and this release knows schemas up to %d: "+
+				"install a release that knows schema %d, or restore the copy made before the upgrade", at, len(schema), at))
 	}
-	for ; at < len(migrations); at++ {
+	if at > 0 && at < len(schema) {
+		if err := p.keepOld(c, at); err != nil {
+			return err
+		}
+	}
+	for ; at < len(schema); at++ {
 		err := p.transact(func() error {
-			if err := p.db.Exec(migrations[at]); err != nil {
-				return err
-			}
-			return p.db.Exec(fmt.Sprintf(`PRAGMA user_version = %d`, at+1))
+			return errors.Join(p.db.Exec(schema[at]), p.db.Exec(fmt.Sprintf(`PRAGMA user_version = %d`, at+1)))
 		})
 		if err != nil {
 			return err
