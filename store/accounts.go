@@ -282,7 +282,6 @@ var eraseRest = []string{
 	`DELETE FROM devices WHERE account = $1`,
 	`DELETE FROM vault_items WHERE account = $1`,
 	`DELETE FROM key_packages WHERE account = $1`,
-	`DELETE FROM links WHERE account = $1`,
 	`DELETE FROM inbox WHERE account = $1`,
 	`DELETE FROM mailboxes WHERE account = $1`,
 	`DELETE FROM cursors WHERE account = $1`,

@@ -86,32 +86,6 @@ func (s *Store) ClaimKeyPackage(ctx context.Context, name string, id qpq.DeviceI
 	return k, err
 }
 
-// ClaimKeyPackages is ClaimKeyPackage for every device of an account that is not revoked, in one
-// transaction; devices without a package are left out. It returns NotFound if there is no such account.
-func (s *Store) ClaimKeyPackages(ctx context.Context, name string, suite uint16, now time.Time) (list []KeyPackage, err error) {
-	err = s.update(ctx, "claim key packages", func(tx Tx) error {
-		if err := needAccount(tx, name); err != nil {
-			return err
-		}
-		ids, err := devicesInUse(tx, name)
-		if err != nil {
-			return err
-		}
-		list = nil
-		for _, id := range ids {
-			k, found, err := claim(tx, name, id, suite, now)
-			if err != nil {
-				return err
-			}
-			if found {
-				list = append(list, k)
-			}
-		}
-		return nil
-	})
-	return list, err
-}
-
 // CountKeyPackages returns how many packages that have not expired a device has, by suite.
 func (s *Store) CountKeyPackages(ctx context.Context, name string, id qpq.DeviceID, now time.Time) (list []KeyPackageCount, err error) {
 	err = s.view(ctx, "count key packages", func(tx Tx) error {
@@ -140,17 +114,6 @@ func claim(tx Tx, name string, id qpq.DeviceID, suite uint16, now time.Time) (k 
 		err = exec(tx, deletePackage, name, k.Ref)
 	}
 	return k, true, err
-}
-
-func devicesInUse(tx Tx, name string) (ids []qpq.DeviceID, err error) {
-	err = tx.Query(func(r Row) error {
-		d, err := scanDevice(r)
-		if d.Revoked.IsZero() {
-			ids = append(ids, d.ID)
-		}
-		return err
-	}, selectDevices, name)
-	return ids, err
 }
 
 const (

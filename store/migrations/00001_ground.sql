@@ -87,17 +87,6 @@ CREATE TABLE tokens (
 );
 CREATE INDEX tokens_expiry ON tokens (expires);
 
-CREATE TABLE links (
-    account TEXT   NOT NULL,
-    code    BYTEA  NOT NULL PRIMARY KEY,
-    offer   BYTEA  NOT NULL,
-    fetched BIGINT NOT NULL,
-    answer  BYTEA,
-    expires BIGINT NOT NULL
-);
-CREATE INDEX links_account ON links (account);
-CREATE INDEX links_expiry ON links (expires);
-
 -- A message is kept once, however many inboxes it is in. The row outlives its payload, to recognise
 -- a repeated send, until forget.
 CREATE TABLE messages (

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -48,27 +49,32 @@ func testEngine(t *testing.T, e store.Engine) {
 
 // testValues reads back what the contract's three types can hold, at their limits.
 func testValues(t *testing.T, e store.Engine) {
-	const query = `INSERT INTO links (account, code, offer, fetched, answer, expires) VALUES ($1, $2, $3, $4, $5, $6)`
-	for i, n := range []int64{0, -1, 1<<63 - 1, -1 << 63} {
-		text, code := fmt.Sprintf("naïve ☂ $1 ?1 ' \" %d", i), []byte{0, byte(i), 255}
+	numbers := []int64{0, -1, 1<<63 - 1, -1 << 63}
+	for i, want := range [][]byte{nil, {}, {0, 255}, []byte("text")} {
+		text, n := fmt.Sprintf("naïve ☂ $1 ?1 ' \" %d", i), numbers[i]
 		ok(t, e.Update(t.Context(), func(tx store.Tx) error {
-			_, err := tx.Exec(query, text, code, []byte{}, n, []byte(nil), int64(0))
+			_, err := tx.Exec(`INSERT INTO accounts (name, admin, record, created, erased) VALUES ($1, 0, $2, $3, 0)`, text, want, n)
 			return err
 		}))
+		rows := 0
 		ok(t, e.View(t.Context(), func(tx store.Tx) error {
 			return tx.Query(func(r store.Row) error {
+				rows++
 				var gotText string
-				var gotCode, offer, answer []byte
+				var got []byte
 				var gotN int64
-				if err := r.Scan(&gotText, &gotCode, &offer, &gotN, &answer); err != nil {
+				if err := r.Scan(&gotText, &got, &gotN); err != nil {
 					return err
 				}
-				if gotText != text || string(gotCode) != string(code) || offer == nil || len(offer) != 0 || gotN != n || answer != nil {
-					t.Errorf("read back %q %v %v %d %v", gotText, gotCode, offer, gotN, answer)
+				if gotText != text || !bytes.Equal(got, want) || (got == nil) != (want == nil) || gotN != n {
+					t.Errorf("read back %q %#v %d, want %q %#v %d", gotText, got, gotN, text, want, n)
 				}
 				return nil
-			}, `SELECT account, code, offer, fetched, answer FROM links WHERE code = $1`, code)
+			}, `SELECT name, record, created FROM accounts WHERE name = $1`, text)
 		}))
+		if rows != 1 {
+			t.Errorf("%d rows came back for %q", rows, text)
+		}
 	}
 }
 

@@ -68,11 +68,6 @@ func testRaces(t *testing.T, e store.Engine) {
 		_, err := s.Register(ctx, r)
 		return err
 	})
-	ok(t, s.OfferLink(ctx, store.Link{Code: []byte("c"), Expires: Epoch.Add(time.Hour)}, Epoch))
-	oneWins(t, "link", "no-link", func(int) error {
-		_, err := s.FetchLink(ctx, []byte("c"), Epoch)
-		return err
-	})
 	if got := race(func(int) error {
 		_, err := s.CountAttempt(ctx, []byte("x"), store.Budget{Limit: 5, Window: time.Hour}, Epoch)
 		return err

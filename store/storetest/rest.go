@@ -81,39 +81,6 @@ func testTokens(t *testing.T, e store.Engine) {
 	}
 }
 
-func testLinks(t *testing.T, e store.Engine) {
-	s, ctx := Open(t, e), t.Context()
-	link := store.Link{Account: "alice", Code: []byte("code"), Offer: []byte("offer"), Expires: Epoch.Add(time.Minute)}
-	_, err := s.FetchLink(ctx, link.Code, Epoch)
-	wantKind(t, err, qpq.NotFound, "no-link")
-	ok(t, s.OfferLink(ctx, link, Epoch))
-	wantKind(t, s.OfferLink(ctx, link, Epoch), qpq.Exists, "code-in-use")
-	wantKind(t, s.AnswerLink(ctx, link.Code, []byte("early"), Epoch), qpq.NotFound, "no-link") // nobody fetched it
-	_, err = s.TakeLinkAnswer(ctx, link.Code, Epoch)
-	wantKind(t, err, qpq.Unavailable, "no-answer-yet")
-	_, err = s.FetchLink(ctx, link.Code, link.Expires)
-	wantKind(t, err, qpq.NotFound, "no-link")
-	got, err := s.FetchLink(ctx, link.Code, Epoch)
-	ok(t, err)
-	if d := cmp.Diff(link, got); d != "" {
-		t.Errorf("the link (-want +got):\n%s", d)
-	}
-	_, err = s.FetchLink(ctx, link.Code, Epoch)
-	wantKind(t, err, qpq.NotFound, "no-link")
-	ok(t, s.AnswerLink(ctx, link.Code, []byte("answer"), Epoch))
-	wantKind(t, s.AnswerLink(ctx, link.Code, []byte("again"), Epoch), qpq.Exists, "link-answered")
-	_, err = s.TakeLinkAnswer(ctx, link.Code, link.Expires)
-	wantKind(t, err, qpq.NotFound, "no-link")
-	answer, err := s.TakeLinkAnswer(ctx, link.Code, Epoch)
-	if err != nil || string(answer) != "answer" {
-		t.Errorf("the answer is %q, %v", answer, err)
-	}
-	_, err = s.TakeLinkAnswer(ctx, link.Code, Epoch)
-	wantKind(t, err, qpq.NotFound, "no-link")
-	ok(t, s.OfferLink(ctx, link, Epoch))
-	ok(t, s.OfferLink(ctx, link, link.Expires)) // an expired one gives way
-}
-
 func testResets(t *testing.T, e store.Engine) {
 	s, ctx := Open(t, e), t.Context()
 	register(t, s, "alice")
@@ -200,12 +167,11 @@ func testSweep(t *testing.T, e store.Engine) {
 		k := store.KeyPackage{Suite: 1, Ref: []byte{i}, Expires: expires}
 		ok(t, s.AddKeyPackages(ctx, "alice", id, []store.KeyPackage{k}, 9))
 		ok(t, s.AddToken(ctx, store.Token{Hash: []byte{i}, Uses: 1, Expires: expires}))
-		ok(t, s.OfferLink(ctx, store.Link{Code: []byte{i}, Expires: expires}, Epoch))
 		_, err := s.CountAttempt(ctx, []byte{i}, store.Budget{Limit: 1, Window: time.Duration(i) * time.Hour}, Epoch)
 		ok(t, err)
 	}
 	ok(t, s.AddToken(ctx, store.Token{Hash: []byte("for ever"), Uses: 1}))
-	for _, want := range []int64{8, 4, 0} { // three of each are due, two at a time
+	for _, want := range []int64{6, 3, 0} { // three of each are due, two at a time
 		n, err := s.Sweep(ctx, Epoch.Add(2*time.Hour), 2)
 		if err != nil || n != want {
 			t.Errorf("swept %d, %v, want %d", n, err, want)
