@@ -24,7 +24,7 @@ func TestUselessProposalsStopNobody(t *testing.T) {
 	for name, useless := range map[string]func(r *rig) []Proposal{
 		"a key that nobody has": func(r *rig) []Proposal { return []Proposal{psk("unknown")} },
 		"the key of an epoch that nobody keeps": func(r *rig) []Proposal {
-			return []Proposal{good(r.members[1].ResumptionPSK(77))(r)}
+			return []Proposal{good(r.members[1].ResumptionPSKProposal(77))(r)}
 		},
 		"a member's signature key": func(r *rig) []Proposal {
 			who := Identity{BasicCredential([]byte("twin")), &SignatureKey{r.members[1].suite, r.members[1].key}}

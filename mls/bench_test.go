@@ -75,7 +75,7 @@ func newStage(b testing.TB, id mls.CipherSuite, shape string, n int) *stage {
 		s.cast = have(mlstest.SparseCrowd(benchConfig, id, n))(b)
 	}
 	t := have(tree.Unmarshal(s.prims.suite, s.cast.A.RatchetTree(), n))(b)
-	s.steps = t.Diff().FilteredPath(s.cast.A.OwnLeaf())
+	s.steps = t.Diff().FilteredPath(s.cast.A.OwnIndex())
 	for _, step := range s.steps {
 		s.seals += len(t.Resolution(step.Copath))
 	}
@@ -248,7 +248,7 @@ func (s *stage) follow(b testing.TB, commit []byte) {
 // process follows commits of A. The base is a decryption, a key pair for each node above both, and two
 // verifications.
 func (s *stage) process(b *testing.B, g *mls.Group) {
-	shared := slices.IndexFunc(s.steps, func(step tree.Step) bool { return step.Copath.Covers(g.OwnLeaf()) })
+	shared := slices.IndexFunc(s.steps, func(step tree.Step) bool { return step.Copath.Covers(g.OwnIndex()) })
 	var commit []byte
 	var records []mls.Record
 	operation{

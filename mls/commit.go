@@ -78,23 +78,23 @@ func (p PendingCommit) Format(f fmt.State, _ rune) {
 
 // Change is what a commit does to the members of a group.
 type Change struct {
-	Committer Sender      // who made the commit
-	Epoch     uint64      // the epoch that it starts
-	Added     []Member    // who is new, the committer last if it joined by the commit
-	Removed   []Member    // who is removed, as they were
-	Updated   []Replaced  // whose leaf is replaced, the committer last if the commit has a path
-	Proposals []Attribute // all proposals, and who made them
-	ReInit    *message.ReInit
+	Committer Sender               // who made the commit
+	Epoch     uint64               // the epoch that it starts
+	Added     []Member             // who is new, the committer last if it joined by the commit
+	Removed   []Member             // who is removed, as they were
+	Updated   []UpdatedMember      // whose leaf is replaced, the committer last if the commit has a path
+	Proposals []AttributedProposal // all proposals, and who made them
+	ReInit    *message.ReInit      // what the commit ends the group for (Group.ReInit); nil if it goes on
 }
 
-// Replaced is a member whose leaf node is replaced.
-type Replaced struct {
+// UpdatedMember is a member whose leaf node is replaced by an update or a path.
+type UpdatedMember struct {
 	Index    LeafIndex
 	Old, New *LeafNode
 }
 
-// Attribute is a proposal and who made it.
-type Attribute struct {
+// AttributedProposal is a proposal with who made it.
+type AttributedProposal struct {
 	Proposal Proposal
 	Sender   Sender
 }
@@ -426,10 +426,10 @@ func newChange(committer Sender, n *next, before func(LeafIndex) *LeafNode, item
 		c.Removed = append(c.Removed, Member{l, before(l)})
 	}
 	for _, l := range r.Updated {
-		c.Updated = append(c.Updated, Replaced{l, before(l), r.Diff.Leaf(l)})
+		c.Updated = append(c.Updated, UpdatedMember{l, before(l), r.Diff.Leaf(l)})
 	}
 	for _, i := range items {
-		c.Proposals = append(c.Proposals, Attribute{i.Proposal, i.Sender})
+		c.Proposals = append(c.Proposals, AttributedProposal{i.Proposal, i.Sender})
 	}
 	return c
 }
@@ -438,7 +438,7 @@ func newChange(committer Sender, n *next, before func(LeafIndex) *LeafNode, item
 func (c *Change) committed(n *next, l LeafIndex, before func(LeafIndex) *LeafNode) {
 	leaf := n.result.Diff.Leaf(l)
 	if c.Committer.Type == message.SenderMember {
-		c.Updated = append(c.Updated, Replaced{l, before(l), leaf})
+		c.Updated = append(c.Updated, UpdatedMember{l, before(l), leaf})
 	} else {
 		c.Added = append(c.Added, Member{l, leaf})
 	}

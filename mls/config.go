@@ -69,7 +69,7 @@ type Config struct {
 	MaxMessageSize int
 	// Lifetime is for how long new key packages can be used. Zero is 84 days.
 	Lifetime time.Duration
-	// MaxLifetime bounds the lifetime of others' key packages. Zero is 400 days.
+	// MaxLifetime bounds the lifetime of others' key packages. Zero is 400 days, NoLimit none.
 	MaxLifetime time.Duration
 }
 

@@ -87,7 +87,9 @@ type Joined struct {
 	PSKs       []PreSharedKeyID // pre-shared keys that the group started with
 }
 
-// Join joins a group by a welcome (RFC 9420, section 12.4.3.1), an MLS message or bare. Store its Records.
+// Join joins a group by a welcome (RFC 9420, section 12.4.3.1), an MLS message or bare. Store its Records. A welcome can be for
+// a group of which the caller has a state already, because it joined before or because somebody gave a group the identifier of
+// another: compare the identifier first, or the records of one would replace those of the other.
 func Join(config Config, welcome []byte, o JoinOptions) (*Joined, error) {
 	c, err := config.filled()
 	if err != nil {

@@ -114,7 +114,7 @@ func (g *Group) externalProposals(kemOutput []byte, o ExternalOptions) (items []
 		add(&message.Remove{Removed: *o.Resync})
 	}
 	for _, id := range o.PSKs {
-		p, err := g.ExternalPSK(id)
+		p, err := g.ExternalPSKProposal(id)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -120,10 +120,10 @@ func x509Group(t *testing.T, s CipherSuite) {
 	r.Run("a member changes its key and certificate", func(t *testing.T) {
 		next := identity(a, "bob")
 		p := r.commit(bob, CommitOptions{Identity: &next})
-		if u := p.Updated; len(u) != 1 || u[0].Index != bob.OwnLeaf() || u[0].New.Equal(u[0].Old) {
+		if u := p.Updated; len(u) != 1 || u[0].Index != bob.OwnIndex() || u[0].New.Equal(u[0].Old) {
 			t.Errorf("updated %v", p.Updated)
 		}
-		m, _ := alice.Member(bob.OwnLeaf())
+		m, _ := alice.Member(bob.OwnIndex())
 		same(t, "signature key", m.Leaf.SignatureKey, next.Key.Public())
 		r.says(bob, alice, "under the new key")
 	})
@@ -139,7 +139,7 @@ func x509Group(t *testing.T, s CipherSuite) {
 		bob.rules = own
 	})
 	r.Run("nobody else comes in a member's place", func(t *testing.T) {
-		leaf := bob.OwnLeaf()
+		leaf := bob.OwnIndex()
 		other := identity(a, "mallory")
 		_, _, err := JoinExternal(c, r.info(alice), other, ExternalOptions{Resync: &leaf})
 		fails(t, err, ErrCredential)
@@ -220,7 +220,7 @@ func TestWhoIsNotKnownIsRefused(t *testing.T) {
 	})
 	r.Run("when taking a member's place", func(t *testing.T) {
 		other := identity("other", true)
-		leaf := bob.OwnLeaf()
+		leaf := bob.OwnIndex()
 		_, p := good2(JoinExternal(lax, r.info(alice), other, ExternalOptions{Resync: &leaf}))(t)
 		r.refuses(alice, p.Message, ErrCredential, errUnknown)
 	})

@@ -308,6 +308,6 @@ func TestCustomProposals(t *testing.T) {
 		r.members = append(r.members, j.Group)
 		_, err := alice.Commit(CommitOptions{Proposals: []Proposal{custom("now it does")}})
 		fails(t, err, ErrCapabilities)
-		r.commit(alice, CommitOptions{Proposals: []Proposal{&message.Remove{Removed: j.OwnLeaf()}, custom("beside a removal")}})
+		r.commit(alice, CommitOptions{Proposals: []Proposal{&message.Remove{Removed: j.OwnIndex()}, custom("beside a removal")}})
 	})
 }

@@ -37,7 +37,7 @@ func TestJoinWithTheTreeInsideAndOutside(t *testing.T) {
 						o.RatchetTree = ratchetTree
 					}
 					j := good(Join(r.config, p.Welcome, o))(t)
-					if j.Inviter != by.OwnLeaf() || j.KeyPackage != b {
+					if j.Inviter != by.OwnIndex() || j.KeyPackage != b {
 						t.Errorf("invited by leaf %d", j.Inviter)
 					}
 					r.members = append(r.members, j.Group)
@@ -308,7 +308,7 @@ func TestHandshakesInPublicAndInPrivate(t *testing.T) {
 	r.Run("another member's signature", func(t *testing.T) {
 		data := r.forgeProposal(alice, r.addition("new"))
 		m := good(message.Unmarshal(data))(t).Public
-		m.Content.Sender.Index = uint32(carol.OwnLeaf())
+		m.Content.Sender.Index = uint32(carol.OwnIndex())
 		r.refuses(bob, good(alice.protect(m.Authenticated()))(t), ErrSignature)
 	})
 }

@@ -34,7 +34,7 @@ func TestMemberLimit(t *testing.T) {
 		fails(t, err, ErrTooManyMembers)
 	})
 	r.Run("one may take another's place", func(t *testing.T) {
-		r.commit(alice, CommitOptions{Proposals: []Proposal{&message.Remove{Removed: fourth.OwnLeaf()}, r.addition("instead")}})
+		r.commit(alice, CommitOptions{Proposals: []Proposal{&message.Remove{Removed: fourth.OwnIndex()}, r.addition("instead")}})
 	})
 }
 
@@ -262,7 +262,7 @@ func TestPathsThatCannotBeOpened(t *testing.T) {
 	})
 	r.Run("a secret of another key", func(t *testing.T) {
 		context := p.next.context
-		context.ConfirmedTranscriptHash = alice.ConfirmedTranscriptHash()
+		context.ConfirmedTranscriptHash = alice.Context().ConfirmedTranscriptHash
 		for _, secret := range [][]byte{make([]byte, 32), make([]byte, 31), nil} {
 			kemOutput, ciphertext := good2(alice.suite.EncryptWithLabel(nil, bob.tree.Leaf(1).EncryptionKey, "UpdatePathNode", context.Append(nil), secret))(t)
 			r.refuses(bob, r.resign(alice, p.Message, func(m *message.PublicMessage) {

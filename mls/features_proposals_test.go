@@ -26,7 +26,7 @@ func TestSelfRemove(t *testing.T) {
 			}
 			bob.Pending().Discard()
 			p := r.commit(carol, CommitOptions{})
-			if len(p.Removed) != 1 || p.Removed[0].Index != bob.OwnLeaf() || !bob.Removed() {
+			if len(p.Removed) != 1 || p.Removed[0].Index != bob.OwnIndex() || !bob.Removed() {
 				t.Errorf("removed %v", p.Removed)
 			}
 			_, err = bob.Encrypt([]byte("text"), nil)
@@ -41,15 +41,15 @@ func TestSelfRemove(t *testing.T) {
 		first := r.propose(bob, good(bob.ProposeSelfRemove())(t), nil)
 		second := r.propose(carol, good(carol.ProposeSelfRemove())(t), nil)
 		g := r.joinExternally(alice, "dave", ExternalOptions{SelfRemoves: [][]byte{first.Message, second.Message}})
-		if g.OwnLeaf() != 1 || g.Size() != 4 || !bob.Removed() || !carol.Removed() {
-			t.Errorf("joined at leaf %d of %d", g.OwnLeaf(), g.Size())
+		if g.OwnIndex() != 1 || g.Size() != 4 || !bob.Removed() || !carol.Removed() {
+			t.Errorf("joined at leaf %d of %d", g.OwnIndex(), g.Size())
 		}
 		r.says(g, alice, "in their place")
 	})
 	r.Run("beside a resynchronisation", func(t *testing.T) {
 		leaver, back := r.members[1], r.members[2]
 		out := r.propose(leaver, good(leaver.ProposeSelfRemove())(t), nil)
-		at := back.OwnLeaf()
+		at := back.OwnIndex()
 		r.joinExternally(alice, "back", ExternalOptions{Resync: &at, SelfRemoves: [][]byte{out.Message}})
 		if !leaver.Removed() || !back.Removed() {
 			t.Error("one of them is still there")
@@ -113,9 +113,9 @@ func TestExternalSenders(t *testing.T) {
 	alice, bob := r.members[0], r.members[1]
 	propose := func(index uint32, id Identity, p Proposal) []byte {
 		t.Helper()
-		return good(ExternalPropose(r.config, alice.GroupID(), alice.Epoch(), index, id.Key, p))(t)
+		return good(ProposeExternal(r.config, alice.GroupID(), alice.Epoch(), index, id.Key, p))(t)
 	}
-	psk := good(alice.ExternalPSK([]byte("id")))(t)
+	psk := good(alice.ExternalPSKProposal([]byte("id")))(t)
 	for _, p := range []Proposal{r.addition("new"), &message.Remove{Removed: 2}, psk,
 		&message.GroupContextExtensions{Extensions: senders(service)}} {
 		r.Run(fmt.Sprintf("may propose type %d", p.Type()), func(t *testing.T) {
@@ -152,9 +152,9 @@ func TestExternalSenders(t *testing.T) {
 		r.refuses(alice, (&message.Message{Public: m}).Marshal(), ErrUnknownSender)
 	})
 	r.Run("for another epoch or group", func(t *testing.T) {
-		data := good(ExternalPropose(r.config, alice.GroupID(), alice.Epoch()-1, 0, service.Key, &message.Remove{Removed: 1}))(t)
+		data := good(ProposeExternal(r.config, alice.GroupID(), alice.Epoch()-1, 0, service.Key, &message.Remove{Removed: 1}))(t)
 		r.refuses(alice, data, ErrWrongEpoch)
-		data = good(ExternalPropose(r.config, []byte("other"), alice.Epoch(), 0, service.Key, &message.Remove{Removed: 1}))(t)
+		data = good(ProposeExternal(r.config, []byte("other"), alice.Epoch(), 0, service.Key, &message.Remove{Removed: 1}))(t)
 		r.refuses(alice, data, ErrWrongGroup)
 	})
 	r.Run("that the application does not know found no group", func(t *testing.T) {
@@ -232,7 +232,7 @@ func TestAuthorizeDecidesWhoMayDoWhat(t *testing.T) {
 	fails(t, err, ErrProposal, errRefused)
 	r.refuses(alice, r.forgeProposal(bob, remove), ErrProposal, errRefused)
 	r.refuses(alice, r.forgeCommit(bob, remove), ErrProposal, errRefused)
-	at := carol.OwnLeaf()
+	at := carol.OwnIndex()
 	_, _, err = JoinExternal(r.config, r.info(alice), r.identity("m2"), ExternalOptions{Resync: &at})
 	fails(t, err, ErrProposal, errRefused)
 	r.Run("nobody joins by itself", func(t *testing.T) {
@@ -248,7 +248,7 @@ func TestAuthorizeDecidesWhoMayDoWhat(t *testing.T) {
 func TestProposalsThatDoNotFitTogether(t *testing.T) {
 	r := newRig(t, 4, Config{PSK: func(PreSharedKeyID) ([]byte, bool) { return []byte("key"), true }})
 	alice, bob, carol, dave := r.members[0], r.members[1], r.members[2], r.members[3]
-	types := func(list []Attribute) (out []message.ProposalType) {
+	types := func(list []AttributedProposal) (out []message.ProposalType) {
 		for _, a := range list {
 			out = append(out, a.Proposal.Type())
 		}
@@ -265,30 +265,30 @@ func TestProposalsThatDoNotFitTogether(t *testing.T) {
 		r.propose(bob, good(bob.ProposeUpdate(nil))(t), nil)
 		newest := bob.Proposals()[1].Proposal.(*message.Update).LeafNode.EncryptionKey
 		check(r.commit(alice, CommitOptions{}), 1, message.ProposalUpdate)
-		same(t, "key", alice.tree.Leaf(bob.OwnLeaf()).EncryptionKey, newest)
+		same(t, "key", alice.tree.Leaf(bob.OwnIndex()).EncryptionKey, newest)
 		r.commit(carol, CommitOptions{})
 		r.says(carol, bob, "the newest")
 	})
 	r.Run("a removal rather than an update", func(t *testing.T) {
 		r.propose(bob, good(bob.ProposeUpdate(nil))(t), nil)
-		r.propose(carol, good(carol.ProposeRemove(bob.OwnLeaf()))(t), nil)
-		r.propose(dave, good(dave.ProposeRemove(bob.OwnLeaf()))(t), nil)
+		r.propose(carol, good(carol.ProposeRemove(bob.OwnIndex()))(t), nil)
+		r.propose(dave, good(dave.ProposeRemove(bob.OwnIndex()))(t), nil)
 		check(r.commit(alice, CommitOptions{}), 2, message.ProposalRemove)
 	})
 	r.Run("not the committer's own update or removal", func(t *testing.T) {
 		r.propose(carol, good(carol.ProposeUpdate(nil))(t), nil)
-		r.propose(dave, good(dave.ProposeRemove(carol.OwnLeaf()))(t), nil)
+		r.propose(dave, good(dave.ProposeRemove(carol.OwnIndex()))(t), nil)
 		check(r.commit(carol, CommitOptions{}), 2)
 	})
 	r.Run("everything else rather than a re-initialisation", func(t *testing.T) {
 		reinit := &message.ReInit{GroupID: []byte("next"), Version: message.MLS10, CipherSuite: r.suite}
-		r.propose(carol, good(carol.ProposeReInit(reinit))(t), nil)
+		r.propose(carol, good(carol.Propose(reinit, nil))(t), nil)
 		r.propose(carol, good(carol.ProposePSK([]byte("id")))(t), nil)
 		check(r.commit(alice, CommitOptions{}), 1, message.ProposalPreSharedKey)
 	})
 	r.Run("one new list of extensions", func(t *testing.T) {
-		r.propose(carol, good(carol.ProposeExtensions(nil))(t), nil)
-		r.propose(dave, good(dave.ProposeExtensions(nil))(t), nil)
+		r.propose(carol, good(carol.Propose(&message.GroupContextExtensions{}, nil))(t), nil)
+		r.propose(dave, good(dave.Propose(&message.GroupContextExtensions{}, nil))(t), nil)
 		check(r.commit(alice, CommitOptions{}), 1, message.ProposalGroupContextExtensions)
 	})
 	r.Run("a client once", func(t *testing.T) {

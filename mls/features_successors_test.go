@@ -51,7 +51,7 @@ func TestReInitialisation(t *testing.T) {
 		_, err := alice.Commit(CommitOptions{Proposals: []Proposal{announced, r.addition("new")}})
 		fails(t, err, ErrProposal)
 	})
-	r.propose(bob, good(bob.ProposeReInit(announced))(t), nil)
+	r.propose(bob, good(bob.Propose(announced, nil))(t), nil)
 	p := r.commit(carol, CommitOptions{WithoutPath: true})
 	if p.ReInit == nil || p.ReInit.CipherSuite != hybrid {
 		t.Errorf("the commit tells %v", p.ReInit)
@@ -158,7 +158,7 @@ func TestReInitialisation(t *testing.T) {
 		fails(t, err, ErrProposal)
 	})
 	r.Run("needs a suite that is known", func(t *testing.T) {
-		_, err := next.ProposeReInit(&message.ReInit{GroupID: []byte("x"), Version: message.MLS10, CipherSuite: 0x0999})
+		_, err := next.Propose(&message.ReInit{GroupID: []byte("x"), Version: message.MLS10, CipherSuite: 0x0999}, nil)
 		fails(t, err, ErrSuite)
 	})
 }
@@ -215,7 +215,7 @@ func TestBranch(t *testing.T) {
 		late.config.PSK = func(PreSharedKeyID) ([]byte, bool) { return secret, true }
 		rules := *late.rules
 		rules.ResumptionUsage = message.ResumptionBranch
-		psk := good(bob.ResumptionPSK(bob.Epoch()))(t)
+		psk := good(bob.ResumptionPSKProposal(bob.Epoch()))(t)
 		psk.PSK.Usage = message.ResumptionBranch
 		list := []Proposal{psk, &message.Add{KeyPackage: s.keys[1]}}
 		var items []transition.Item
@@ -242,7 +242,7 @@ func TestBranch(t *testing.T) {
 	})
 	r.Run("cannot be started in a usual commit", func(t *testing.T) {
 		for _, usage := range []message.ResumptionUsage{message.ResumptionBranch, message.ResumptionReInit} {
-			psk := good(alice.ResumptionPSK(alice.Epoch()))(t)
+			psk := good(alice.ResumptionPSKProposal(alice.Epoch()))(t)
 			psk.PSK.Usage = usage
 			_, err := alice.Commit(CommitOptions{Proposals: []Proposal{psk}})
 			fails(t, err, ErrProposal)
@@ -259,7 +259,7 @@ func TestPreSharedKeys(t *testing.T) {
 	}}
 	r := newRig(t, 3, c)
 	alice, bob, carol := r.members[0], r.members[1], r.members[2]
-	psk := func(id string) *message.PreSharedKey { return good(alice.ExternalPSK([]byte(id)))(t) }
+	psk := func(id string) *message.PreSharedKey { return good(alice.ExternalPSKProposal([]byte(id)))(t) }
 
 	r.Run("of the application, by value and by reference", func(t *testing.T) {
 		r.propose(bob, good(bob.ProposePSK([]byte("shared")))(t), nil)
@@ -316,17 +316,17 @@ func TestPreSharedKeys(t *testing.T) {
 		r.commit(alice, CommitOptions{})
 		for _, epoch := range []uint64{now + 1, now} {
 			before := alice.EpochAuthenticator()
-			r.commit(alice, CommitOptions{Proposals: []Proposal{good(alice.ResumptionPSK(epoch))(t)}})
+			r.commit(alice, CommitOptions{Proposals: []Proposal{good(alice.ResumptionPSKProposal(epoch))(t)}})
 			if slices.Equal(before, alice.EpochAuthenticator()) {
 				t.Error("the epoch did not change")
 			}
 		}
 		r.Run("after a restart", func(t *testing.T) {
 			r.members[1] = r.restored(bob)
-			r.commit(alice, CommitOptions{Proposals: []Proposal{good(alice.ResumptionPSK(alice.Epoch() - 1))(t)}})
+			r.commit(alice, CommitOptions{Proposals: []Proposal{good(alice.ResumptionPSKProposal(alice.Epoch() - 1))(t)}})
 		})
 		for _, epoch := range []uint64{now, alice.Epoch() + 1} {
-			_, err := alice.Commit(CommitOptions{Proposals: []Proposal{good(alice.ResumptionPSK(epoch))(t)}})
+			_, err := alice.Commit(CommitOptions{Proposals: []Proposal{good(alice.ResumptionPSKProposal(epoch))(t)}})
 			fails(t, err, ErrMissingPSK)
 		}
 	})

@@ -56,7 +56,7 @@ func newFuzzed(tb testing.TB) *fuzzed {
 	proposal := good(a.ProposeUpdate(nil))(tb).Message
 	good(g.Process(proposal))(tb)
 	f.bundle = bundle("joiner")
-	p = good(a.Commit(CommitOptions{Proposals: []Proposal{&message.Add{KeyPackage: f.bundle.KeyPackage}, good(a.ExternalPSK([]byte("id")))(tb)}, WithoutReceived: true}))(tb)
+	p = good(a.Commit(CommitOptions{Proposals: []Proposal{&message.Add{KeyPackage: f.bundle.KeyPackage}, good(a.ExternalPSKProposal([]byte("id")))(tb)}, WithoutReceived: true}))(tb)
 	f.welcome = p.Welcome
 	public := *a.config
 	public.PublicHandshake = true

@@ -95,11 +95,11 @@ func (g *Group) CipherSuite() CipherSuite { return g.epoch.context.CipherSuite }
 // Extensions returns the extensions of the group context.
 func (g *Group) Extensions() Extensions { return slices.Clone(g.epoch.context.Extensions) }
 
-// Context returns the group context.
+// Context returns the group context. What its fields refer to must not be changed.
 func (g *Group) Context() message.GroupContext { return g.epoch.context }
 
-// OwnLeaf returns the leaf of this client.
-func (g *Group) OwnLeaf() LeafIndex { return g.own }
+// OwnIndex returns the index of this client's leaf.
+func (g *Group) OwnIndex() LeafIndex { return g.own }
 
 // Size returns how many members the group has.
 func (g *Group) Size() int { return g.tree.Members() }
@@ -128,11 +128,6 @@ func (g *Group) RatchetTree() []byte { return g.tree.Marshal() }
 // EpochAuthenticator returns a value that members share in this epoch and nobody else can know (RFC
 // 9420, section 8.7).
 func (g *Group) EpochAuthenticator() []byte { return bytes.Clone(g.secrets.Authenticator) }
-
-// ConfirmedTranscriptHash returns the hash over all commits so far.
-func (g *Group) ConfirmedTranscriptHash() []byte {
-	return bytes.Clone(g.epoch.context.ConfirmedTranscriptHash)
-}
 
 // Export derives a secret of n bytes for use outside of MLS (RFC 9420, section 8.5). It is bound to
 // the epoch.

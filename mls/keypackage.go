@@ -236,12 +236,12 @@ func UnmarshalKeyPackageBundle(c Config, data []byte) (*KeyPackageBundle, error)
 	if err != nil {
 		return nil, err
 	}
-	return NewKeyPackageBundle(c, k, init, encryption, key)
+	return ImportKeyPackageBundle(c, k, init, encryption, key)
 }
 
-// NewKeyPackageBundle puts a key package and its private keys together, as they come from elsewhere:
+// ImportKeyPackageBundle puts a key package and its private keys together, as they come from elsewhere:
 // another implementation, or a test vector. They must belong together.
-func NewKeyPackageBundle(c Config, k *KeyPackage, initKey, encryptionKey, signatureKey []byte) (*KeyPackageBundle, error) {
+func ImportKeyPackageBundle(c Config, k *KeyPackage, initKey, encryptionKey, signatureKey []byte) (*KeyPackageBundle, error) {
 	s, err := c.suite(k.CipherSuite)
 	if err != nil {
 		return nil, err

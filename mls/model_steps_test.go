@@ -12,7 +12,7 @@ import (
 
 // sent notes with which key a private message was sent: never with one that another was sent with.
 func (w *modelWorld) sent(c *modelClient, data []byte) *modelMessage {
-	m := &modelMessage{data: data, by: c, leaf: c.group.OwnLeaf(), epoch: c.group.Epoch()}
+	m := &modelMessage{data: data, by: c, leaf: c.group.OwnIndex(), epoch: c.group.Epoch()}
 	p := good(message.Unmarshal(bytes.Clone(data)))(w).Private
 	if p == nil {
 		return m
@@ -206,7 +206,7 @@ func (w *modelWorld) change(by *modelClient) Proposal {
 	case 2, 3:
 		var others []LeafIndex
 		for m := range by.group.Members() {
-			if m.Index != by.group.OwnLeaf() {
+			if m.Index != by.group.OwnIndex() {
 				others = append(others, m.Index)
 			}
 		}
@@ -218,7 +218,7 @@ func (w *modelWorld) change(by *modelClient) Proposal {
 		value := fmt.Appendf(nil, "value %d", w.random.IntN(1000))
 		return &message.GroupContextExtensions{Extensions: Extensions{{Type: modelExtension, Data: value}}}
 	default:
-		return good(by.group.ExternalPSK(fmt.Append(nil, w.random.IntN(100))))(w)
+		return good(by.group.ExternalPSKProposal(fmt.Append(nil, w.random.IntN(100))))(w)
 	}
 }
 
@@ -292,7 +292,7 @@ func (w *modelWorld) resumption(c *modelClient) CommitOptions {
 	if oldest > at {
 		return CommitOptions{} // somebody is not there yet
 	}
-	p := good(c.group.ResumptionPSK(oldest + w.random.Uint64N(at-oldest+1)))(w)
+	p := good(c.group.ResumptionPSKProposal(oldest + w.random.Uint64N(at-oldest+1)))(w)
 	return CommitOptions{Proposals: []Proposal{p}, WithoutReceived: true, WithoutPath: w.one(2)}
 }
 
@@ -446,14 +446,14 @@ func (w *modelWorld) process(g *Group, disk records, c *modelCommit) Received {
 			if p, ok := r.(*ReceivedProposal); ok {
 				disk.apply(p.Records)
 			} else if err != nil && !errors.Is(err, ErrConsumed) {
-				w.Fatalf("leaf %d gets a proposal again: %v", g.OwnLeaf(), err)
+				w.Fatalf("leaf %d gets a proposal again: %v", g.OwnIndex(), err)
 			}
 		}
 		w.done["proposals fetched"]++
 		r, err = g.Process(c.message)
 	}
 	if err != nil {
-		w.Fatalf("leaf %d takes the commit of %s that ends epoch %d with: %v", g.OwnLeaf(), c.by.name, g.Epoch(), err)
+		w.Fatalf("leaf %d takes the commit of %s that ends epoch %d with: %v", g.OwnIndex(), c.by.name, g.Epoch(), err)
 	}
 	return r
 }

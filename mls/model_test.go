@@ -259,7 +259,7 @@ func (w *modelWorld) crash(c *modelClient) {
 	before := c.group
 	c.group = good(Restore(c.config, maps.Clone(c.disk)))(w)
 	same(w.T, "epoch authenticator after a restart", c.group.EpochAuthenticator(), before.EpochAuthenticator())
-	if c.group.OwnLeaf() != before.OwnLeaf() || c.group.Epoch() != before.Epoch() || c.group.status != before.status ||
+	if c.group.OwnIndex() != before.OwnIndex() || c.group.Epoch() != before.Epoch() || c.group.status != before.status ||
 		(c.group.Pending() == nil) != (before.Pending() == nil) || len(c.group.Proposals()) != len(before.Proposals()) {
 		w.Fatalf("%s came back in another state", c.name)
 	}
@@ -317,8 +317,8 @@ func (w *modelWorld) arrive(c *modelClient) {
 			want[LeafIndex(l)] = other.name
 		}
 	}
-	if !maps.Equal(got, want) || w.leaves[epoch][g.OwnLeaf()] != c {
-		w.Fatalf("%s has in epoch %d, at leaf %d, the members\n%v, they should be\n%v", c.name, epoch, g.OwnLeaf(), got, want)
+	if !maps.Equal(got, want) || w.leaves[epoch][g.OwnIndex()] != c {
+		w.Fatalf("%s has in epoch %d, at leaf %d, the members\n%v, they should be\n%v", c.name, epoch, g.OwnIndex(), got, want)
 	}
 	if v, _ := g.Extensions().Find(modelExtension); !bytes.Equal(v, w.values[epoch]) {
 		w.Fatalf("%s has the extension %x, it should be %x", c.name, v, w.values[epoch])

@@ -8,7 +8,8 @@ import (
 	"github.com/quicproquo/qpq/mls/message"
 )
 
-// Propose sends a proposal of any kind but an update (see ProposeUpdate) for somebody to commit.
+// Propose makes a proposal for somebody to commit. It may be of any kind but an update, for which ProposeUpdate makes the keys.
+// Of a [message.ReInit], Group.ReInit makes the new group once it was committed.
 func (g *Group) Propose(p Proposal, authenticatedData []byte) (*Outgoing, error) {
 	if _, ok := p.(*message.Update); ok {
 		return nil, fmt.Errorf("%w: an update is proposed with ProposeUpdate, which makes its keys", ErrProposal)
@@ -33,35 +34,27 @@ func (g *Group) ProposeRemove(l LeafIndex) (*Outgoing, error) {
 // joins (draft-ietf-mls-extensions). All members must support it.
 func (g *Group) ProposeSelfRemove() (*Outgoing, error) { return g.Propose(&message.SelfRemove{}, nil) }
 
-// ProposeExtensions proposes to replace the extensions of the group.
-func (g *Group) ProposeExtensions(e Extensions) (*Outgoing, error) {
-	return g.Propose(&message.GroupContextExtensions{Extensions: e}, nil)
-}
-
 // ProposePSK proposes to mix in an external pre-shared key.
 func (g *Group) ProposePSK(id []byte) (*Outgoing, error) {
-	p, err := g.ExternalPSK(id)
+	p, err := g.ExternalPSKProposal(id)
 	if err != nil {
 		return nil, err
 	}
 	return g.Propose(p, nil)
 }
 
-// ExternalPSK returns a proposal to mix in an external pre-shared key, with a fresh nonce.
-func (g *Group) ExternalPSK(id []byte) (*message.PreSharedKey, error) {
+// ExternalPSKProposal returns a proposal to mix in an external pre-shared key, with a fresh nonce.
+func (g *Group) ExternalPSKProposal(id []byte) (*message.PreSharedKey, error) {
 	nonce, err := g.config.randomBytes(g.suite.HashSize())
 	return &message.PreSharedKey{PSK: PreSharedKeyID{Type: message.PSKExternal, ID: id, Nonce: nonce}}, err
 }
 
-// ResumptionPSK returns a proposal to mix in the resumption key of a past epoch of this group.
-func (g *Group) ResumptionPSK(epoch uint64) (*message.PreSharedKey, error) {
+// ResumptionPSKProposal returns a proposal to mix in the resumption key of a past epoch of this group.
+func (g *Group) ResumptionPSKProposal(epoch uint64) (*message.PreSharedKey, error) {
 	nonce, err := g.config.randomBytes(g.suite.HashSize())
 	return &message.PreSharedKey{PSK: PreSharedKeyID{Type: message.PSKResumption, Usage: message.ResumptionApplication,
 		GroupID: g.GroupID(), Epoch: epoch, Nonce: nonce}}, err
 }
-
-// ProposeReInit proposes to end the group for one with other parameters, which Group.ReInit then makes.
-func (g *Group) ProposeReInit(p *message.ReInit) (*Outgoing, error) { return g.Propose(p, nil) }
 
 // checkReInit verifies what a group may be replaced by: what this client can make, and nothing worse.
 func (g *Group) checkReInit(p *message.ReInit) error {
@@ -162,17 +155,17 @@ func (g *Group) waiting() (list []*cachedProposal) {
 }
 
 // Proposals returns the proposals that wait for a commit, in the order that they came.
-func (g *Group) Proposals() []Attribute {
-	var list []Attribute
+func (g *Group) Proposals() []AttributedProposal {
+	var list []AttributedProposal
 	for _, p := range g.waiting() {
-		list = append(list, Attribute{p.item.Proposal, p.item.Sender})
+		list = append(list, AttributedProposal{p.item.Proposal, p.item.Sender})
 	}
 	return list
 }
 
-// ExternalPropose returns a proposal of somebody outside the group, who is at an index of its
-// external_senders extension, as an MLS message (RFC 9420, section 12.1.8).
-func ExternalPropose(config Config, groupID []byte, epoch uint64, index uint32, key *SignatureKey, p Proposal) ([]byte, error) {
+// ProposeExternal returns a proposal of somebody outside the group, whose place in its external_senders extension is
+// index, as an MLS message (RFC 9420, section 12.1.8).
+func ProposeExternal(config Config, groupID []byte, epoch uint64, index uint32, key *SignatureKey, p Proposal) ([]byte, error) {
 	return proposeFromOutside(config, groupID, epoch, Sender{Type: message.SenderExternal, Index: index}, key, p)
 }
 

@@ -21,7 +21,7 @@ type SuccessorOptions struct {
 	Extensions Extensions
 }
 
-// ReInit makes the group that takes the place of this one, which a commit ended (RFC 9420, section
+// ReInit makes the group that takes the place of this one, which a commit of a [message.ReInit] proposal ended (RFC 9420, section
 // 11.2). The new group's pending commit adds all others; its welcome is for them, and its records are the whole group.
 func (g *Group) ReInit(o SuccessorOptions) (*Group, *PendingCommit, error) {
 	if g.reinit == nil || g.status != active {

@@ -240,10 +240,10 @@ func appendChange(b []byte, c *Change) []byte {
 	b = codec.AppendUint32(append(b, byte(c.Committer.Type)), c.Committer.Index)
 	b = leaves(b, c.Added)
 	b = leaves(b, c.Removed)
-	b = codec.AppendList(b, c.Updated, func(b []byte, r Replaced) []byte {
+	b = codec.AppendList(b, c.Updated, func(b []byte, r UpdatedMember) []byte {
 		return r.New.Append(r.Old.Append(codec.AppendUint32(b, uint32(r.Index))))
 	})
-	return codec.AppendList(b, c.Proposals, func(b []byte, a Attribute) []byte {
+	return codec.AppendList(b, c.Proposals, func(b []byte, a AttributedProposal) []byte {
 		b = codec.AppendUint32(append(b, byte(a.Sender.Type)), a.Sender.Index)
 		return codec.AppendVec(b, message.AppendProposal(nil, a.Proposal))
 	})
@@ -571,14 +571,14 @@ func decodeChange(d *codec.Decoder, c *Change) {
 	c.Committer = sender(d)
 	c.Added = leaves()
 	c.Removed = leaves()
-	c.Updated = codec.List(d, func(d *codec.Decoder) Replaced {
-		return Replaced{LeafIndex(d.Uint32()), message.DecodeLeafNode(d), message.DecodeLeafNode(d)}
+	c.Updated = codec.List(d, func(d *codec.Decoder) UpdatedMember {
+		return UpdatedMember{LeafIndex(d.Uint32()), message.DecodeLeafNode(d), message.DecodeLeafNode(d)}
 	})
-	c.Proposals = codec.List(d, func(d *codec.Decoder) Attribute {
+	c.Proposals = codec.List(d, func(d *codec.Decoder) AttributedProposal {
 		s := sender(d)
 		sub := d.Sub()
 		p := message.DecodeProposal(&sub)
 		d.FailWith(sub.Done())
-		return Attribute{p, s}
+		return AttributedProposal{p, s}
 	})
 }

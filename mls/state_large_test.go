@@ -60,7 +60,7 @@ func TestRecordsOfALargeGroup(t *testing.T) {
 		}
 		check("to receive", r.(*mls.ApplicationMessage).Records, most, want)
 	}
-	p, err := a.Commit(mls.CommitOptions{Proposals: []mls.Proposal{&message.Remove{Removed: cast.B.OwnLeaf()}}})
+	p, err := a.Commit(mls.CommitOptions{Proposals: []mls.Proposal{&message.Remove{Removed: cast.B.OwnIndex()}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -180,8 +180,8 @@ func TestLeafZeroIsALeaf(t *testing.T) {
 		t.Error("leaf 0 is not blank")
 	}
 	dave := r.add(carol, "dave")[0]
-	if dave.OwnLeaf() != 0 {
-		t.Fatalf("dave is at leaf %d", dave.OwnLeaf())
+	if dave.OwnIndex() != 0 {
+		t.Fatalf("dave is at leaf %d", dave.OwnIndex())
 	}
 	r.says(dave, carol, "from the new leaf 0")
 	r.commit(dave, CommitOptions{})
@@ -189,8 +189,8 @@ func TestLeafZeroIsALeaf(t *testing.T) {
 	zero := LeafIndex(0)
 	old := dave.Epoch()
 	back := r.joinExternally(bob, "dave", ExternalOptions{Resync: &zero})
-	if back.OwnLeaf() != 0 || !dave.Removed() || bob.Size() != 3 {
-		t.Errorf("back at leaf %d of %d", back.OwnLeaf(), bob.Size())
+	if back.OwnIndex() != 0 || !dave.Removed() || bob.Size() != 3 {
+		t.Errorf("back at leaf %d of %d", back.OwnIndex(), bob.Size())
 	}
 	if bob.Epoch() != old+1 {
 		t.Errorf("epoch %d", bob.Epoch())
@@ -272,7 +272,7 @@ func TestHybridGroupAcceptsNobodyWithoutIt(t *testing.T) {
 	})
 	r.Run("and is not replaced by a group without it", func(t *testing.T) {
 		classic := &message.ReInit{GroupID: []byte("next"), Version: message.MLS10, CipherSuite: X25519_AES128GCM_SHA256_Ed25519}
-		_, err := alice.ProposeReInit(classic)
+		_, err := alice.Propose(classic, nil)
 		fails(t, err, ErrDowngrade)
 		_, err = alice.Commit(CommitOptions{Proposals: []Proposal{classic}})
 		fails(t, err, ErrDowngrade)

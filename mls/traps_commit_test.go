@@ -52,7 +52,7 @@ func TestPendingCommitWhenAnothersArrives(t *testing.T) {
 		r := newRig(t, 3, Config{})
 		alice, bob := r.members[0], r.members[1]
 		lost := good(bob.Commit(CommitOptions{}))(t)
-		r.commit(alice, CommitOptions{Proposals: []Proposal{&message.Remove{Removed: bob.OwnLeaf()}}})
+		r.commit(alice, CommitOptions{Proposals: []Proposal{&message.Remove{Removed: bob.OwnIndex()}}})
 		_, err := lost.Apply()
 		fails(t, err, ErrStale)
 		if !bob.Removed() {
@@ -113,7 +113,7 @@ func TestPathIsRequired(t *testing.T) {
 	psk.PSK = func(PreSharedKeyID) ([]byte, bool) { return []byte("key"), true }
 	r = newRig(t, 2, psk)
 	alice = r.members[0]
-	id := good(alice.ExternalPSK([]byte("id")))(t)
+	id := good(alice.ExternalPSKProposal([]byte("id")))(t)
 	for name, p := range map[string]Proposal{"an addition": r.addition("new"), "a pre-shared key": id,
 		"data beside the commit": &message.AppEphemeral{Component: 7}} {
 		r.Run("not for "+name, func(t *testing.T) {
@@ -164,7 +164,7 @@ func TestSecretsOfACommit(t *testing.T) {
 			func(c *message.GroupContext) { c.TreeHash = old.TreeHash },
 			func(c *message.GroupContext) { c.Extensions = old.Extensions },
 			func(c *message.GroupContext) { c.Epoch-- },
-			func(c *message.GroupContext) { c.ConfirmedTranscriptHash = alice.ConfirmedTranscriptHash() },
+			func(c *message.GroupContext) { c.ConfirmedTranscriptHash = alice.Context().ConfirmedTranscriptHash },
 		} {
 			c := provisional
 			spoil(&c)
@@ -269,7 +269,7 @@ func TestKeysOfAPathAreUnique(t *testing.T) {
 func TestPreSharedKeyTwice(t *testing.T) {
 	r := newRig(t, 2, Config{PublicHandshake: true, PSK: func(PreSharedKeyID) ([]byte, bool) { return []byte("key"), true }})
 	alice, bob := r.members[0], r.members[1]
-	first, second := good(alice.ExternalPSK([]byte("id")))(t), good(alice.ExternalPSK([]byte("other id")))(t)
+	first, second := good(alice.ExternalPSKProposal([]byte("id")))(t), good(alice.ExternalPSKProposal([]byte("other id")))(t)
 	_, err := alice.Commit(CommitOptions{Proposals: []Proposal{first, second, first}})
 	fails(t, err, ErrProposal)
 	r.refuses(bob, r.forgeCommit(alice, first, second, first), ErrProposal)

@@ -186,7 +186,7 @@ func TestSendersOutsideTheTree(t *testing.T) {
 		})
 		r.Run(fmt.Sprintf("external sender %d", index), func(t *testing.T) {
 			key := good(NewSignatureKey(r.config, r.suite))(t)
-			data := good(ExternalPropose(r.config, alice.GroupID(), alice.Epoch(), index, key, r.addition("new")))(t)
+			data := good(ProposeExternal(r.config, alice.GroupID(), alice.Epoch(), index, key, r.addition("new")))(t)
 			r.refuses(bob, data, ErrUnknownSender)
 		})
 		r.Run(fmt.Sprintf("group info of leaf %d", index), func(t *testing.T) {
@@ -253,7 +253,7 @@ func TestForgeryCostsNoMessageKey(t *testing.T) {
 	for _, generation := range []uint32{0, 1, 900} {
 		// Every member can encrypt sender data, so Mallory can point at Alice's keys.
 		r.refuses(bob, r.seal(mallory, "text", nil, func(d *message.SenderData) {
-			d.Leaf, d.Generation = alice.OwnLeaf(), generation
+			d.Leaf, d.Generation = alice.OwnIndex(), generation
 		}), ErrDecrypt)
 	}
 	r.refuses(bob, r.seal(alice, "text", func(content []byte) []byte {
@@ -262,7 +262,7 @@ func TestForgeryCostsNoMessageKey(t *testing.T) {
 	}, nil), ErrMalformed)
 	r.hears(bob, second, "second")
 	r.refuses(bob, r.seal(mallory, "text", nil, func(d *message.SenderData) {
-		d.Leaf, d.Generation = alice.OwnLeaf(), 0
+		d.Leaf, d.Generation = alice.OwnIndex(), 0
 	}), ErrDecrypt)
 	r.hears(bob, first, "first")
 }
@@ -275,11 +275,11 @@ func TestLeafReusedAcrossPastEpochs(t *testing.T) {
 	for range 2 {
 		late = append(late, good(bob.Encrypt([]byte("from bob"), nil))(t).Message)
 	}
-	r.commit(alice, CommitOptions{Proposals: []Proposal{&message.Remove{Removed: bob.OwnLeaf()}}})
+	r.commit(alice, CommitOptions{Proposals: []Proposal{&message.Remove{Removed: bob.OwnIndex()}}})
 	blank := carol.Epoch()
 	dave := r.add(carol, "dave")[0]
-	if dave.OwnLeaf() != bob.OwnLeaf() {
-		t.Fatalf("dave is at leaf %d, bob was at %d", dave.OwnLeaf(), bob.OwnLeaf())
+	if dave.OwnIndex() != bob.OwnIndex() {
+		t.Fatalf("dave is at leaf %d, bob was at %d", dave.OwnIndex(), bob.OwnIndex())
 	}
 	fromDave := good(dave.Encrypt([]byte("from dave"), nil))(t).Message
 	r.commit(carol, CommitOptions{})
@@ -296,7 +296,7 @@ func TestLeafReusedAcrossPastEpochs(t *testing.T) {
 
 	r.Run("nobody speaks in the epoch when the leaf was blank", func(t *testing.T) {
 		for _, e := range carol.past {
-			if e.context.Epoch == blank && carol.leafAt(e, bob.OwnLeaf()) != nil {
+			if e.context.Epoch == blank && carol.leafAt(e, bob.OwnIndex()) != nil {
 				t.Error("somebody is at the leaf")
 			}
 		}

@@ -182,8 +182,8 @@ func TestEmptyLeftSubtree(t *testing.T) {
 		if err := r.joinable(m[2], r.nodes(m[2])); err != nil {
 			t.Fatal(err)
 		}
-		if g := r.joinExternally(m[2], "back at leaf 0", ExternalOptions{}); g.OwnLeaf() != 0 {
-			t.Errorf("joined at leaf %d", g.OwnLeaf())
+		if g := r.joinExternally(m[2], "back at leaf 0", ExternalOptions{}); g.OwnIndex() != 0 {
+			t.Errorf("joined at leaf %d", g.OwnIndex())
 		}
 	})
 }
@@ -278,7 +278,7 @@ func TestUnmergedLeafCostsNoPrivateKey(t *testing.T) {
 	}
 	for _, g := range m[:3] {
 		if g.keys[tree.Node(3)] == nil {
-			t.Errorf("leaf %d lost the key of node 3", g.OwnLeaf())
+			t.Errorf("leaf %d lost the key of node 3", g.OwnIndex())
 		}
 	}
 	m[1] = r.restored(m[1])

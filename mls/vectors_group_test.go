@@ -270,7 +270,7 @@ func passiveClient(t *testing.T, v *passiveClientCase) {
 	suiteOf(t, v.Suite)
 	c := v.config()
 	k := good(message.Unmarshal(v.KeyPackage))(t).KeyPackage
-	b := good(NewKeyPackageBundle(c, k, v.Init, v.Encryption, v.Signature))(t)
+	b := good(ImportKeyPackageBundle(c, k, v.Init, v.Encryption, v.Signature))(t)
 	o := JoinOptions{KeyPackages: []*KeyPackageBundle{b}}
 	if v.Tree != nil {
 		o.RatchetTree = *v.Tree

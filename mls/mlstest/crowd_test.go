@@ -28,7 +28,7 @@ func TestCrowd(t *testing.T) {
 					}
 					for _, g := range []*mls.Group{c.B, c.C} {
 						if g.Epoch() != c.A.Epoch() || !bytes.Equal(g.EpochAuthenticator(), c.A.EpochAuthenticator()) {
-							t.Errorf("the members at leaves %d and %d disagree", c.A.OwnLeaf(), g.OwnLeaf())
+							t.Errorf("the members at leaves %d and %d disagree", c.A.OwnIndex(), g.OwnIndex())
 						}
 					}
 					blank, err := blanks(c)

@@ -149,7 +149,7 @@ func (p *play) run(withoutTree bool) {
 	p.propose(0, out, err)
 	p.commit(1, mls.CommitOptions{})
 	p.commit(0, mls.CommitOptions{WithoutPath: true}, p.bundle("e"))
-	remove, err := mls.ExternalPropose(p.config, g.GroupID(), g.Epoch(), 0, outsider.Key, &message.Remove{Removed: p.active[1].OwnLeaf()})
+	remove, err := mls.ProposeExternal(p.config, g.GroupID(), g.Epoch(), 0, outsider.Key, &message.Remove{Removed: p.active[1].OwnIndex()})
 	p.propose(-1, &mls.Outgoing{Message: remove}, err)
 	p.commit(0, mls.CommitOptions{})
 	join, err := mls.ProposeJoin(p.config, g.GroupID(), g.Epoch(), p.bundle("proposes itself"))

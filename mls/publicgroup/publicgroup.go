@@ -71,10 +71,8 @@ type Group struct {
 
 // Commit is a valid commit. Nothing changes before it is merged.
 type Commit struct {
-	Committer         message.Sender
+	mls.Change
 	AuthenticatedData []byte
-	Proposals         []mls.Attribute
-	Added, Removed    []mls.Member // a committer who joins by the commit is added too
 	result            *transition.Result
 	context           message.GroupContext
 	interim, tag      []byte
@@ -249,22 +247,35 @@ func (g *Group) stage(a *message.AuthenticatedContent) (*Commit, error) {
 	next.Extensions = result.Extensions
 	next.TreeHash = bytes.Clone(result.Diff.Hash())
 	next.ConfirmedTranscriptHash = schedule.ConfirmedTranscriptHash(g.suite, g.interim, a)
-	c := &Commit{Committer: sender, AuthenticatedData: a.Content.AuthenticatedData, result: result, context: next,
+	c := &Commit{Change: g.change(sender, items, result, commit.Path != nil), AuthenticatedData: a.Content.AuthenticatedData, result: result, context: next,
 		tag: bytes.Clone(a.Auth.ConfirmationTag), group: g}
 	c.interim = schedule.InterimTranscriptHash(g.suite, next.ConfirmedTranscriptHash, c.tag)
+	return c, nil
+}
+
+// change sums up a commit for the application.
+func (g *Group) change(committer message.Sender, items []transition.Item, r *transition.Result, hasPath bool) mls.Change {
+	c := mls.Change{Committer: committer, Epoch: g.context.Epoch + 1, ReInit: r.ReInit}
 	for _, i := range items {
-		c.Proposals = append(c.Proposals, mls.Attribute{Proposal: i.Proposal, Sender: i.Sender})
+		c.Proposals = append(c.Proposals, mls.AttributedProposal{Proposal: i.Proposal, Sender: i.Sender})
 	}
-	for _, l := range result.Added {
-		c.Added = append(c.Added, mls.Member{Index: l, Leaf: result.Diff.Leaf(l)})
-	}
-	if sender.Type == message.SenderNewMemberCommit {
-		c.Added = append(c.Added, mls.Member{Index: result.Committer, Leaf: result.Diff.Leaf(result.Committer)})
-	}
-	for _, l := range result.Removed {
+	for _, l := range r.Removed {
 		c.Removed = append(c.Removed, mls.Member{Index: l, Leaf: g.tree.Leaf(l)})
 	}
-	return c, nil
+	added, updated := r.Added, r.Updated
+	switch {
+	case committer.Type == message.SenderNewMemberCommit:
+		added = append(added[:len(added):len(added)], r.Committer)
+	case hasPath:
+		updated = append(updated[:len(updated):len(updated)], r.Committer)
+	}
+	for _, l := range added {
+		c.Added = append(c.Added, mls.Member{Index: l, Leaf: r.Diff.Leaf(l)})
+	}
+	for _, l := range updated {
+		c.Updated = append(c.Updated, mls.UpdatedMember{Index: l, Old: g.tree.Leaf(l), New: r.Diff.Leaf(l)})
+	}
+	return c
 }
 
 // Merge moves the group to the epoch that the commit starts.

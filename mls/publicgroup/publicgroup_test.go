@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/quicproquo/qpq/mls"
@@ -87,11 +88,32 @@ func (c *cast) commit(from int, p *mls.PendingCommit) *publicgroup.Commit {
 	if err := staged.Merge(); !errors.Is(err, mls.ErrStale) {
 		c.t.Errorf("merged twice: %v", err)
 	}
+	if want := changeOf(p.Change); !slices.Equal(changeOf(staged.Change), want) {
+		c.t.Errorf("the follower sees another change:\n%q; the committer\n%q", changeOf(staged.Change), want)
+	}
 	want, got := c.members[0].Context(), c.follower.Context()
 	if !bytes.Equal(want.Append(nil), got.Append(nil)) || !bytes.Equal(c.members[0].RatchetTree(), c.follower.RatchetTree()) {
 		c.t.Fatalf("the follower has another group in epoch %d", c.follower.Epoch())
 	}
 	return staged
+}
+
+// changeOf writes down all of a change.
+func changeOf(c mls.Change) []string {
+	list := []string{fmt.Sprint(c.Committer, c.Epoch, c.ReInit)}
+	for _, m := range c.Added {
+		list = append(list, fmt.Sprintf("added %d %x", m.Index, m.Leaf.Append(nil)))
+	}
+	for _, m := range c.Removed {
+		list = append(list, fmt.Sprintf("removed %d %x", m.Index, m.Leaf.Append(nil)))
+	}
+	for _, m := range c.Updated {
+		list = append(list, fmt.Sprintf("updated %d %x %x", m.Index, m.Old.Append(nil), m.New.Append(nil)))
+	}
+	for _, p := range c.Proposals {
+		list = append(list, fmt.Sprintf("%v: %x", p.Sender, message.AppendProposal(nil, p.Proposal)))
+	}
+	return list
 }
 
 func (c *cast) add(name string) {
@@ -113,7 +135,7 @@ func TestFollow(t *testing.T) {
 				c.add(fmt.Sprint("member ", i))
 			}
 			c.propose(2, must(c.members[2].ProposeUpdate(nil))(t))
-			c.propose(3, must(c.members[3].ProposeRemove(c.members[5].OwnLeaf()))(t))
+			c.propose(3, must(c.members[3].ProposeRemove(c.members[5].OwnIndex()))(t))
 			staged := c.commit(1, must(c.members[1].Commit(mls.CommitOptions{}))(t))
 			if len(staged.Proposals) != 2 || len(staged.Removed) != 1 || c.follower.Size() != 6 {
 				t.Errorf("%d proposals, %d removed, %d members", len(staged.Proposals), len(staged.Removed), c.follower.Size())

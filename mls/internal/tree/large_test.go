@@ -69,7 +69,7 @@ func TestCommitRehashesItsPathOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := must(tree.Unmarshal(suite.Lookup(1, 0), cast.A.RatchetTree(), n))(t)
-		own := cast.A.OwnLeaf()
+		own := cast.A.OwnIndex()
 		d := r.Diff()
 		steps := d.FilteredPath(own)
 		keys := make([][]byte, len(steps))
