@@ -133,7 +133,7 @@ func (t *Table) Print(w io.Writer) error {
 		if s.Value.String() == s.initial {
 			comment = "# "
 		}
-		fmt.Fprintf(&b, "# %s\n%s%s = %s\n\n", plain(s.Help), comment, s.Name, quote(s.Value))
+		fmt.Fprintf(&b, "# %s\n%s%s\n\n", plain(s.Help), comment, s.Line())
 	}
 	_, err := io.WriteString(w, strings.TrimSuffix(b.String(), "\n"))
 	return err

@@ -16,10 +16,10 @@ import (
 )
 
 type settings struct {
-	listen, mode, file string
-	drain              time.Duration
-	limit              int
-	names              bool
+	listen, mode, file, name string
+	drain                    time.Duration
+	limit                    int
+	names                    bool
 }
 
 func table(s *settings) *config.Table {
@@ -31,6 +31,7 @@ func table(s *settings) *config.Table {
 		{Name: "drain-time", Value: config.Duration(&s.drain), Help: "wait so long"},
 		{Name: "limit", Value: config.Int(&s.limit, 1, 10), Help: "at most"},
 		{Name: "names", Value: config.Bool(&s.names), Help: "show names"},
+		{Name: "name", Value: config.Text(&s.name), Help: "call it"},
 	}}
 }
 
@@ -116,7 +117,8 @@ func TestMissingFile(t *testing.T) {
 }
 
 func TestPrintIsRead(t *testing.T) {
-	_, tab, err := load(t, "", nil, "--listen", "[::1]:5", "--limit", "7", "--names")
+	const name = "C:\\\"Müller\"\a\x7f\u2028'"
+	_, tab, err := load(t, "", nil, "--listen", "[::1]:5", "--limit", "7", "--names", "--name", name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +130,7 @@ func TestPrintIsRead(t *testing.T) {
 		t.Errorf("a default is not commented out:\n%s", out.String())
 	}
 	s, _, err := load(t, out.String(), nil)
-	if err != nil || s.listen != "[::1]:5" || s.limit != 7 || !s.names {
+	if err != nil || s.listen != "[::1]:5" || s.limit != 7 || !s.names || s.name != name {
 		t.Errorf("%+v %v", s, err)
 	}
 }
@@ -138,12 +140,14 @@ func TestAddress(t *testing.T) {
 		":4433": ":4433", "": ":4433", "example.org": "example.org:4433", "[::1]": "[::1]:4433", "::1": "[::1]:4433",
 		"[::1]:99": "[::1]:99", "127.0.0.1:0": "127.0.0.1:0", "127.0.0.1": "127.0.0.1:4433",
 	} {
-		if got, err := config.SplitAddress(in, "4433"); got != want || err != nil {
+		var got string
+		if err := config.Address(&got, "4433", false).Set(in); got != want || err != nil {
 			t.Errorf("%q: %q, %v", in, got, err)
 		}
 	}
 	for _, in := range []string{":x", "host:70000", "a:b:c", "http://x:1", "a b"} {
-		if got, err := config.SplitAddress(in, "4433"); err == nil {
+		var got string
+		if err := config.Address(&got, "4433", false).Set(in); err == nil {
 			t.Errorf("%q was taken for %q", in, got)
 		}
 	}

@@ -2,15 +2,15 @@ package config
 
 import "github.com/quicproquo/qpq"
 
-// Exit codes of all programs of the project.
+// Exit codes of all programs of the project; exits says what each means.
 const (
-	ExitFailed   = 1 // a fault of the program or its machine
-	ExitUsage    = 2 // what was asked can never succeed as it stands
-	ExitNetwork  = 3 // not now: network, overload, a quota or a full disk
-	ExitDenied   = 4 // the caller may not, or did not prove who it is
-	ExitNotFound = 5 // what was named does not exist
-	ExitConflict = 6 // it exists already, or something else got in the way
-	ExitDamaged  = 7 // stored data was altered, or the disk is bad
+	ExitFailed   = 1
+	ExitUsage    = 2
+	ExitNetwork  = 3
+	ExitDenied   = 4
+	ExitNotFound = 5
+	ExitConflict = 6
+	ExitDamaged  = 7
 )
 
 // exits says what each code means, for the manual.

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -10,11 +11,11 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Man writes the manual page of a command and all its subcommands in roff (man(7)), section 1. env names
-// the environment variable of a flag, nil where flags have none.
-func Man(w io.Writer, root *cobra.Command, release string, env func(flag string) string) error {
+// Man writes the manual page of a command and all its subcommands in roff (man(7)), section 1. The table is that of
+// the command's flags.
+func (t *Table) Man(w io.Writer, root *cobra.Command) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, ".TH %s 1 \"\" %q\n", strings.ToUpper(root.Name()), root.Name()+" "+release)
+	fmt.Fprintf(&b, ".TH %s 1 \"\" %q\n", strings.ToUpper(root.Name()), root.Name()+" "+Release())
 	fmt.Fprintf(&b, ".SH NAME\n%s \\- %s\n", roff(root.Name()), roff(root.Short))
 	b.WriteString(".SH SYNOPSIS\n")
 	for _, c := range commands(root) {
@@ -24,13 +25,13 @@ func Man(w io.Writer, root *cobra.Command, release string, env func(flag string)
 		fmt.Fprintf(&b, ".SH DESCRIPTION\n%s\n", roff(root.Long))
 	}
 	b.WriteString(".SH OPTIONS\n")
-	manFlags(&b, root.Flags(), env)
+	t.manFlags(&b, root.Flags())
 	for _, c := range commands(root)[1:] {
 		fmt.Fprintf(&b, ".SH %s\n%s\n", strings.ToUpper(roff(c.CommandPath())), roff(c.Short))
 		if c.Long != "" {
 			fmt.Fprintf(&b, ".PP\n%s\n", roff(c.Long))
 		}
-		manFlags(&b, c.LocalNonPersistentFlags(), nil)
+		t.manFlags(&b, c.LocalNonPersistentFlags())
 	}
 	b.WriteString(".SH EXIT STATUS\n")
 	for _, e := range exits {
@@ -55,7 +56,7 @@ func commands(c *cobra.Command) []*cobra.Command {
 	return out
 }
 
-func manFlags(b *strings.Builder, flags *pflag.FlagSet, env func(string) string) {
+func (t *Table) manFlags(b *strings.Builder, flags *pflag.FlagSet) {
 	flags.VisitAll(func(f *pflag.Flag) {
 		if f.Hidden {
 			return
@@ -65,10 +66,8 @@ func manFlags(b *strings.Builder, flags *pflag.FlagSet, env func(string) string)
 		if f.DefValue != "" {
 			fmt.Fprintf(b, " (default: %s)", roff(f.DefValue))
 		}
-		if env != nil {
-			if name := env(f.Name); name != "" {
-				fmt.Fprintf(b, " (environment: %s)", name)
-			}
+		if i := slices.IndexFunc(t.Settings, func(s Setting) bool { return s.Name == f.Name }); i >= 0 {
+			fmt.Fprintf(b, " (environment: %s)", t.Env(t.Settings[i]))
 		}
 		b.WriteString("\n")
 	})

@@ -4,11 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"github.com/BurntSushi/toml"
-	"github.com/spf13/pflag"
 )
 
 // value is what the file says of a setting.
@@ -111,10 +109,16 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-func quote(v pflag.Value) string {
-	switch v.Type() {
+// Line returns a setting as it stands in a file, without the line break.
+func (s Setting) Line() string {
+	text := s.Value.String()
+	switch s.Value.Type() {
 	case "bool", "int":
-		return v.String()
+		return s.Name + " = " + text
 	}
-	return strconv.Quote(v.String())
+	line, err := toml.Marshal(map[string]string{s.Name: text})
+	if err != nil {
+		panic(err) // a table of one text
+	}
+	return strings.TrimSuffix(string(line), "\n")
 }

@@ -75,15 +75,15 @@ func (a *address) Set(s string) error {
 		*a.p = ""
 		return nil
 	}
-	full, err := SplitAddress(s, a.standard)
+	full, err := splitAddress(s, a.standard)
 	if err == nil {
 		*a.p = full
 	}
 	return err
 }
 
-// SplitAddress returns an address with its port, in the form that package net takes.
-func SplitAddress(s, standard string) (string, error) {
+// splitAddress returns an address with its port, in the form that package net takes.
+func splitAddress(s, standard string) (string, error) {
 	host, port, err := net.SplitHostPort(s)
 	if err != nil { // no port: a name, an IPv4 address, or an IPv6 address with or without brackets
 		host, port = strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"), standard

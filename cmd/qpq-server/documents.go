@@ -12,16 +12,7 @@ func (e environment) documentsCommand(root *cobra.Command, table *config.Table) 
 	documents.AddCommand(
 		&cobra.Command{
 			Use: "man", Short: "write the manual page", Args: noArguments,
-			RunE: func(*cobra.Command, []string) error {
-				return config.Man(e.stdout, root, config.Release(), func(flag string) string {
-					for _, s := range table.Settings {
-						if s.Name == flag {
-							return table.Env(s)
-						}
-					}
-					return ""
-				})
-			},
+			RunE: func(*cobra.Command, []string) error { return table.Man(e.stdout, root) },
 		},
 		&cobra.Command{
 			Use: "settings", Short: "write the table of settings in Markdown", Args: noArguments,

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -105,11 +104,7 @@ func settingLine(table *config.Table, name string, value *string) ([]byte, error
 		if err := s.Value.Set(*value); err != nil {
 			return nil, qpq.Wrap(qpq.Invalid, "bad-setting", fmt.Sprintf("%s cannot be %q: %v", name, *value, err), err)
 		}
-		text := strconv.Quote(s.Value.String())
-		if s.Value.Type() == "bool" || s.Value.Type() == "int" {
-			text = s.Value.String()
-		}
-		return []byte(name + " = " + text + "\n"), nil
+		return []byte(s.Line() + "\n"), nil
 	}
 	return nil, qpq.E(qpq.NotFound, "no-setting", fmt.Sprintf("there is no setting %q for the file: config lists them", name))
 }

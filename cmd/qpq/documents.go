@@ -18,14 +18,7 @@ func (p *program) documentsCommand(root *cobra.Command, table *config.Table) *co
 	documents := &cobra.Command{Use: "documents", Short: "write parts of the manual", Hidden: true, Args: noArguments}
 	documents.AddCommand(
 		&cobra.Command{Use: "man", Short: "write the manual page", Args: noArguments, RunE: func(*cobra.Command, []string) error {
-			return config.Man(p.stdout, root, config.Release(), func(flag string) string {
-				for _, s := range table.Settings {
-					if s.Name == flag {
-						return table.Env(s)
-					}
-				}
-				return ""
-			})
+			return table.Man(p.stdout, root)
 		}},
 		&cobra.Command{Use: "settings", Short: "write the table of settings in Markdown", Args: noArguments, RunE: func(*cobra.Command, []string) error {
 			return table.Markdown(p.stdout)
