@@ -1,23 +1,22 @@
 @0xe1a8559b05ed23f2;
 using Q = import "annotations.capnp";
+using Channels = import "channels.capnp";
 
-# Messages on their way. Planned: may change until servers answer these methods.
+# Messages on their way.
 
 struct Send {
-  # Send hands an MLS message to the hub of its channel.
+  # Send hands an MLS message to the hub of its channel: an application message, or a proposal.
 
   channel @0 :Data $Q.channel;
-  generation @1 :UInt32;
-  epoch @2 :UInt64;
-  id @3 :Data $Q.len(16);                # for repetitions: same id and payload is one message
-  payload @4 :Data $Q.min(1) $Q.max(1048576);
-  ttlSeconds @5 :UInt32;                 # 0: the server's default
+  id @1 :Data $Q.len(16);                # for repetitions: same id and payload is one message
+  payload @2 :Data $Q.min(1) $Q.max(1048576);
+  ttlSeconds @3 :UInt32;                 # 0: the server's default
 }
 
 struct SendReply {
   # SendReply is the hub's signed receipt: the message is durable, and no more is said.
 
-  sequence @0 :UInt64;
+  sequence @0 :UInt64;                   # of the channel
   time @1 :Int64 $Q.time;
   signature @2 :Data $Q.len(64);
 }
@@ -38,9 +37,10 @@ enum InboxKind $Q.open {
 
   message @0;
   commit @1;
-  welcome @2;
-  gap @3;     # messages were dropped for lack of space
+  welcome @2; # for one device
+  gap @3;     # application messages of this channel were dropped for lack of space, up to channelSequence
   removed @4; # the account is no longer a member
+  left @5;    # an account ended its membership: somebody has to commit it
 }
 
 struct InboxRow {
@@ -49,18 +49,22 @@ struct InboxRow {
   sequence @0 :UInt64;                   # of the inbox
   kind @1 :InboxKind;
   channel @2 :Data $Q.channel;
-  channelSequence @3 :UInt64;            # gaps are judged by this one
+  channelSequence @3 :UInt64;            # gaps are judged by this one; of a welcome that of its commit
   time @4 :Int64 $Q.time;
-  payload @5 :Data $Q.max(4194304);
-  receipt @6 :Data $Q.max(256);
+  from @5 :Channels.MemberDevice $Q.optional; # who handed it in, as the hub says; of left, the account
+  id @6 :Data $Q.len(16) $Q.optional;    # of a message
+  payload @7 :Data $Q.max(4194304);      # empty where it expired
+  receipt @8 :Channels.SlotReceipt $Q.optional; # of commits and welcomes
+  device @9 :Data $Q.device $Q.optional; # of a welcome: whom it is for
 }
 
 struct InboxFetch {
   # InboxFetch reads rows after a sequence number; they stay until acknowledged.
 
   after @0 :UInt64;
-  limit @1 :UInt16;
-  waitSeconds @2 :UInt16;                # long poll; the server waits at most 60
+  acknowledged @1 :UInt64;               # how far this device believes to have acknowledged
+  limit @2 :UInt16;                      # rows; 0: as many as fit
+  waitSeconds @3 :UInt16;                # long poll; the server waits at most 60
 }
 
 struct InboxFetchReply {
@@ -68,6 +72,8 @@ struct InboxFetchReply {
 
   rows @0 :List(InboxRow) $Q.max(1024);
   head @1 :UInt64;                       # newest sequence number there is
+  acknowledged @2 :UInt64;               # how far this device acknowledged; below the request's, the server was restored from a copy
+  lapsed @3 :Bool;                       # the device was away for so long that rows were dropped before it read them
 }
 
 struct InboxAck {

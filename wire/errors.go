@@ -33,6 +33,15 @@ const (
 	CodeLinkTaken          = "link-taken"          // Exists: another device made its offer first
 	CodeWrongDomain        = "wrong-domain"        // NotFound: the user's home is another server
 	CodeDraining           = "draining"            // Unavailable: the server is stopping
+	CodeChannelUnknown     = "channel-unknown"     // NotFound: no such channel, or the account is no member
+	CodeStaleSlot          = "stale-slot"          // StaleEpoch: another commit came first, or the parent is too old
+	CodeStaleEpoch         = "stale-epoch"         // StaleEpoch: the message was encrypted for an epoch that is over
+	CodeRoleNeeded         = "role-needed"         // Denied: the account's role does not allow what the claim says
+	CodeDirect             = "direct"              // Denied: a direct conversation has its two accounts
+	CodeBadClaim           = "bad-claim"           // Invalid: the claim does not fit the roster, or the commit
+	CodeChunksMissing      = "chunks-missing"      // Conflict: the hub lacks chunks of the manifest: send all
+	CodeGroupGone          = "group-gone"          // NotFound: the hub keeps no group state after this slot any more
+	CodeMessageIDReused    = "message-id-reused"   // Exists: another message has this id
 )
 
 // EncodeError returns the status and payload of a reply that says err. What is no *qpq.Error, and

@@ -70,4 +70,8 @@ interface NodeService {
   blobCreate @40 Blobs.BlobCreate -> Blobs.BlobCreateReply $Q.idempotent $Q.planned;
   blobWrite @41 Blobs.BlobWrite -> Blobs.BlobWriteReply $Q.idempotent $Q.planned;
   blobRead @42 Blobs.BlobRead -> Blobs.BlobReadReply $Q.idempotent $Q.planned;
+
+  channelChunks @43 Channels.ChannelChunks -> Channels.ChannelChunksReply $Q.idempotent $Q.planned;
+  channelOffer @44 Channels.ChannelOffer -> Channels.ChannelOfferReply $Q.idempotent $Q.planned;
+  channelLeave @45 Channels.ChannelLeave -> Channels.ChannelLeaveReply $Q.idempotent $Q.planned;
 }
