@@ -195,7 +195,7 @@ func (c *Client) Delete(ctx context.Context, with Credentials) error {
 	case err == nil || errors.Is(err, qpq.NotFound):
 		return c.cfg.Profile.Forget()
 	case lost(err): // did it take place? the next connection finds out
-		_ = s.end()
+		_ = s.Close()
 		if _, again := c.member(ctx); errors.Is(again, profile.ErrNoAccount) {
 			return nil
 		}

@@ -21,9 +21,6 @@ import (
 	"github.com/quicproquo/qpq/wire"
 )
 
-// StandardPort is where servers listen unless their address says otherwise.
-const StandardPort = "4433"
-
 // Dialer connects to a server at host:port. It calls verify with what the TLS handshake came to, where the carrier shows it, and fails with
 // the error that verify returns.
 type Dialer func(ctx context.Context, address string, verify func(tls.ConnectionState) error) (transport.Conn, error)
@@ -86,7 +83,7 @@ func (c *Client) Close() error {
 	c.mu.Unlock()
 	var err error
 	if s != nil {
-		err = s.end()
+		err = s.Close()
 	}
 	c.work.Wait()
 	return err
@@ -94,7 +91,7 @@ func (c *Client) Close() error {
 
 func (c *Client) notice(code, text string) {
 	if c.cfg.Notice != nil {
-		c.cfg.Notice(Notice{code, printable(text)})
+		c.cfg.Notice(Notice{code, qpq.Printable(text)})
 	}
 }
 

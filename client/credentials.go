@@ -16,8 +16,8 @@ import (
 	"github.com/quicproquo/qpq/wire"
 )
 
-// MinPassword is how many characters a new password has at least.
-const MinPassword = 8
+// minPassword is how many characters a new password has at least.
+const minPassword = 8
 
 // Password is what a person types. It cannot be printed.
 type Password struct{ text []byte }
@@ -33,16 +33,13 @@ func NewPassword(typed []byte) (Password, error) {
 	return Password{text}, nil
 }
 
-// Strong fails with qpq.Invalid where the password should not be chosen.
-func (p Password) Strong() error {
-	if utf8.RuneCount(p.text) < MinPassword {
-		return qpq.E(qpq.Invalid, "weak-password", fmt.Sprintf("the password is too short: it needs %d characters, and several words are better", MinPassword))
+// strong fails with qpq.Invalid where the password should not be chosen.
+func (p Password) strong() error {
+	if utf8.RuneCount(p.text) < minPassword {
+		return qpq.E(qpq.Invalid, "weak-password", fmt.Sprintf("the password is too short: it needs %d characters, and several words are better", minPassword))
 	}
 	return nil
 }
-
-// Equal reports whether both are the same.
-func (p Password) Equal(o Password) bool { return string(p.text) == string(o.text) }
 
 // Wipe overwrites the password, which cannot be used afterwards.
 func (p Password) Wipe() { clear(p.text) }
@@ -166,7 +163,7 @@ func (c *Client) change(ctx context.Context, with Credentials, f func(*session, 
 		}
 	}
 	if lost(err) {
-		_ = s.end() // or who finds out what came of it may get it again, before it is known to have ended
+		_ = s.Close() // or who finds out what came of it may get it again, before it is known to have ended
 	}
 	return unreachable(s.address, err)
 }

@@ -74,7 +74,7 @@ func (c *Client) readName(ctx context.Context, s *session, vault *identity.Vault
 	}
 	name, err := vault.Open(user, identity.DeviceNameItem(e.Device), 1, e.SealedName)
 	if err == nil {
-		return printable(string(name)), c.cfg.Profile.SetDeviceName(e.Device, printable(string(name)))
+		return qpq.Printable(string(name)), c.cfg.Profile.SetDeviceName(e.Device, qpq.Printable(string(name)))
 	}
 	if known == "" {
 		return "", nil
@@ -121,7 +121,7 @@ func (c *Client) RenameDevice(ctx context.Context, id qpq.DeviceID, name string)
 
 func (c *Client) nameDevice(ctx context.Context, s *session, vault *identity.VaultKey, user qpq.UserID, id qpq.DeviceID, name string) error {
 	name = strings.TrimSpace(name)
-	if name == "" || len(name) > maxDeviceName || !utf8.ValidString(name) || printable(name) != name || strings.Contains(name, "\n") {
+	if name == "" || len(name) > maxDeviceName || !utf8.ValidString(name) || qpq.Printable(name) != name || strings.ContainsAny(name, "\n\t") {
 		return qpq.E(qpq.Invalid, "bad-device-name", fmt.Sprintf("%q is no name of a device: it takes 1 to %d bytes that can be shown", name, maxDeviceName))
 	}
 	sealed, err := vault.Seal(random, user, identity.DeviceNameItem(id), 1, []byte(name))

@@ -12,7 +12,7 @@ import (
 // ChangePassword replaces the password, and the recovery code where another is given. Other devices go on working, and need
 // not be online.
 func (c *Client) ChangePassword(ctx context.Context, old, new Credentials) error {
-	if err := new.Password.Strong(); err != nil {
+	if err := new.Password.strong(); err != nil {
 		return err
 	}
 	sent := false

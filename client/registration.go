@@ -30,7 +30,7 @@ type Registration struct {
 func (c *Client) Register(ctx context.Context, r Registration) (*Whoami, error) {
 	c.account.Lock()
 	defer c.account.Unlock()
-	if err := r.Password.Strong(); err != nil {
+	if err := r.Password.strong(); err != nil {
 		return nil, err
 	}
 	s, user, err := c.begins(ctx, r.User)

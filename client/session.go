@@ -42,8 +42,6 @@ type session struct {
 // errSuperseded says that this device is in use elsewhere.
 var errSuperseded = qpq.E(qpq.Conflict, "superseded", "another program took over as this device: only one may run, unless a copy of the profile is in use elsewhere")
 
-func (s *session) end() error { return s.Close() }
-
 // exporter returns what binds proofs to this connection.
 func (s *session) exporter() ([]byte, error) {
 	b, err := s.Peer().Exporter(identity.ExporterLabel, 32)
@@ -99,7 +97,7 @@ func (c *Client) connection(ctx context.Context, user qpq.UserID) (*session, err
 		if c.session.superseded() {
 			return nil, errSuperseded
 		}
-		_ = c.session.end()
+		_ = c.session.Close()
 		c.session = nil
 	}
 	account, err := c.cfg.Profile.Account()
@@ -115,7 +113,7 @@ func (c *Client) connection(ctx context.Context, user qpq.UserID) (*session, err
 		return nil, err
 	}
 	if err := c.begin(ctx, s, account); err != nil {
-		_ = s.end()
+		_ = s.Close()
 		return nil, err
 	}
 	c.session = s
@@ -141,7 +139,7 @@ func FullAddress(s string) (string, error) {
 	s = strings.TrimSpace(s)
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
-		host, port = strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"), StandardPort
+		host, port = strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"), wire.StandardPort
 	}
 	host = strings.ToLower(strings.TrimSuffix(host, ".")) // one server has one name, or it would be met again and again
 	if host == "" || strings.ContainsAny(host, " /@[]") || strings.Contains(host, ":") && net.ParseIP(host) == nil {
@@ -168,12 +166,12 @@ func (c *Client) dial(ctx context.Context, address string) (*session, error) {
 	s.Session = transport.NewSession(conn, transport.SessionConfig{Push: s.pushed})
 	sent := c.cfg.Clock()
 	if s.info, err = wire.Call(ctx, s, wire.ServerInfo{Client: c.cfg.Software}); err != nil {
-		_ = s.end()
+		_ = s.Close()
 		return nil, unreachable(address, err)
 	}
-	s.info.Software = printable(s.info.Software)
+	s.info.Software = qpq.Printable(s.info.Software)
 	if s.info.ProtocolMin > protocol || s.info.Protocol < protocol {
-		_ = s.end()
+		_ = s.Close()
 		return nil, qpq.E(qpq.Unsupported, "protocol", fmt.Sprintf("the server at %s (%s) speaks version %d to %d of the protocol, and this program version %d: update the older of the two",
 			address, s.info.Software, s.info.ProtocolMin, s.info.Protocol, protocol))
 	}
@@ -358,7 +356,7 @@ func call[Q wire.Request[R], R any, PQ wire.Value[Q], PR wire.Value[R]](ctx cont
 	}
 	r, err := wire.Call[Q, R, PQ, PR](ctx, s, q)
 	if lost(err) && q.Method().Idempotent && ctx.Err() == nil {
-		_ = s.end() // or the next try may get it again, before it is known to have ended
+		_ = s.Close() // or the next try may get it again, before it is known to have ended
 		if s, err = c.member(ctx); err == nil {
 			r, err = wire.Call[Q, R, PQ, PR](ctx, s, q)
 		}

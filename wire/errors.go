@@ -3,7 +3,6 @@ package wire
 import (
 	"errors"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/quicproquo/qpq"
@@ -77,17 +76,7 @@ func DecodeError(status uint16, payload []byte) error {
 	if !known(kind) {
 		kind = qpq.Internal
 	}
-	return qpq.E(kind, printable(e.Code), printable(e.Text))
-}
-
-// printable drops from a peer's text what must not reach a terminal or a log: all but what can be shown, and line breaks.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\n' && !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, s)
+	return qpq.E(kind, qpq.Printable(e.Code), qpq.Printable(e.Text))
 }
 
 func known(k qpq.Kind) bool { return k.String() != qpq.Kind(0).String() }

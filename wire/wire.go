@@ -28,6 +28,9 @@ import (
 // MaxMessage is the most bytes that an encoded message has: what fits one frame of a lane.
 const MaxMessage = 8 << 20
 
+// StandardPort is where servers listen, by UDP and TCP, unless their address says otherwise.
+const StandardPort = "4433"
+
 const (
 	headerSize = 8  // segment count less one, u32; words of the segment, u32
 	maxDepth   = 16 // nested pointers: twice what any schema here needs

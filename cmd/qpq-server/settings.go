@@ -19,8 +19,6 @@ import (
 	"github.com/quicproquo/qpq/wire"
 )
 
-const standardPort = "4433"
-
 // settings are what an operator can choose.
 type settings struct {
 	config, listen, data, domain, registration string
@@ -36,7 +34,7 @@ type settings struct {
 
 func newSettings() *settings {
 	return &settings{
-		listen: ":" + standardPort, data: "data", registration: "open",
+		listen: ":" + wire.StandardPort, data: "data", registration: "open",
 		logLevel: "info", logFormat: "text", connections: 20_000, addressConnections: 1000,
 		addressRate: 100, accountRate: 100, requestMemory: 256, attempts: 10, attemptWindow: 15 * time.Minute, drain: 10 * time.Second,
 	}
@@ -46,7 +44,7 @@ func newSettings() *settings {
 func (s *settings) table() *config.Table {
 	return &config.Table{Prefix: "QPQ", Settings: []config.Setting{
 		{Name: "config", Value: config.File(&s.config), Help: "read settings from this TOML `FILE`", NoFile: true},
-		{Name: "listen", Value: config.Address(&s.listen, standardPort, false), Help: "listen on `ADDR`, host:port, [v6]:port or :port, by UDP and TCP"},
+		{Name: "listen", Value: config.Address(&s.listen, wire.StandardPort, false), Help: "listen on `ADDR`, host:port, [v6]:port or :port, by UDP and TCP"},
 		{Name: "data", Value: config.File(&s.data), Help: "keep keys and database in the directory `DIR`"},
 		{Name: "domain", Value: config.Text(&s.domain), Help: "serve users called name@`NAME`; fixed at the first start, which takes localhost if it is left out"},
 		{Name: "registration", Value: config.OneOf(&s.registration, "open", "token", "closed"), Help: "`WHO` may sign up: open is anybody, token takes a registration token, closed is nobody"},

@@ -27,7 +27,7 @@ func (p *program) print(o command.Output) error {
 	if p.settings.json {
 		return json.NewEncoder(p.stdout).Encode(o.Value)
 	}
-	_, err := fmt.Fprintln(p.stdout, clean(o.Text))
+	_, err := fmt.Fprintln(p.stdout, qpq.Printable(o.Text))
 	return err
 }
 
@@ -37,7 +37,7 @@ func (p *program) Show(o command.Output) {
 		_ = json.NewEncoder(p.stderr).Encode(o.Value)
 		return
 	}
-	fmt.Fprintln(p.stderr, clean(o.Text))
+	fmt.Fprintln(p.stderr, qpq.Printable(o.Text))
 }
 
 // notice tells what nobody asked for.
@@ -46,7 +46,7 @@ func (p *program) notice(n client.Notice) {
 		_ = json.NewEncoder(p.stderr).Encode(command.Noticed(n).Value)
 		return
 	}
-	fmt.Fprintf(p.stderr, "%s %s\n", p.paint("note:", "33"), clean(n.Text))
+	fmt.Fprintf(p.stderr, "%s %s\n", p.paint("note:", "33"), qpq.Printable(n.Text))
 }
 
 func (p *program) showError(err error) {
@@ -55,17 +55,7 @@ func (p *program) showError(err error) {
 			"kind": qpq.KindOf(err).String(), "code": qpq.CodeOf(err), "text": err.Error()}})
 		return
 	}
-	fmt.Fprintf(p.stderr, "%s %s\n", p.paint("qpq:", "31"), clean(err.Error()))
-}
-
-// clean drops what could make a terminal do anything but show text: some of it comes from others.
-func clean(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, text)
+	fmt.Fprintf(p.stderr, "%s %s\n", p.paint("qpq:", "31"), qpq.Printable(err.Error()))
 }
 
 // paint colours text where people want it and the terminal can (no-color.org).
