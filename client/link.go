@@ -183,19 +183,7 @@ func (c *Client) linked(ctx context.Context, s *session, account *profile.Accoun
 	if err != nil {
 		return c.undo(qpq.Wrap(qpq.Denied, "bad-link", "what came under the link code was not made by who knows it: begin anew with a new code", err))
 	}
-	if err := c.cfg.Profile.Confirm(state); err != nil {
-		return err
-	}
-	if err := c.know(state); err != nil {
-		return err
-	}
-	if account, err = c.cfg.Profile.Account(); err != nil {
-		return err
-	}
-	if err := c.authenticate(ctx, s, account); err != nil {
-		return err
-	}
-	return c.settle(ctx, s)
+	return c.enrolled(ctx, s, state)
 }
 
 // named gives this device its name, and says who one is now.

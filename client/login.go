@@ -88,7 +88,10 @@ func (c *Client) enrol(ctx context.Context, s *session, p *proof, deviceName str
 	if _, err := wire.Call(ctx, s, wire.AccountPublish{State: next.Bytes(), Keys: keys}); err != nil {
 		return c.undo(err)
 	}
-	return c.enrolled(ctx, s, u.vault, deviceName)
+	if err := c.enrolled(ctx, s, next); err != nil || deviceName == "" {
+		return err
+	}
+	return c.nameDevice(ctx, s, u.vault, p.user, device.ID(), deviceName)
 }
 
 // add returns the next state of the account, with one more device, and the keys of the vault that belong to it.

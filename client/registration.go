@@ -116,7 +116,10 @@ func (c *Client) register(ctx context.Context, s *session, user qpq.UserID, r Re
 	if err != nil {
 		return c.undo(err)
 	}
-	return c.enrolled(ctx, s, n.vault, r.DeviceName)
+	if err := c.enrolled(ctx, s, n.state); err != nil || r.DeviceName == "" {
+		return err
+	}
+	return c.nameDevice(ctx, s, n.vault, user, n.device.ID(), r.DeviceName)
 }
 
 // undo forgets an enrolment that the server refused. Where no answer came it stays, and is settled by the next connection.
@@ -162,26 +165,25 @@ func (c *Client) newAccount(user qpq.UserID, password *identity.PasswordKey, rec
 	return &newDevice{device, vault, state, keys}, err
 }
 
-// enrolled settles a device that the server has taken, on the connection that it did so on.
-func (c *Client) enrolled(ctx context.Context, s *session, vault *identity.VaultKey, name string) error {
+// confirm notes that this device is part of the account, whose newest state is given.
+func (c *Client) confirm(state *identity.AccountState) error {
+	if err := c.cfg.Profile.Confirm(state); err != nil {
+		return err
+	}
+	return c.know(state)
+}
+
+// enrolled settles a device that the account has taken in by a state, on the connection that it learnt so on.
+func (c *Client) enrolled(ctx context.Context, s *session, state *identity.AccountState) error {
+	if err := c.confirm(state); err != nil {
+		return err
+	}
 	account, err := c.cfg.Profile.Account()
 	if err != nil {
-		return err
-	}
-	if err := c.cfg.Profile.Confirm(account.State); err != nil {
-		return err
-	}
-	if err := c.know(account.State); err != nil {
 		return err
 	}
 	if err := c.authenticate(ctx, s, account); err != nil {
 		return err
 	}
-	if err := c.settle(ctx, s); err != nil {
-		return err
-	}
-	if name == "" {
-		return nil
-	}
-	return c.nameDevice(ctx, s, vault, account.User, account.Device.ID(), name)
+	return c.settle(ctx, s)
 }

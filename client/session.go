@@ -211,10 +211,7 @@ func (c *Client) begin(ctx context.Context, s *session, account *profile.Account
 		return err
 	}
 	if account.Status != profile.Enrolled {
-		if err := c.cfg.Profile.Confirm(account.State); err != nil {
-			return err
-		}
-		if err := c.know(account.State); err != nil {
+		if err := c.confirm(account.State); err != nil {
 			return err
 		}
 	}
