@@ -1,6 +1,10 @@
 package suite
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/quicproquo/qpq/mls/internal/codec"
+)
 
 // prefix of every label (RFC 9420 sections 5.1 and 8).
 const prefix = "MLS 1.0 "
@@ -35,7 +39,7 @@ func (s *Suite) ExpandWithLabel(secret []byte, label string, context []byte, n i
 	var head, mid [4 + maxLabel]byte
 	info := append(head[:0], byte(n>>8), byte(n))
 	info = appendLabel(info, prefix, label)
-	return s.kdf.Expand(secret, n, info, appendLength(mid[:0], len(context)), context)
+	return s.kdf.Expand(secret, n, info, codec.AppendVarint(mid[:0], len(context)), context)
 }
 
 // DeriveSecret derives a secret of HashSize bytes (RFC 9420 section 8).
@@ -54,7 +58,7 @@ func (s *Suite) DeriveTreeSecret(secret []byte, label string, generation uint32,
 // either exceeds 2^30-1 bytes.
 func (s *Suite) RefHash(label string, value []byte) []byte {
 	var head [maxLabel]byte
-	return s.Hash(appendLength(appendLabel(head[:0], label, ""), len(value)), value)
+	return s.Hash(codec.AppendVarint(appendLabel(head[:0], label, ""), len(value)), value)
 }
 
 // labelled is the content under its prefixed label: the structs SignContent and EncryptContext (RFC 9420 section 5.1).
@@ -63,30 +67,13 @@ func labelled(label string, content []byte) []byte {
 }
 
 func appendLabelled(dst []byte, label string, content []byte) []byte {
-	return append(appendLength(appendLabel(dst, prefix, label), len(content)), content...)
+	return codec.AppendVec(appendLabel(dst, prefix, label), content)
 }
 
 // maxLabel is the room for a label with its length that spares an allocation: no label of RFC 9420 is longer.
 const maxLabel = 64
 
 func appendLabel(dst []byte, first, second string) []byte {
-	dst = appendLength(dst, len(first)+len(second))
+	dst = codec.AppendVarint(dst, len(first)+len(second))
 	return append(append(dst, first...), second...)
-}
-
-// maxVector is the longest vector that a length can be written for.
-const maxVector = 1<<30 - 1
-
-// appendLength writes the length of a vector, minimally (RFC 9420 section 2.1.2).
-func appendLength(dst []byte, n int) []byte {
-	switch {
-	case n < 1<<6:
-		return append(dst, byte(n))
-	case n < 1<<14:
-		return binary.BigEndian.AppendUint16(dst, 1<<14|uint16(n))
-	case n <= maxVector:
-		return binary.BigEndian.AppendUint32(dst, 1<<31|uint32(n))
-	default:
-		panic("suite: vector longer than 2^30-1 bytes")
-	}
 }

@@ -59,11 +59,6 @@ func (e ecdsaScheme) generate(rand io.Reader) (*Signer, error) {
 	return nil, fmt.Errorf("draw signature key: %w: no scalar in range from this source of randomness", ErrSignatureKey)
 }
 
-func (e ecdsaScheme) check(pub []byte) error {
-	_, err := e.public(pub)
-	return err
-}
-
 func (e ecdsaScheme) public(pub []byte) (*ecdsa.PublicKey, error) {
 	key, err := ecdsa.ParseUncompressedPublicKey(e.curve, pub)
 	if err != nil {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 
-	"filippo.io/edwards25519"
-	"github.com/cloudflare/circl/ecc/goldilocks"
 	"github.com/cloudflare/circl/sign/ed448"
 )
 
@@ -21,16 +19,6 @@ func (e ed25519Scheme) parse(priv []byte) (*Signer, error) {
 
 func (e ed25519Scheme) generate(rand io.Reader) (*Signer, error) {
 	return generateEdDSA(e, rand, ed25519.SeedSize)
-}
-
-func (ed25519Scheme) check(pub []byte) error {
-	if len(pub) != ed25519.PublicKeySize {
-		return fmt.Errorf("%w: %d bytes, want %d", ErrSignatureKey, len(pub), ed25519.PublicKeySize)
-	}
-	if _, err := new(edwards25519.Point).SetBytes(pub); err != nil {
-		return fmt.Errorf("%w: %w", ErrSignatureKey, err)
-	}
-	return nil
 }
 
 func (ed25519Scheme) sign(k *signerSecret, _ io.Reader, message []byte) ([]byte, error) {
@@ -55,16 +43,6 @@ func (e ed448Scheme) parse(priv []byte) (*Signer, error) {
 
 func (e ed448Scheme) generate(rand io.Reader) (*Signer, error) {
 	return generateEdDSA(e, rand, ed448.SeedSize)
-}
-
-func (ed448Scheme) check(pub []byte) error {
-	if len(pub) != ed448.PublicKeySize {
-		return fmt.Errorf("%w: %d bytes, want %d", ErrSignatureKey, len(pub), ed448.PublicKeySize)
-	}
-	if _, err := goldilocks.FromBytes(pub); err != nil {
-		return fmt.Errorf("%w: %w", ErrSignatureKey, err)
-	}
-	return nil
 }
 
 func (ed448Scheme) sign(k *signerSecret, _ io.Reader, message []byte) ([]byte, error) {

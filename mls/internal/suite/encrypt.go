@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/quicproquo/qpq/mls/internal/codec"
 	"github.com/quicproquo/qpq/mls/internal/hpke"
 )
 
@@ -39,9 +40,6 @@ func (s *Suite) CheckPublicKey(pub []byte) error { return s.hpke.Check(pub) }
 
 // PublicKeySize returns the length of an HPKE public key in bytes.
 func (s *Suite) PublicKeySize() int { return s.hpke.PublicKeySize() }
-
-// KEMOutputSize returns the length of a KEM output in bytes.
-func (s *Suite) KEMOutputSize() int { return s.hpke.EncSize() }
 
 // EncryptWithLabel encrypts to an HPKE public key (RFC 9420 section 5.1.3). Of rand, where nil means crypto/rand,
 // comes the ephemeral key of X25519 and X448; for ML-KEM and the NIST curves the standard library draws its own.
@@ -93,8 +91,8 @@ func (s *Suite) DecapExport(k *KeyPair, kemOutput, info, exporterContext []byte,
 }
 
 func fits(content []byte) error {
-	if len(content) > maxVector {
-		return fmt.Errorf("%w: content of %d bytes, at most %d", ErrLength, len(content), maxVector)
+	if len(content) > codec.MaxVector {
+		return fmt.Errorf("%w: content of %d bytes, at most %d", ErrLength, len(content), codec.MaxVector)
 	}
 	return nil
 }

@@ -22,7 +22,6 @@ type signature interface {
 	// parse does not keep priv.
 	parse(priv []byte) (*Signer, error)
 	generate(rand io.Reader) (*Signer, error)
-	check(pub []byte) error
 	sign(k *signerSecret, rand io.Reader, message []byte) ([]byte, error)
 	verify(pub, message, sig []byte) error
 }
@@ -81,9 +80,6 @@ func (s *Suite) NewSigner(priv []byte) (*Signer, error) { return s.signature.par
 func (s *Suite) GenerateSigner(rand io.Reader) (*Signer, error) {
 	return s.signature.generate(reader(rand))
 }
-
-// CheckSignatureKey returns [ErrSignatureKey] unless pub encodes a point on the curve.
-func (s *Suite) CheckSignatureKey(pub []byte) error { return s.signature.check(pub) }
 
 // SignWithLabel signs content under a label (RFC 9420 section 5.1.2). EdDSA is deterministic; for ECDSA the standard library
 // draws its own randomness. The parameter is there for schemes to come.

@@ -77,10 +77,7 @@ func All(hybrid uint16) []uint16 {
 // ID returns the code point.
 func (s *Suite) ID() uint16 { return s.id }
 
-// Name returns the name in the registry of IANA.
-func (s *Suite) Name() string { return s.name }
-
-// String returns name and code point.
+// String returns the name in the registry of IANA and the code point.
 func (s *Suite) String() string { return fmt.Sprintf("%s (%#04x)", s.name, s.id) }
 
 // Hybrid reports whether the key encapsulation combines a post-quantum with a classical mechanism.
@@ -94,9 +91,6 @@ func (s *Suite) KeySize() int { return s.aead.KeySize() }
 
 // NonceSize returns the length in bytes of an AEAD nonce, AEAD.Nn.
 func (s *Suite) NonceSize() int { return hpke.NonceSize }
-
-// Overhead returns the length in bytes of an AEAD tag.
-func (s *Suite) Overhead() int { return hpke.Overhead }
 
 // Seal encrypts plaintext and authenticates it with aad. It returns [ErrLength] for a key or nonce of the wrong length.
 func (s *Suite) Seal(key, nonce, aad, plaintext []byte) ([]byte, error) {

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/quicproquo/qpq/mls/internal/hpke"
 	"github.com/quicproquo/qpq/mls/internal/suite"
 )
 
@@ -108,7 +109,7 @@ func TestSealOpen(t *testing.T) {
 	forEach(t, func(t *testing.T, s *suite.Suite) {
 		key, nonce, aad, plaintext := make([]byte, s.KeySize()), make([]byte, s.NonceSize()), []byte("aad"), []byte("plaintext")
 		ct := must(s.Seal(key, nonce, aad, plaintext))(t)
-		if len(ct) != len(plaintext)+s.Overhead() {
+		if len(ct) != len(plaintext)+hpke.Overhead {
 			t.Fatalf("ciphertext of %d bytes", len(ct))
 		}
 		equal(t, "plaintext", must(s.Open(key, nonce, aad, ct))(t), plaintext)

@@ -40,8 +40,6 @@ type Rules struct {
 	Successor func(old, next message.Credential) error
 	// Proposal decides whether a proposal is authorised, and knows the custom types.
 	Proposal func(p message.Proposal, sender message.Sender) error
-	// PathRequired tells of a custom type whether a commit of it needs a path.
-	PathRequired func(t message.ProposalType) bool
 	// AppData applies a component's updates, in order, to its entry.
 	AppData func(c message.ComponentID, current []byte, updates [][]byte) ([]byte, error)
 	// ResumptionUsage allows pre-shared keys of this usage besides the usual one, for the commit that

@@ -66,15 +66,6 @@ func (x Node) Last() Leaf { return x.First() + 1<<x.Level() - 1 }
 // Covers reports whether leaf l lies below x, or is x.
 func (x Node) Covers(l Leaf) bool { return x.First() <= l && l <= x.Last() }
 
-// CommonAncestor returns the lowest node above both leaves; a leaf's own node if they are the same.
-func CommonAncestor(a, b Leaf) Node {
-	k := uint(bits.Len32(uint32(a ^ b)))
-	if k == 0 {
-		return a.Node()
-	}
-	return Node(uint32(a.Node())>>(k+1)<<(k+1) | (1<<k - 1))
-}
-
 // Size returns the smallest power of two that holds n leaves; zero for none.
 func Size(n uint32) uint32 {
 	if n <= 1 {
