@@ -3,8 +3,10 @@ package node
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/quicproquo/qpq"
@@ -72,14 +74,33 @@ func (s *Server) accountPublish(ctx context.Context, c *conn, q wire.AccountPubl
 	if err != nil {
 		return none, err
 	}
-	if err := s.cfg.Store.ChangeAccount(ctx, change); err != nil {
-		return none, contract(err)
+	if err := s.publish(ctx, change); err != nil {
+		return none, err
 	}
 	s.frozen.thaw(user.Name)
 	s.cutOff(user.Name, c, func(d qpq.DeviceID) bool { return next.Revoked(d) })
 	s.pushAccount(user.Name, c, wire.AccountPush{User: user, Version: next.Version})
 	s.log.Info("account state published", "user", s.redact.user(user), "version", next.Version)
 	return none, nil
+}
+
+// publish makes a change with its state durable. As the chain of an account is kept whole, for those who know only its
+// beginning, a budget bounds how fast it grows.
+func (s *Server) publish(ctx context.Context, change store.AccountChange) error {
+	subject := sha256.Sum256([]byte("states of an account\x00" + change.Name))
+	taken, err := s.cfg.Store.CountAttempt(ctx, subject[:], store.Budget{Limit: int64(s.limits.States), Window: day}, change.Now)
+	if errors.Is(err, qpq.RateLimited) {
+		return qpq.E(qpq.RateLimited, "too-many-states", fmt.Sprintf("the devices and keys of the account were changed %d times within a day, the most there may be: try again in %s",
+			s.limits.States, taken.Closes.Sub(change.Now).Round(time.Second)))
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.cfg.Store.ChangeAccount(ctx, change); err != nil {
+		s.forgive(ctx, taken)
+		return contract(err)
+	}
+	return nil
 }
 
 // checkNext fails unless next may follow newest.
@@ -94,7 +115,16 @@ func checkNext(newest, next *identity.AccountState) error {
 	if err := identity.CheckNext(newest, next); err != nil {
 		return err
 	}
+	if unchanged(newest, next) {
+		return qpq.E(qpq.Invalid, wire.CodeBadState, fmt.Sprintf("version %d of the account is as version %d but for its number: publish changes only", next.Version, newest.Version))
+	}
 	return checkClock(next, time.Now())
+}
+
+// unchanged reports whether next says nothing that newest does not say. Revocations come with a new key.
+func unchanged(newest, next *identity.AccountState) bool {
+	return newest.Key == next.Key && bytes.Equal(newest.VaultKey, next.VaultKey) &&
+		slices.EqualFunc(newest.Devices, next.Devices, func(a, b *identity.DeviceCertificate) bool { return bytes.Equal(a.Bytes(), b.Bytes()) })
 }
 
 // checkClock refuses states from the future: no later one could follow them for as long.

@@ -11,6 +11,7 @@ import (
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/identity"
 	"github.com/quicproquo/qpq/opaque"
+	"github.com/quicproquo/qpq/store"
 	"github.com/quicproquo/qpq/wire"
 )
 
@@ -79,6 +80,8 @@ func TestPublishIsRefused(t *testing.T) {
 	refused(l, wire.AccountPublish{State: stranger.Bytes(), Keys: &keys}, qpq.Conflict, wire.CodeVersionConflict)
 	refused(l, wire.AccountPublish{State: two.Bytes(), Keys: &keys}, qpq.Invalid, wire.CodeBadState)
 	refused(l, wire.AccountPublish{State: future.Bytes(), Keys: &keys}, qpq.Invalid, "clock-ahead")
+	same := add(time.Now().Add(time.Second))
+	refused(l, wire.AccountPublish{State: same.Bytes()}, qpq.Invalid, wire.CodeBadState)
 	refused(l, wire.AccountPublish{State: next.Bytes()}, qpq.Invalid, wire.CodeBadKeys)
 	refused(l, wire.AccountPublish{State: next.Bytes(), Keys: &wrongKeys}, qpq.Invalid, wire.CodeBadKeys)
 	refused(l, wire.AccountPublish{State: next.Bytes(), Keys: &old}, qpq.Conflict, wire.CodeVaultConflict)
@@ -111,6 +114,46 @@ func TestOnlyOneOfTwoPublishersWins(t *testing.T) {
 	if (a.err == nil) == (b.err == nil) || !errors.Is(errors.Join(a.err, b.err), qpq.Conflict) {
 		t.Errorf("%v and %v", a.err, b.err)
 	}
+}
+
+// TestStatesHaveABudget: what is refused, and what is repeated, takes nothing of it; neither a new connection nor a restart
+// gives any back; others have their own; and a day later there is a new one.
+func TestStatesHaveABudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(c *Config) { c.Limits.States = 3 })
+		alice, bob := r.dial().register("alice"), r.dial().register("bob")
+		renewal := func(p *person) *identity.AccountState {
+			time.Sleep(time.Second) // so that it differs
+			return must(p.state().Next(identity.Change{Key: p.account, Now: time.Now(), Add: []*identity.DeviceRequest{p.device.request(p.user)}}))
+		}
+		renew := func(p *person) *line {
+			l := r.dial()
+			l.login(p)
+			next := renewal(p)
+			call(l, wire.AccountPublish{State: next.Bytes()})
+			p.states = append(p.states, next)
+			return l
+		}
+		for range 3 {
+			lost := store.AccountChange{Name: "alice", State: &store.AccountState{Version: 9}, Now: time.Now()}
+			if err := r.publish(t.Context(), lost); qpq.CodeOf(err) != wire.CodeVersionConflict { // found out by the store alone
+				t.Errorf("a lost race: %v", err)
+			}
+			l := renew(alice)
+			call(l, wire.AccountPublish{State: alice.state().Bytes()}) // a repetition
+			refused(l, wire.AccountPublish{State: alice.states[0].Bytes()}, qpq.Conflict, wire.CodeVersionConflict)
+		}
+		renew(bob)
+		r.start(r.dir + "/qpq.db")
+		l := r.dial()
+		l.login(alice)
+		refused(l, wire.AccountPublish{State: renewal(alice).Bytes()}, qpq.RateLimited, "too-many-states")
+		if got := call(l, wire.AccountLookup{User: alice.user}).Newest; got != 4 {
+			t.Errorf("version %d after three changes and a refused one", got)
+		}
+		time.Sleep(24 * time.Hour)
+		renew(alice)
+	})
 }
 
 func TestAtMostFiveDevices(t *testing.T) {

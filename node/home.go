@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/internal/files"
 	"github.com/quicproquo/qpq/opaque"
 	"github.com/quicproquo/qpq/wire"
 )
@@ -46,7 +47,7 @@ func OpenHome(dir, release string) (*Home, error) {
 	if err != nil {
 		return nil, homeError(dir, "opened", err)
 	}
-	if err := lock(f); err != nil {
+	if err := files.Lock(f); err != nil {
 		holder, _ := os.ReadFile(f.Name())
 		_ = f.Close()
 		return nil, qpq.Wrap(qpq.Exists, "home-in-use", fmt.Sprintf(
@@ -174,23 +175,8 @@ func (h *Home) Exposed(further ...string) (paths []string) {
 	return paths
 }
 
-// writeFile makes a file that only its owner can read, whole and durable or not at all.
 func writeFile(path string, content []byte) error {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-*") // of mode 0600
-	if err != nil {
-		return homeError(path, "made", err)
-	}
-	_, err = f.Write(content)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-		return homeError(path, "written", err)
-	}
-	if err := syncDir(dir); err != nil {
+	if err := files.Write(path, content); err != nil {
 		return homeError(path, "written", err)
 	}
 	return nil

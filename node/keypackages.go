@@ -29,7 +29,7 @@ func (s *Server) keyPackagesUpload(ctx context.Context, c *conn, q wire.KeyPacka
 	if q.Replace {
 		keep = s.cfg.Store.ReplaceKeyPackages
 	}
-	if err := keep(ctx, user.Name, device, packages, int64(s.limits.KeyPackages)); err != nil {
+	if err := keep(ctx, user.Name, device, packages, store.KeyPackageLimits{Suite: int64(s.limits.KeyPackages), Device: int64(s.limits.DevicePackages)}); err != nil {
 		return none, contract(err)
 	}
 	counts, err := s.countPackages(ctx, user.Name, device)

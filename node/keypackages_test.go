@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,6 +106,23 @@ func TestUploadIsRefused(t *testing.T) {
 	}
 	upload(l, keyPackage(1, "a"), keyPackage(1, "b"))
 	refused(l, wire.KeyPackagesUpload{Packages: []wire.KeyPackage{keyPackage(1, "c")}}, qpq.Exhausted, "too-many-key-packages")
+}
+
+func TestKeyPackagesOfAllSuitesAreBounded(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.Limits.KeyPackages, c.Limits.DevicePackages = 2, 3 })
+	l := r.dial()
+	alice := l.register("alice")
+	upload(l, keyPackage(1, "a"), lastResort(1, "last"), keyPackage(0xF001, "b"))
+	upload(l, lastResort(1, "a new last one"))
+	for _, one := range []wire.KeyPackage{keyPackage(1, "c"), keyPackage(0xF001, "c"), lastResort(0xF001, "c")} {
+		refused(l, wire.KeyPackagesUpload{Packages: []wire.KeyPackage{one}}, qpq.Exhausted, "too-many-key-packages")
+	}
+	counts := call(l, wire.KeyPackagesCount{}).Counts
+	if want := []wire.KeyPackageCount{{Suite: 1, OneTime: 1, LastResort: true}, {Suite: 0xF001, OneTime: 1}}; !slices.Equal(counts, want) {
+		t.Errorf("after refusals: %+v, want %+v", counts, want)
+	}
+	_, second := r.enrol(alice)
+	upload(second, keyPackage(1, "of another device"))
 }
 
 func TestReplenishHint(t *testing.T) {

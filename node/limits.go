@@ -27,9 +27,12 @@ type Limits struct {
 	LookupFloor   time.Duration // least time of an answer about a user; 5 ms
 	PasswordRight time.Duration // how long a proof of the password holds; 10 min
 
-	KeyPackages   int           // one-time key packages of a device and suite; 100
-	ClaimInterval time.Duration // after which one account may claim from another once more; 1 min
-	ClaimBurst    int           // claims that may be saved up; 20
+	States int // account states that an account may publish within a day; each is kept for good; 200
+
+	KeyPackages    int           // one-time key packages of a device and suite; 100
+	DevicePackages int           // key packages of a device in all, those of last resort included; 200
+	ClaimInterval  time.Duration // after which one account may claim from another once more; 1 min
+	ClaimBurst     int           // claims that may be saved up; 20
 
 	Memory int // bytes of large requests and replies under way at a time; 256 MiB
 
@@ -53,7 +56,9 @@ func (l Limits) withDefaults() Limits {
 	l.PasswordFloor = cmp.Or(l.PasswordFloor, 100*time.Millisecond)
 	l.LookupFloor = cmp.Or(l.LookupFloor, 5*time.Millisecond)
 	l.PasswordRight = cmp.Or(l.PasswordRight, 10*time.Minute)
+	l.States = cmp.Or(l.States, 200)
 	l.KeyPackages = cmp.Or(l.KeyPackages, 100)
+	l.DevicePackages = cmp.Or(l.DevicePackages, 200)
 	l.ClaimInterval = cmp.Or(l.ClaimInterval, time.Minute)
 	l.ClaimBurst = cmp.Or(l.ClaimBurst, 20)
 	l.Memory = cmp.Or(l.Memory, 256<<20)

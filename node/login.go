@@ -63,9 +63,7 @@ func (s *Server) loginFinish(ctx context.Context, c *conn, q wire.LoginFinish) (
 		return none, errLogin
 	}
 	s.metrics.logins.WithLabelValues("succeeded").Inc()
-	if err := s.cfg.Store.ForgiveAttempt(ctx, begun.attempt); err != nil {
-		s.log.Warn("an attempt could not be forgiven", "cause", err.Error())
-	}
+	s.forgive(ctx, begun.attempt)
 	return wire.LoginFinishReply{Until: until}, nil
 }
 
@@ -84,6 +82,13 @@ func (s *Server) countAttempt(ctx context.Context, c *conn, u qpq.UserID, now ti
 		s.metrics.logins.WithLabelValues("refused").Inc()
 	}
 	return a, err
+}
+
+// forgive gives an attempt back.
+func (s *Server) forgive(ctx context.Context, a store.Attempt) {
+	if err := s.cfg.Store.ForgiveAttempt(ctx, a); err != nil {
+		s.log.Warn("an attempt could not be forgiven", "cause", err.Error())
+	}
 }
 
 // badOPAQUE is the answer to an OPAQUE message that cannot be one.

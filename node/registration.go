@@ -84,9 +84,7 @@ func (s *Server) registerFinish(ctx context.Context, c *conn, q wire.RegisterFin
 	if err != nil {
 		return none, contract(err)
 	}
-	if err := s.cfg.Store.ForgiveAttempt(ctx, begun.attempt); err != nil {
-		s.log.Warn("an attempt could not be forgiven", "cause", err.Error())
-	}
+	s.forgive(ctx, begun.attempt)
 	s.metrics.registered.Inc()
 	s.log.Info("registered", "user", s.redact.user(q.User), "admin", account.Admin)
 	return wire.RegisterFinishReply{Admin: account.Admin}, nil

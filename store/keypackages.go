@@ -26,26 +26,32 @@ type KeyPackageCount struct {
 	LastResort int64
 }
 
+// KeyPackageLimits are how many key packages one device may have here.
+type KeyPackageLimits struct {
+	Suite  int64 // one-time ones of a suite
+	Device int64 // of all suites, those of last resort included
+}
+
 // AddKeyPackages keeps key packages of one device; a last-resort one replaces those before it of its
 // suite. A package that is there already is left as it is, so a repeated upload does no harm, but one
 // that was claimed would come back: devices never upload a package twice across a claim. It returns
 // NotFound if the device is unknown or revoked, and Exhausted with code "too-many-key-packages" if the
-// device would have more than limit one-time packages of one suite.
-func (s *Store) AddKeyPackages(ctx context.Context, name string, id qpq.DeviceID, packages []KeyPackage, limit int64) error {
-	return s.update(ctx, "keep key packages", func(tx Tx) error { return addPackages(tx, name, id, packages, limit) })
+// device would have more than limits allow.
+func (s *Store) AddKeyPackages(ctx context.Context, name string, id qpq.DeviceID, packages []KeyPackage, limits KeyPackageLimits) error {
+	return s.update(ctx, "keep key packages", func(tx Tx) error { return addPackages(tx, name, id, packages, limits) })
 }
 
 // ReplaceKeyPackages is AddKeyPackages in place of all packages that the device had.
-func (s *Store) ReplaceKeyPackages(ctx context.Context, name string, id qpq.DeviceID, packages []KeyPackage, limit int64) error {
+func (s *Store) ReplaceKeyPackages(ctx context.Context, name string, id qpq.DeviceID, packages []KeyPackage, limits KeyPackageLimits) error {
 	return s.update(ctx, "replace key packages", func(tx Tx) error {
 		if err := exec(tx, deleteDevicePackages, name, id[:]); err != nil {
 			return err
 		}
-		return addPackages(tx, name, id, packages, limit)
+		return addPackages(tx, name, id, packages, limits)
 	})
 }
 
-func addPackages(tx Tx, name string, id qpq.DeviceID, packages []KeyPackage, limit int64) error {
+func addPackages(tx Tx, name string, id qpq.DeviceID, packages []KeyPackage, limits KeyPackageLimits) error {
 	if d, err := device(tx, name, id); err != nil {
 		return err
 	} else if !d.Revoked.IsZero() {
@@ -62,12 +68,19 @@ func addPackages(tx Tx, name string, id qpq.DeviceID, packages []KeyPackage, lim
 			return err
 		}
 	}
-	var most int64
-	if _, err := one(tx, into{&most}, selectMostPackages, name, id[:]); err != nil {
+	return limits.check(tx, name, id)
+}
+
+func (l KeyPackageLimits) check(tx Tx, name string, id qpq.DeviceID) error {
+	var most, all int64
+	if _, err := one(tx, into{&most, &all}, selectMostPackages, name, id[:]); err != nil {
 		return err
 	}
-	if most > limit {
-		return qpq.E(qpq.Exhausted, "too-many-key-packages", fmt.Sprintf("a device keeps at most %d key packages of a suite here", limit))
+	if most > l.Suite {
+		return qpq.E(qpq.Exhausted, "too-many-key-packages", fmt.Sprintf("a device keeps at most %d one-time key packages of a suite here", l.Suite))
+	}
+	if all > l.Device {
+		return qpq.E(qpq.Exhausted, "too-many-key-packages", fmt.Sprintf("a device keeps at most %d key packages of all suites here", l.Device))
 	}
 	return nil
 }
@@ -121,8 +134,8 @@ const (
 		VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (account, ref) DO NOTHING`
 	selectPackage = `SELECT ref, package, last_resort, expires FROM key_packages
 		WHERE account = $1 AND device = $2 AND suite = $3 AND expires > $4 ORDER BY last_resort, expires, ref LIMIT 1`
-	selectMostPackages = `SELECT coalesce(max(n), 0) FROM (SELECT count(*) AS n FROM key_packages
-		WHERE account = $1 AND device = $2 AND last_resort = 0 GROUP BY suite) AS suites`
+	selectMostPackages = `SELECT coalesce(max(n - last), 0), coalesce(sum(n), 0) FROM (SELECT count(*) AS n, sum(last_resort) AS last
+		FROM key_packages WHERE account = $1 AND device = $2 GROUP BY suite) AS suites`
 	countPackages = `SELECT suite, count(*) - sum(last_resort), sum(last_resort) FROM key_packages
 		WHERE account = $1 AND device = $2 AND expires > $3 GROUP BY suite ORDER BY suite`
 	deletePackage        = `DELETE FROM key_packages WHERE account = $1 AND ref = $2`

@@ -11,6 +11,7 @@ import (
 	"github.com/ncruces/go-sqlite3/driver"
 	"github.com/pressly/goose/v3"
 
+	"github.com/quicproquo/qpq/internal/files"
 	"github.com/quicproquo/qpq/store"
 )
 
@@ -59,7 +60,7 @@ func Copy(from, to string) error {
 	if err := os.Rename(temp, to); err != nil {
 		return kinded(err)
 	}
-	return syncDir(filepath.Dir(to))
+	return kinded(files.SyncDir(filepath.Dir(to)))
 }
 
 func backup(from, to string) error {
@@ -68,12 +69,4 @@ func backup(from, to string) error {
 		return err
 	}
 	return errors.Join(src.Backup("main", to), src.Close())
-}
-
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return kinded(err)
-	}
-	return kinded(errors.Join(d.Sync(), d.Close()))
 }

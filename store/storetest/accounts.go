@@ -112,7 +112,7 @@ func testErasureIsComplete(t *testing.T, e store.Engine) {
 	s, ctx := Open(t, e), t.Context()
 	for _, name := range []string{"alice", "bob"} {
 		register(t, s, name)
-		ok(t, s.AddKeyPackages(ctx, name, qpq.DeviceID{1}, []store.KeyPackage{{Ref: []byte(name), Expires: Epoch.Add(time.Hour)}}, 10))
+		ok(t, s.AddKeyPackages(ctx, name, qpq.DeviceID{1}, []store.KeyPackage{{Ref: []byte(name), Expires: Epoch.Add(time.Hour)}}, many))
 		ok(t, s.AnnounceReset(ctx, store.Reset{Account: name, Due: Epoch.Add(time.Hour)}))
 		ok(t, s.Acknowledge(ctx, name, qpq.DeviceID{1}, 1, Epoch))
 	}

@@ -109,18 +109,18 @@ func testKeyPackages(t *testing.T, e store.Engine) {
 		{Device: id, Suite: 1, Ref: []byte("l"), Package: []byte("L"), Expires: late, LastResort: true},
 		{Device: id, Suite: 0xf001, Ref: []byte("q"), Package: []byte("Q"), Expires: late},
 	}
-	ok(t, s.AddKeyPackages(ctx, "alice", id, packages, 2))
-	ok(t, s.AddKeyPackages(ctx, "alice", id, packages, 2)) // a repeated upload
-	wantKind(t, s.AddKeyPackages(ctx, "alice", qpq.DeviceID{9}, packages, 2), qpq.NotFound, "no-device")
+	ok(t, s.AddKeyPackages(ctx, "alice", id, packages, two))
+	ok(t, s.AddKeyPackages(ctx, "alice", id, packages, two)) // a repeated upload
+	wantKind(t, s.AddKeyPackages(ctx, "alice", qpq.DeviceID{9}, packages, two), qpq.NotFound, "no-device")
 	more := []store.KeyPackage{{Device: id, Suite: 1, Ref: []byte("c"), Expires: late}}
-	wantKind(t, s.AddKeyPackages(ctx, "alice", id, more, 2), qpq.Exhausted, "too-many-key-packages")
+	wantKind(t, s.AddKeyPackages(ctx, "alice", id, more, two), qpq.Exhausted, "too-many-key-packages")
 
-	wantKind(t, s.ReplaceKeyPackages(ctx, "alice", id, append(more, packages...), 2), qpq.Exhausted, "too-many-key-packages")
-	ok(t, s.ReplaceKeyPackages(ctx, "alice", id, more, 2))
+	wantKind(t, s.ReplaceKeyPackages(ctx, "alice", id, append(more, packages...), two), qpq.Exhausted, "too-many-key-packages")
+	ok(t, s.ReplaceKeyPackages(ctx, "alice", id, more, two))
 	if counts, err := s.CountKeyPackages(ctx, "alice", id, Epoch); err != nil || len(counts) != 1 || counts[0].OneTime != 1 || counts[0].LastResort != 0 {
 		t.Errorf("replaced: %+v, %v", counts, err)
 	}
-	ok(t, s.ReplaceKeyPackages(ctx, "alice", id, packages, 2))
+	ok(t, s.ReplaceKeyPackages(ctx, "alice", id, packages, two))
 
 	counts, err := s.CountKeyPackages(ctx, "alice", id, Epoch)
 	ok(t, err)
@@ -136,7 +136,7 @@ func testKeyPackages(t *testing.T, e store.Engine) {
 		}
 	}
 	newer := store.KeyPackage{Device: id, Suite: 1, Ref: []byte("m"), Expires: soon, LastResort: true}
-	ok(t, s.AddKeyPackages(ctx, "alice", id, []store.KeyPackage{newer}, 2))
+	ok(t, s.AddKeyPackages(ctx, "alice", id, []store.KeyPackage{newer}, two))
 	k, err := s.ClaimKeyPackage(ctx, "alice", id, 1, Epoch)
 	if err != nil || string(k.Ref) != "m" {
 		t.Errorf("the old last resort was not replaced: %s, %v", k.Ref, err)
@@ -145,18 +145,42 @@ func testKeyPackages(t *testing.T, e store.Engine) {
 	wantKind(t, err, qpq.NotFound, "no-key-package")
 }
 
+// testKeyPackageLimits: what a device has is counted by suite and over all suites, and a refused upload keeps nothing.
+func testKeyPackageLimits(t *testing.T, e store.Engine) {
+	s, ctx, id := Open(t, e), t.Context(), qpq.DeviceID{1}
+	register(t, s, "alice")
+	of := func(suite uint16, ref string, last bool) store.KeyPackage {
+		return store.KeyPackage{Suite: suite, Ref: []byte(ref), LastResort: last, Expires: Epoch.Add(time.Hour)}
+	}
+	limits := store.KeyPackageLimits{Suite: 2, Device: 5}
+	add := func(packages ...store.KeyPackage) error { return s.AddKeyPackages(ctx, "alice", id, packages, limits) }
+	ok(t, add(of(1, "a", false), of(1, "b", false), of(1, "l", true))) // last resorts are none of a suite's one-time packages
+	ok(t, add(of(2, "c", false)))
+	wantKind(t, add(of(2, "d", false), of(3, "e", false)), qpq.Exhausted, "too-many-key-packages")
+	wantKind(t, add(of(2, "d", false), of(2, "m", true)), qpq.Exhausted, "too-many-key-packages")
+	ok(t, add(of(2, "m", true)))
+	ok(t, add(of(1, "l2", true))) // in place of another
+	wantKind(t, add(of(3, "e", false)), qpq.Exhausted, "too-many-key-packages")
+	counts, err := s.CountKeyPackages(ctx, "alice", id, Epoch)
+	ok(t, err)
+	want := []store.KeyPackageCount{{Device: id, Suite: 1, OneTime: 2, LastResort: 1}, {Device: id, Suite: 2, OneTime: 1, LastResort: 1}}
+	if d := cmp.Diff(want, counts); d != "" {
+		t.Errorf("counts (-want +got):\n%s", d)
+	}
+}
+
 func testKeyPackagesOfRevoked(t *testing.T, e store.Engine) {
 	s, ctx, id, late := Open(t, e), t.Context(), qpq.DeviceID{1}, Epoch.Add(time.Hour)
 	register(t, s, "alice")
 	packages := []store.KeyPackage{{Suite: 1, Ref: []byte("a"), Expires: late}}
-	ok(t, s.AddKeyPackages(ctx, "alice", id, packages, 2))
+	ok(t, s.AddKeyPackages(ctx, "alice", id, packages, two))
 	second := device(2)
 	ok(t, s.ChangeAccount(ctx, store.AccountChange{Name: "alice", Enrol: &second, Now: Epoch}))
-	ok(t, s.AddKeyPackages(ctx, "alice", second.ID, []store.KeyPackage{{Suite: 1, Ref: []byte("b"), Expires: late}}, 2))
+	ok(t, s.AddKeyPackages(ctx, "alice", second.ID, []store.KeyPackage{{Suite: 1, Ref: []byte("b"), Expires: late}}, two))
 	ok(t, s.ChangeAccount(ctx, store.AccountChange{Name: "alice", Revoke: []qpq.DeviceID{id}, Now: Epoch}))
 	_, err := s.ClaimKeyPackage(ctx, "alice", id, 1, Epoch)
 	wantKind(t, err, qpq.NotFound, "no-key-package")
-	wantKind(t, s.AddKeyPackages(ctx, "alice", id, packages, 9), qpq.NotFound, "no-device")
+	wantKind(t, s.AddKeyPackages(ctx, "alice", id, packages, many), qpq.NotFound, "no-device")
 	k, err := s.ClaimKeyPackage(ctx, "alice", second.ID, 1, Epoch)
 	if err != nil || string(k.Ref) != "b" || k.Device != second.ID {
 		t.Errorf("the device that stays: %+v, %v", k, err)

@@ -258,7 +258,7 @@ func (m *model) addPackage(r *rand.Rand, t *testing.T, s *store.Store) (what, wa
 	id := pickDevice(r)
 	k := store.KeyPackage{Device: id, Suite: uint16(r.IntN(2)), Ref: fmt.Appendf(nil, "%016x", r.Uint64()),
 		LastResort: r.IntN(4) == 0, Expires: Epoch.Add(time.Duration(r.IntN(100)) * time.Hour)}
-	err = s.AddKeyPackages(t.Context(), name, id, []store.KeyPackage{k}, 1000)
+	err = s.AddKeyPackages(t.Context(), name, id, []store.KeyPackage{k}, many)
 	what = fmt.Sprintf("add %+v of %s", k, name)
 	if d := a.device(id); d == nil || !d.Revoked.IsZero() {
 		return what, "no-device", err

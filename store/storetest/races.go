@@ -95,7 +95,7 @@ func raceKeyPackages(t *testing.T, s *store.Store) {
 	for i := range byte(racers / 2) {
 		packages = append(packages, store.KeyPackage{Suite: 1, Ref: []byte{i}, Expires: Epoch.Add(time.Hour)})
 	}
-	ok(t, s.AddKeyPackages(t.Context(), "alice", qpq.DeviceID{1}, packages, racers))
+	ok(t, s.AddKeyPackages(t.Context(), "alice", qpq.DeviceID{1}, packages, many))
 	var mu sync.Mutex
 	claimed := map[string]int{}
 	got := race(func(int) error {

@@ -165,7 +165,7 @@ func testSweep(t *testing.T, e store.Engine) {
 	for i := range byte(5) {
 		expires := Epoch.Add(time.Duration(i) * time.Hour)
 		k := store.KeyPackage{Suite: 1, Ref: []byte{i}, Expires: expires}
-		ok(t, s.AddKeyPackages(ctx, "alice", id, []store.KeyPackage{k}, 9))
+		ok(t, s.AddKeyPackages(ctx, "alice", id, []store.KeyPackage{k}, many))
 		ok(t, s.AddToken(ctx, store.Token{Hash: []byte{i}, Uses: 1, Expires: expires}))
 		_, err := s.CountAttempt(ctx, []byte{i}, store.Budget{Limit: 1, Window: time.Duration(i) * time.Hour}, Epoch)
 		ok(t, err)

@@ -34,6 +34,7 @@ func Run(t *testing.T, open func(testing.TB) store.Engine) {
 		{"Sessions", testSessions},
 		{"Vault", testVault},
 		{"KeyPackages", testKeyPackages},
+		{"KeyPackageLimits", testKeyPackageLimits},
 		{"KeyPackagesOfRevoked", testKeyPackagesOfRevoked},
 		{"Attempts", testAttempts},
 		{"Tokens", testTokens},
@@ -47,6 +48,12 @@ func Run(t *testing.T, open func(testing.TB) store.Engine) {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
 	}
 }
+
+// Limits of key packages: few of a suite, and more than any test has.
+var (
+	two  = store.KeyPackageLimits{Suite: 2, Device: 1000}
+	many = store.KeyPackageLimits{Suite: 1000, Device: 1000}
+)
 
 // Open returns the store in e.
 func Open(t testing.TB, e store.Engine) *store.Store {
