@@ -466,6 +466,14 @@ func (p *PendingCommit) RatchetTree() ([]byte, error) {
 	return p.next.marshalTree(), nil
 }
 
+// Export derives a secret as Group.Export does, in the epoch that the commit starts.
+func (p *PendingCommit) Export(label string, context []byte, n int) ([]byte, error) {
+	if p.next == nil {
+		return nil, ErrStale
+	}
+	return p.group.export(p.next.secrets, label, context, n)
+}
+
 // Apply moves the group to the epoch that the commit starts: the delivery service accepted it. It
 // returns what to store before anything is sent in the new epoch.
 func (p *PendingCommit) Apply() ([]Record, error) {

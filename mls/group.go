@@ -135,10 +135,14 @@ func (g *Group) Export(label string, context []byte, n int) ([]byte, error) {
 	if err := g.usable(); err != nil {
 		return nil, err
 	}
+	return g.export(g.secrets, label, context, n)
+}
+
+func (g *Group) export(secrets *schedule.Epoch, label string, context []byte, n int) ([]byte, error) {
 	if n < 0 || n > 255*g.suite.HashSize() {
 		return nil, fmt.Errorf("%w: export of %d bytes", ErrTooLarge, n)
 	}
-	return g.secrets.Export(label, context, n), nil
+	return secrets.Export(label, context, n), nil
 }
 
 // ReInitialised returns the parameters of the group that takes this one's place, if the last commit
