@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 
 	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/internal/files"
 )
 
 // Home is the folder of a profile: its database, the key if no keyring keeps it, and a lock. One process at
@@ -49,7 +50,7 @@ func OpenHome(dir string, keys Keys) (*Home, error) {
 	if err != nil {
 		return nil, homeError(dir, "written", err)
 	}
-	if err := lock(f); err != nil {
+	if err := files.Lock(f); err != nil {
 		_ = f.Close()
 		return nil, qpq.Wrap(qpq.Exists, "profile-in-use", fmt.Sprintf("another process holds the profile in %s: wait until it ends, or end it", dir), err)
 	}
@@ -122,23 +123,13 @@ func parseKey(path string, text []byte) ([]byte, error) {
 	return key[:n], nil
 }
 
-// writeKey makes a file that only its owner can read, whole and durable or not at all.
 func writeKey(path string, key []byte) error {
 	text := append(base64.StdEncoding.AppendEncode(nil, key), '\n')
 	defer clear(text)
-	f, err := os.CreateTemp(filepath.Dir(path), "."+fileKey+"-*") // of mode 0600
-	if err != nil {
-		return homeError(path, "made", err)
+	if err := files.Write(path, text); err != nil {
+		return homeError(path, "written", err)
 	}
-	_, err = f.Write(text)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(homeError(path, "written", err), os.Remove(f.Name()))
-	}
-	return syncDir(filepath.Dir(path))
+	return nil
 }
 
 func homeError(path, what string, cause error) error {

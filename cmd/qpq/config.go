@@ -13,6 +13,7 @@ import (
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/config"
+	"github.com/quicproquo/qpq/internal/files"
 )
 
 // configCommand shows the settings and changes those in the file.
@@ -86,10 +87,13 @@ func (p *program) set(table *config.Table, name string, value *string) error {
 		}
 		after = append(after, line...)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
+		err = files.Write(path, after)
+	}
+	if err != nil {
 		return qpq.Wrap(qpq.Unavailable, "config-unwritable", fmt.Sprintf("%s cannot be written: %v", path, err), err)
 	}
-	return replaceFile(path, after)
+	return nil
 }
 
 // settingLine returns the line of a setting, if the file may have it.
@@ -107,20 +111,4 @@ func settingLine(table *config.Table, name string, value *string) ([]byte, error
 		return []byte(s.Line() + "\n"), nil
 	}
 	return nil, qpq.E(qpq.NotFound, "no-setting", fmt.Sprintf("there is no setting %q for the file: config lists them", name))
-}
-
-// replaceFile writes a file whole or not at all.
-func replaceFile(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err == nil {
-		_, err = f.Write(content)
-		err = errors.Join(err, f.Sync(), f.Close())
-		if err == nil {
-			err = os.Rename(f.Name(), path)
-		}
-	}
-	if err != nil {
-		return qpq.Wrap(qpq.Unavailable, "config-unwritable", fmt.Sprintf("%s cannot be written: %v", path, err), err)
-	}
-	return nil
 }
