@@ -56,11 +56,11 @@ func (d *Dialer) Dial(ctx context.Context, address string, verify func(tls.Conne
 			return err
 		},
 	}
-	attempts := []transport.Attempt{
-		{Name: "UDP", Dial: func(ctx context.Context) (transport.Conn, error) { return d.quic(ctx, address, c) }},
-		{Name: "TCP", After: Patience, Dial: func(ctx context.Context) (transport.Conn, error) { return tlsmux.Dial(ctx, address, c) }},
+	attempts := []attempt{
+		{name: "UDP", dial: func(ctx context.Context) (transport.Conn, error) { return d.quic(ctx, address, c) }},
+		{name: "TCP", after: Patience, dial: func(ctx context.Context) (transport.Conn, error) { return tlsmux.Dial(ctx, address, c) }},
 	}
-	conn, _, err := transport.Race(ctx, attempts, func(transport.Attempt) {
+	conn, _, err := race(ctx, attempts, func(attempt) {
 		if d.Notice != nil {
 			d.Notice(fmt.Sprintf("no answer from %s by UDP, which a network on the way may block: trying TCP", address))
 		}

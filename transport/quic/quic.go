@@ -84,19 +84,12 @@ func (e *Endpoint) Close() error { return errors.Join(e.transport.Close(), e.soc
 // Addr returns the address of the socket.
 func (e *Endpoint) Addr() net.Addr { return e.socket.LocalAddr() }
 
-func withALPN(c *tls.Config) *tls.Config {
-	c = c.Clone()
-	c.NextProtos = []string{transport.ALPN}
-	c.MinVersion = tls.VersionTLS13
-	return c
-}
-
 // Listener accepts connections of an Endpoint.
 type Listener struct{ listener *quicgo.Listener }
 
 // Listen accepts connections, with the certificate in c. An Endpoint can listen once.
 func (e *Endpoint) Listen(c *tls.Config) (*Listener, error) {
-	l, err := e.transport.Listen(withALPN(c), e.config.quic(true))
+	l, err := e.transport.Listen(transport.ServerTLS(c), e.config.quic(true))
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", e.Addr(), err)
 	}
@@ -124,11 +117,7 @@ func (e *Endpoint) Dial(ctx context.Context, address string, c *tls.Config) (tra
 	if err != nil {
 		return nil, qpq.Wrap(qpq.Unavailable, "cannot-resolve", fmt.Sprintf("cannot find %q: %v", address, err), err)
 	}
-	c = withALPN(c)
-	if host, _, err := net.SplitHostPort(address); err == nil && c.ServerName == "" {
-		c.ServerName = host
-	}
-	q, err := e.transport.Dial(ctx, a, c, e.config.quic(false))
+	q, err := e.transport.Dial(ctx, a, transport.ClientTLS(c, address), e.config.quic(false))
 	if err != nil {
 		return nil, mapError(err)
 	}
@@ -139,12 +128,7 @@ func (e *Endpoint) Dial(ctx context.Context, address string, c *tls.Config) (tra
 type conn struct{ q *quicgo.Conn }
 
 func (c conn) Peer() transport.Peer {
-	state := c.q.ConnectionState().TLS
-	p := transport.Peer{Carrier: "quic", Address: c.q.RemoteAddr(), Export: state.ExportKeyingMaterial}
-	for _, cert := range state.PeerCertificates {
-		p.Certificates = append(p.Certificates, cert.Raw)
-	}
-	return p
+	return transport.TLSPeer("quic", c.q.RemoteAddr(), c.q.ConnectionState().TLS)
 }
 
 func (c conn) Done() <-chan struct{} { return c.q.Context().Done() }

@@ -46,13 +46,6 @@ func muxConfig() *yamux.Config {
 	return c
 }
 
-func withALPN(c *tls.Config) *tls.Config {
-	c = c.Clone()
-	c.NextProtos = []string{transport.ALPN}
-	c.MinVersion = tls.VersionTLS13
-	return c
-}
-
 // Listener accepts connections on a TCP port.
 type Listener struct {
 	tcp    net.Listener
@@ -77,7 +70,7 @@ func Listen(address string, c *tls.Config) (*Listener, error) {
 	if err != nil {
 		return nil, qpq.Wrap(qpq.Unavailable, "cannot-listen", fmt.Sprintf("cannot listen on TCP %s: %v", address, err), err)
 	}
-	l := &Listener{tcp: tcp, config: withALPN(c), accept: make(chan transport.Conn), done: make(chan struct{})}
+	l := &Listener{tcp: tcp, config: transport.ServerTLS(c), accept: make(chan transport.Conn), done: make(chan struct{})}
 	l.group.Go(l.run)
 	return l, nil
 }
@@ -189,11 +182,7 @@ func (l *Listener) Close() (err error) {
 
 // Dial connects to a server: "host:port". c says which certificates to accept.
 func Dial(ctx context.Context, address string, c *tls.Config) (transport.Conn, error) {
-	c = withALPN(c)
-	if host, _, err := net.SplitHostPort(address); err == nil && c.ServerName == "" {
-		c.ServerName = host
-	}
-	d := tls.Dialer{Config: c}
+	d := tls.Dialer{Config: transport.ClientTLS(c, address)}
 	nc, err := d.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
@@ -267,12 +256,7 @@ func (c *conn) Accept(ctx context.Context) (transport.Stream, error) {
 }
 
 func (c *conn) Peer() transport.Peer {
-	state := c.tls.ConnectionState()
-	p := transport.Peer{Carrier: "tls", Address: c.tls.RemoteAddr(), Export: state.ExportKeyingMaterial}
-	for _, cert := range state.PeerCertificates {
-		p.Certificates = append(p.Certificates, cert.Raw)
-	}
-	return p
+	return transport.TLSPeer("tls", c.tls.RemoteAddr(), c.tls.ConnectionState())
 }
 
 func (c *conn) Done() <-chan struct{} { return c.mux.CloseChan() }

@@ -1,27 +1,29 @@
-package transport
+package dial
 
 import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/quicproquo/qpq/transport"
 )
 
-// Attempt is one way to connect.
-type Attempt struct {
-	Name string
-	// After is how long the attempt waits for those before it. It starts at once when they have all failed.
-	After time.Duration
-	Dial  func(context.Context) (Conn, error)
+// attempt is one way to connect.
+type attempt struct {
+	name string
+	// after is how long the attempt waits for those before it. It starts at once when they have all failed.
+	after time.Duration
+	dial  func(context.Context) (transport.Conn, error)
 }
 
-// Race connects by the first attempt that succeeds, and gives the others up. Notice, if not nil, is called as each attempt
+// race connects by the first attempt that succeeds, and gives the others up. notice, if not nil, is called as each attempt
 // but the first starts. If all fail, the error has those of all.
-func Race(ctx context.Context, attempts []Attempt, notice func(Attempt)) (Conn, Attempt, error) {
+func race(ctx context.Context, attempts []attempt, notice func(attempt)) (transport.Conn, attempt, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type result struct {
-		conn    Conn
-		attempt Attempt
+		conn    transport.Conn
+		attempt attempt
 		err     error
 	}
 	results := make(chan result, len(attempts))
@@ -33,7 +35,7 @@ func Race(ctx context.Context, attempts []Attempt, notice func(Attempt)) (Conn, 
 		}
 		started++
 		go func() {
-			conn, err := a.Dial(ctx)
+			conn, err := a.dial(ctx)
 			results <- result{conn, a, err}
 		}()
 	}
@@ -41,7 +43,7 @@ func Race(ctx context.Context, attempts []Attempt, notice func(Attempt)) (Conn, 
 	for start(); ended < len(attempts); {
 		var timer <-chan time.Time
 		if started < len(attempts) {
-			timer = time.After(attempts[started].After)
+			timer = time.After(attempts[started].after)
 		}
 		select {
 		case <-timer:
@@ -52,7 +54,7 @@ func Race(ctx context.Context, attempts []Attempt, notice func(Attempt)) (Conn, 
 				go func(left int) { // those that succeed too late
 					for range left {
 						if r := <-results; r.err == nil {
-							_ = r.conn.Close(CodeDone, "")
+							_ = r.conn.Close(transport.CodeDone, "")
 						}
 					}
 				}(started - ended)
@@ -62,9 +64,9 @@ func Race(ctx context.Context, attempts []Attempt, notice func(Attempt)) (Conn, 
 			if ended == started && started < len(attempts) && ctx.Err() == nil {
 				start()
 			} else if ctx.Err() != nil && ended == started {
-				return nil, Attempt{}, errors.Join(append(errs, ctx.Err())...)
+				return nil, attempt{}, errors.Join(append(errs, ctx.Err())...)
 			}
 		}
 	}
-	return nil, Attempt{}, errors.Join(errs...)
+	return nil, attempt{}, errors.Join(errs...)
 }
