@@ -175,8 +175,10 @@ func (c *Client) Whoami(ctx context.Context) (*Whoami, error) {
 
 // Delete deletes the account: at the server nothing but a tombstone of the name is left, and in the profile nothing.
 func (c *Client) Delete(ctx context.Context, with Credentials) error {
-	c.account.Lock()
-	defer c.account.Unlock()
+	if err := c.account.take(ctx); err != nil {
+		return err
+	}
+	defer c.account.give()
 	s, err := c.member(ctx)
 	if err != nil {
 		return err

@@ -57,13 +57,15 @@ type Notice struct {
 type Client struct {
 	cfg Config
 
-	mu      sync.Mutex // held while a connection is made
-	server  string     // address to reach it at; empty is that of the profile, else the domain of the user
-	session *session
-	closed  bool
-	work    sync.WaitGroup // background work of connections
+	connecting turn   // held while a connection is made, and by who uses the fields below
+	server     string // address to reach it at; empty is that of the profile, else the domain of the user
+	session    *session
+	work       sync.WaitGroup // background work of connections
 
-	account sync.Mutex // held by what changes the account, one at a time
+	account turn // held by what changes the account, one at a time
+
+	closing sync.Once
+	closed  chan struct{} // by Close
 }
 
 // New returns a client. It does not connect.
@@ -71,16 +73,18 @@ func New(c Config) *Client {
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
-	return &Client{cfg: c, server: c.Server}
+	return &Client{cfg: c, server: c.Server, connecting: newTurn(), account: newTurn(), closed: make(chan struct{})}
 }
 
-// Close ends the connection. Calls that are under way fail.
+// Close ends the connection. Calls that are under way fail, and what connects gives up.
 func (c *Client) Close() error {
-	c.mu.Lock()
-	c.closed = true
+	c.closing.Do(func() { close(c.closed) })
+	if err := c.connecting.take(context.Background()); err != nil {
+		return err
+	}
 	s := c.session
 	c.session = nil
-	c.mu.Unlock()
+	c.connecting.give()
 	var err error
 	if s != nil {
 		err = s.Close()

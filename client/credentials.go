@@ -146,8 +146,10 @@ const tries = 4
 
 // change proves the password and runs f on what it opens, again where another device changed the account meanwhile.
 func (c *Client) change(ctx context.Context, with Credentials, f func(*session, *unlocked) error) error {
-	c.account.Lock()
-	defer c.account.Unlock()
+	if err := c.account.take(ctx); err != nil {
+		return err
+	}
+	defer c.account.give()
 	s, err := c.member(ctx)
 	if err != nil {
 		return err

@@ -94,8 +94,10 @@ func (l *Linking) Approve(ctx context.Context, with Credentials) error {
 // what was interrupted goes on with the same code.
 // Its id, which the other device shows, is told to waiting.
 func (c *Client) LinkJoin(ctx context.Context, user string, code *identity.LinkCode, deviceName string, waiting func(qpq.DeviceID)) (*Whoami, error) {
-	c.account.Lock()
-	defer c.account.Unlock()
+	if err := c.account.take(ctx); err != nil {
+		return nil, err
+	}
+	defer c.account.give()
 	s, id, err := c.begins(ctx, user)
 	if err != nil {
 		return nil, err

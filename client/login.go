@@ -13,8 +13,10 @@ import (
 
 // Login makes this device one of an account, by its password. A profile whose device the server no longer lets in becomes a new one.
 func (c *Client) Login(ctx context.Context, user string, with Credentials, deviceName string) (*Whoami, error) {
-	c.account.Lock()
-	defer c.account.Unlock()
+	if err := c.account.take(ctx); err != nil {
+		return nil, err
+	}
+	defer c.account.give()
 	s, id, err := c.begins(ctx, user)
 	if qpq.CodeOf(err) == wire.CodeDeviceUnknown {
 		s, id, err = c.beginsAnew(ctx, user)
@@ -40,11 +42,13 @@ func (c *Client) beginsAnew(ctx context.Context, user string) (*session, qpq.Use
 	if err := c.cfg.Profile.Leave(); err != nil {
 		return nil, qpq.UserID{}, err
 	}
-	c.mu.Lock()
+	if err := c.connecting.take(ctx); err != nil {
+		return nil, qpq.UserID{}, err
+	}
 	if c.server == "" {
 		c.server = account.Server
 	}
-	c.mu.Unlock()
+	c.connecting.give()
 	return c.begins(ctx, user)
 }
 

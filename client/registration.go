@@ -28,8 +28,10 @@ type Registration struct {
 
 // Register signs somebody up, with this device as the first one.
 func (c *Client) Register(ctx context.Context, r Registration) (*Whoami, error) {
-	c.account.Lock()
-	defer c.account.Unlock()
+	if err := c.account.take(ctx); err != nil {
+		return nil, err
+	}
+	defer c.account.give()
 	if err := r.Password.strong(); err != nil {
 		return nil, err
 	}

@@ -85,10 +85,14 @@ func (c *Client) member(ctx context.Context) (*session, error) {
 
 // connection returns the connection in use, or makes one. user says whose server to reach where no address does.
 func (c *Client) connection(ctx context.Context, user qpq.UserID) (*session, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return nil, qpq.E(qpq.Unavailable, "closed", "the client was closed")
+	if err := c.connecting.take(ctx); err != nil {
+		return nil, err
+	}
+	defer c.connecting.give()
+	select {
+	case <-c.closed:
+		return nil, errClientClosed
+	default:
 	}
 	if c.session != nil && c.session.alive() {
 		return c.session, nil
@@ -100,6 +104,8 @@ func (c *Client) connection(ctx context.Context, user qpq.UserID) (*session, err
 		_ = c.session.Close()
 		c.session = nil
 	}
+	ctx, cancel := c.untilClosed(ctx)
+	defer cancel()
 	account, err := c.cfg.Profile.Account()
 	if err != nil && !errors.Is(err, profile.ErrNoAccount) {
 		return nil, err
@@ -121,7 +127,22 @@ func (c *Client) connection(ctx context.Context, user qpq.UserID) (*session, err
 	return s, nil
 }
 
-// address returns where the server is. The caller holds mu.
+var errClientClosed = qpq.E(qpq.Unavailable, "closed", "the client was closed")
+
+// untilClosed returns a context that also ends when the client is closed.
+func (c *Client) untilClosed(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-c.closed:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
+// address returns where the server is. The caller holds the turn to connect.
 func (c *Client) address(account *profile.Account, user qpq.UserID) (string, error) {
 	switch {
 	case c.server != "":
