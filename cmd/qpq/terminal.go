@@ -162,18 +162,33 @@ func (p *program) prompt(tty *os.File, q command.Question) ([]byte, error) {
 }
 
 func (p *program) promptOnce(tty *os.File, prompt string, secret bool) ([]byte, error) {
-	fmt.Fprint(p.stderr, prompt)
 	if secret {
-		b, err := term.ReadPassword(int(tty.Fd()))
-		fmt.Fprintln(p.stderr)
-		if errors.Is(err, io.EOF) {
-			err = qpq.E(qpq.Invalid, "no-answer", "nothing was typed: nothing was done")
-		}
-		return b, err
+		return p.promptSecret(tty, prompt)
 	}
+	fmt.Fprint(p.stderr, prompt)
 	line, err := bufio.NewReader(tty).ReadBytes('\n')
 	if err != nil && len(line) == 0 {
 		return nil, qpq.Wrap(qpq.Invalid, "no-answer", "nothing was typed: nothing was done", err)
 	}
 	return bytes.TrimRight(line, "\r\n"), nil
+}
+
+// promptSecret switches the echo off before it asks: who answers at once is not to be shown either.
+func (p *program) promptSecret(tty *os.File, prompt string) ([]byte, error) {
+	fd := int(tty.Fd())
+	before, err := term.GetState(fd)
+	if err == nil {
+		err = silence(fd)
+	}
+	if err != nil {
+		return nil, qpq.Wrap(qpq.Invalid, "no-answer", "the terminal would show what is typed: nothing was asked", err)
+	}
+	defer func() { _ = term.Restore(fd, before) }()
+	fmt.Fprint(p.stderr, prompt)
+	b, err := term.ReadPassword(fd)
+	fmt.Fprintln(p.stderr)
+	if errors.Is(err, io.EOF) {
+		err = qpq.E(qpq.Invalid, "no-answer", "nothing was typed: nothing was done")
+	}
+	return b, err
 }
