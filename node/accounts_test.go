@@ -269,8 +269,8 @@ func TestDeleteLeavesATombstone(t *testing.T) {
 	_, request, _ := opaque.StartRegistration(cheap, []byte("x"))
 	refused(m, wire.RegisterStart{User: alice.user, Request: request}, qpq.Exists, wire.CodeNameTaken)
 	refused(bob, wire.AccountLookup{User: alice.user}, qpq.NotFound, wire.CodeUserUnknown)
-	if _, err := r.cfg.Store.Tombstone(t.Context(), "alice"); err != nil {
-		t.Error(err)
+	if _, err := r.cfg.Store.Account(t.Context(), "alice"); qpq.CodeOf(err) != "account-erased" {
+		t.Errorf("the account: %v", err)
 	}
 }
 

@@ -30,11 +30,11 @@ func NewToken(uses int64, expires, now time.Time) (wire.Secret, store.Token) {
 		groups = append(groups, text[:5])
 	}
 	token := wire.NewSecret(strings.Join(groups, "-"))
-	return token, store.Token{Hash: HashToken(token), Uses: uses, Created: now, Expires: expires}
+	return token, store.Token{Hash: hashToken(token), Uses: uses, Created: now, Expires: expires}
 }
 
-// HashToken returns what the store knows a registration token by. Case, hyphens and spaces do not matter.
-func HashToken(token wire.Secret) []byte {
+// hashToken returns what the store knows a registration token by. Case, hyphens and spaces do not matter.
+func hashToken(token wire.Secret) []byte {
 	bare := strings.NewReplacer("-", "", " ", "").Replace(strings.ToLower(token.Reveal()))
 	sum := sha256.Sum256([]byte("quicproquo registration token v1\x00" + bare))
 	return sum[:]

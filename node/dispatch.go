@@ -12,18 +12,6 @@ import (
 	"github.com/quicproquo/qpq/wire"
 )
 
-// Call is what became of one call, for the audit. It holds nothing of its contents.
-type Call struct {
-	Method  string
-	User    qpq.UserID   // the account of the connection, zero where none was proved
-	Device  qpq.DeviceID // likewise
-	Address string       // of the peer, as limits count it
-	Kind    qpq.Kind     // zero is success
-	Code    string
-	Time    time.Time
-	Took    time.Duration
-}
-
 // dispatch answers one call: the way that all calls of all edges take.
 func (s *Server) dispatch(ctx context.Context, c *conn, ordinal uint16, request []byte) (status uint16, reply []byte) {
 	start := time.Now()
@@ -95,23 +83,19 @@ func (s *Server) contained(ctx context.Context, c *conn, h wire.Handler[*conn], 
 	return h.Serve(ctx, c, request)
 }
 
-// record counts, logs and audits a call. Only what is the server's own fault is worth a line of its own.
+// record counts and logs a call. Only what is the server's own fault is worth a line of its own.
 func (s *Server) record(c *conn, name string, err error, start time.Time) {
 	took := time.Since(start)
-	call := Call{Method: name, Address: c.address, Kind: qpq.KindOf(err), Code: qpq.CodeOf(err), Time: start, Took: took}
-	call.User, call.Device = c.who()
-	s.metrics.call(call)
-	if s.cfg.Audit != nil {
-		s.cfg.Audit(call)
-	}
+	kind := qpq.KindOf(err)
+	s.metrics.call(name, kind, took)
 	level := slog.LevelDebug
 	attrs := []slog.Attr{slog.String("method", name), slog.String("address", s.redact.address(c.address)), slog.Duration("took", took)}
-	if !call.User.IsZero() {
-		attrs = append(attrs, slog.String("user", s.redact.user(call.User)))
+	if user, _ := c.who(); !user.IsZero() {
+		attrs = append(attrs, slog.String("user", s.redact.user(user)))
 	}
 	if err != nil {
-		attrs = append(attrs, slog.String("kind", call.Kind.String()), slog.String("code", call.Code))
-		if cause := causeOf(err); cause != nil && ownFault(call.Kind) {
+		attrs = append(attrs, slog.String("kind", kind.String()), slog.String("code", qpq.CodeOf(err)))
+		if cause := causeOf(err); cause != nil && ownFault(kind) {
 			level = slog.LevelError
 			attrs = append(attrs, slog.String("cause", cause.Error()))
 		}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -230,18 +231,31 @@ func TestLogTellsNoNames(t *testing.T) {
 	}
 }
 
-func TestAudit(t *testing.T) {
-	var calls []Call
-	r := newRig(t, func(c *Config) { c.Audit = func(call Call) { calls = append(calls, call) } })
+// TestEveryCallIsLogged: who called what, and how it ended.
+func TestEveryCallIsLogged(t *testing.T) {
+	var out bytes.Buffer
+	r := newRig(t, func(c *Config) {
+		c.LogNames = true
+		c.Log = slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
 	l := r.dial()
 	refused(l, wire.DevicesList{}, qpq.Unauthorized, wire.CodeDeviceNeeded)
-	alice := l.register("alice")
+	l.register("alice")
 	call(l, wire.DevicesList{})
-	if c := calls[0]; c.Method != "devicesList" || c.Kind != qpq.Unauthorized || c.Code != wire.CodeDeviceNeeded || c.Address != "192.0.2.1" {
-		t.Errorf("%+v", c)
+	type entry struct{ Method, Address, User, Kind, Code string }
+	var entries []entry
+	for d := json.NewDecoder(&out); d.More(); {
+		var e entry
+		if check(t, d.Decode(&e)); e.Method == "devicesList" {
+			entries = append(entries, e)
+		}
 	}
-	if c := calls[len(calls)-1]; c.Method != "devicesList" || c.Kind != 0 || c.User != alice.user || c.Device != alice.device.key.ID() {
-		t.Errorf("%+v", c)
+	want := []entry{
+		{"devicesList", "192.0.2.1", "", qpq.Unauthorized.String(), wire.CodeDeviceNeeded},
+		{"devicesList", "192.0.2.1", "alice@" + domain, "", ""},
+	}
+	if !slices.Equal(entries, want) {
+		t.Errorf("logged %+v, want %+v", entries, want)
 	}
 }
 
@@ -250,7 +264,7 @@ func TestStatusPages(t *testing.T) {
 	call(r.dial(), wire.Ping{})
 	page := func(path string) (int, string) {
 		w := httptest.NewRecorder()
-		r.Status().ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		r.status().ServeHTTP(w, httptest.NewRequest("GET", path, nil))
 		return w.Code, w.Body.String()
 	}
 	if code, body := page("/metrics"); code != 200 || !strings.Contains(body, `qpq_calls_total{kind="0",method="ping"} 1`) || !strings.Contains(body, "qpq_connections 1") {

@@ -17,8 +17,8 @@ import (
 // readyWithin is how fast the store must answer for the server to count as ready.
 const readyWithin = 2 * time.Second
 
-// Ready reports whether the server takes calls: it does not drain, and its store can be read.
-func (s *Server) Ready(ctx context.Context) error {
+// ready reports whether the server takes calls: it does not drain, and its store can be read.
+func (s *Server) ready(ctx context.Context) error {
 	if s.draining() {
 		return qpq.E(qpq.Unavailable, wire.CodeDraining, "the server is stopping")
 	}
@@ -28,19 +28,19 @@ func (s *Server) Ready(ctx context.Context) error {
 	return err
 }
 
-// Status returns the pages for operators and their machines, none of which is for the public:
+// status returns the pages for operators and their machines, none of which is for the public:
 // /metrics for Prometheus, /health while the process works, /ready while it takes calls.
-func (s *Server) Status() http.Handler {
+func (s *Server) status() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil) })
-	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, r *http.Request) { answer(w, s.Ready(r.Context())) })
+	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, r *http.Request) { answer(w, s.ready(r.Context())) })
 	return mux
 }
 
-// ServeStatus serves Status until ctx is done, and closes the listener.
+// ServeStatus serves the pages for operators until ctx is done, and closes the listener.
 func (s *Server) ServeStatus(ctx context.Context, l net.Listener) error {
-	h := &http.Server{Handler: s.Status(), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+	h := &http.Server{Handler: s.status(), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
 	stop := context.AfterFunc(ctx, func() { _ = h.Close() })
 	defer stop()
 	if err := h.Serve(l); !errors.Is(err, http.ErrServerClosed) {

@@ -8,10 +8,10 @@ import (
 	"github.com/quicproquo/qpq/wire"
 )
 
-// Protocol is the range of protocol versions that this server speaks.
+// protocol is the range of protocol versions that this server speaks.
 const (
-	Protocol    = 1
-	ProtocolMin = 1
+	protocol    = 1
+	protocolMin = 1
 )
 
 func (s *Server) ping(_ context.Context, _ *conn, q wire.Ping) (wire.PingReply, error) {
@@ -20,7 +20,7 @@ func (s *Server) ping(_ context.Context, _ *conn, q wire.Ping) (wire.PingReply, 
 
 func (s *Server) serverInfo(context.Context, *conn, wire.ServerInfo) (wire.ServerInfoReply, error) {
 	return wire.ServerInfoReply{
-		Domain: s.cfg.Domain, Software: s.cfg.Software, Protocol: Protocol, ProtocolMin: ProtocolMin,
+		Domain: s.cfg.Domain, Software: s.cfg.Software, Protocol: protocol, ProtocolMin: protocolMin,
 		Registration: s.cfg.Registration, Time: time.Now(),
 		SigningKey: [32]byte(s.cfg.SigningKey.Public().(ed25519.PublicKey)), Limits: s.limits.announced(),
 	}, nil

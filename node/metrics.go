@@ -2,10 +2,12 @@ package node
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/store"
 )
 
@@ -62,7 +64,7 @@ func newMetrics(s *Server) *metrics {
 	return m
 }
 
-func (m *metrics) call(c Call) {
-	m.calls.WithLabelValues(c.Method, strconv.Itoa(int(c.Kind))).Inc()
-	m.seconds.WithLabelValues(c.Method).Observe(c.Took.Seconds())
+func (m *metrics) call(method string, kind qpq.Kind, took time.Duration) {
+	m.calls.WithLabelValues(method, strconv.Itoa(int(kind))).Inc()
+	m.seconds.WithLabelValues(method).Observe(took.Seconds())
 }

@@ -30,7 +30,6 @@ type Config struct {
 	Limits       Limits             // zero fields mean their defaults
 	Log          *slog.Logger       // nil discards
 	LogNames     bool               // write names and addresses to the log as they are, not as hashes
-	Audit        func(Call)         // nil, or called after every call; must not block
 }
 
 // Server is one server. Make one with New and run it once.

@@ -52,7 +52,7 @@ func (s *Server) mayRegister(ctx context.Context, token wire.Secret, now time.Ti
 		if token.Reveal() == "" {
 			return nil, qpq.E(qpq.Denied, wire.CodeTokenRequired, "signing up here takes a registration token: ask who runs this server for one")
 		}
-		hash := HashToken(token)
+		hash := hashToken(token)
 		return hash, contract(s.cfg.Store.CheckToken(ctx, hash, now))
 	}
 	return nil, qpq.E(qpq.Denied, wire.CodeRegistrationClosed, "nobody can sign up at this server: ask who runs it")
@@ -93,7 +93,7 @@ func (s *Server) registerFinish(ctx context.Context, c *conn, q wire.RegisterFin
 // registration checks what a new account is made of.
 func (s *Server) registration(begun *start, q wire.RegisterFinish) (store.Registration, error) {
 	var none store.Registration
-	if begun.user != q.User || begun.token != nil && string(begun.token) != string(HashToken(q.Token)) {
+	if begun.user != q.User || begun.token != nil && string(begun.token) != string(hashToken(q.Token)) {
 		return none, qpq.E(qpq.Invalid, wire.CodeNoStart, "the registration was begun for another user or with another token: begin again")
 	}
 	if err := s.cfg.Passwords.CheckRecord(q.Record); err != nil {

@@ -66,10 +66,9 @@ func (s *Store) Register(ctx context.Context, r Registration) (a Account, err er
 }
 
 // AccountChange is what one transaction does to an account: all that is set, or nothing. Enrolment,
-// password change, revocation, rotation and reset are each one of these.
+// password change, revocation and rotation are each one of these.
 type AccountChange struct {
 	Name         string
-	Reset        bool                    // needs an announced reset that is due, and ends it
 	Record       Record                  // nil keeps the present one
 	State        *AccountState           // the next state; its version must be the newest plus one
 	Revoke       []qpq.DeviceID          // devices that lose their access, key packages and session
@@ -82,14 +81,14 @@ type AccountChange struct {
 
 // ChangeAccount applies c. It returns NotFound for an unknown account or device, Conflict with code
 // "state-moved" or "vault-moved" if somebody was faster (read again and retry), Exists if the device
-// is enrolled already, Exhausted with code "too-many-devices", and Denied with code "no-reset-due".
+// is enrolled already and Exhausted with code "too-many-devices".
 func (s *Store) ChangeAccount(ctx context.Context, c AccountChange) error {
 	return s.update(ctx, "change an account", func(tx Tx) error {
 		if err := needAccount(tx, c.Name); err != nil {
 			return err
 		}
 		steps := []func(Tx, AccountChange) error{
-			endReset, replaceRecord, appendNext, revokeDevices, enrol, replaceCertificates,
+			replaceRecord, appendNext, revokeDevices, enrol, replaceCertificates,
 			func(tx Tx, c AccountChange) error { return putVault(tx, c.Name, c.Vault) },
 		}
 		for _, step := range steps {
@@ -118,19 +117,6 @@ func (s *Store) Account(ctx context.Context, name string) (a Account, err error)
 	return a, err
 }
 
-// Accounts returns up to limit accounts in order of name, from the first after the name given.
-func (s *Store) Accounts(ctx context.Context, after string, limit int64) (list []Account, err error) {
-	err = s.view(ctx, "list accounts", func(tx Tx) error {
-		list = nil
-		return tx.Query(func(r Row) error {
-			a, _, err := scanAccount(r)
-			list = append(list, a)
-			return err
-		}, selectAccounts, after, limit)
-	})
-	return list, err
-}
-
 // CountAccounts returns the number of accounts that can be used.
 func (s *Store) CountAccounts(ctx context.Context) (n int64, err error) {
 	err = s.view(ctx, "count accounts", func(tx Tx) error {
@@ -138,22 +124,6 @@ func (s *Store) CountAccounts(ctx context.Context) (n int64, err error) {
 		return err
 	})
 	return n, err
-}
-
-// Tombstone returns when the account was erased, NotFound if it was not.
-func (s *Store) Tombstone(ctx context.Context, name string) (erased time.Time, err error) {
-	err = s.view(ctx, "look up a tombstone", func(tx Tx) error {
-		var ms int64
-		if _, err := one(tx, into{&ms}, selectErased, name); err != nil {
-			return err
-		}
-		if ms == 0 {
-			return qpq.E(qpq.NotFound, "no-tombstone", "no account of this name was erased")
-		}
-		erased = instant(ms)
-		return nil
-	})
-	return erased, err
 }
 
 // DeleteAccount erases all that the store holds of an account but its name and the time, so that the
@@ -260,14 +230,12 @@ func scanAccount(r Row) (a Account, tombstone int64, err error) {
 const (
 	columnsOfAccount = `name, admin, record, created, erased`
 
-	countNames     = `SELECT count(*) FROM (SELECT 1 FROM accounts LIMIT 1) AS first`
-	countAccounts  = `SELECT count(*) FROM accounts WHERE erased = 0`
-	insertAccount  = `INSERT INTO accounts (name, admin, record, created, erased) VALUES ($1, $2, $3, $4, 0) ON CONFLICT (name) DO NOTHING`
-	updateRecord   = `UPDATE accounts SET record = $2 WHERE name = $1`
-	selectAccount  = `SELECT ` + columnsOfAccount + ` FROM accounts WHERE name = $1`
-	selectAccounts = `SELECT ` + columnsOfAccount + ` FROM accounts WHERE name > $1 AND erased = 0 ORDER BY name LIMIT $2`
-	selectErased   = `SELECT erased FROM accounts WHERE name = $1`
-	eraseAccount   = `UPDATE accounts SET admin = 0, record = NULL, created = 0, erased = $2 WHERE name = $1 AND erased = 0`
+	countNames    = `SELECT count(*) FROM (SELECT 1 FROM accounts LIMIT 1) AS first`
+	countAccounts = `SELECT count(*) FROM accounts WHERE erased = 0`
+	insertAccount = `INSERT INTO accounts (name, admin, record, created, erased) VALUES ($1, $2, $3, $4, 0) ON CONFLICT (name) DO NOTHING`
+	updateRecord  = `UPDATE accounts SET record = $2 WHERE name = $1`
+	selectAccount = `SELECT ` + columnsOfAccount + ` FROM accounts WHERE name = $1`
+	eraseAccount  = `UPDATE accounts SET admin = 0, record = NULL, created = 0, erased = $2 WHERE name = $1 AND erased = 0`
 
 	insertState        = `INSERT INTO account_states (account, version, hash, state) VALUES ($1, $2, $3, $4)`
 	selectStateVersion = `SELECT coalesce(max(version), 0) FROM account_states WHERE account = $1`
@@ -278,7 +246,6 @@ const (
 // eraseRest empties every table that has a column account; the suite compares the list with the schema.
 var eraseRest = []string{
 	`DELETE FROM account_states WHERE account = $1`,
-	`DELETE FROM account_resets WHERE account = $1`,
 	`DELETE FROM devices WHERE account = $1`,
 	`DELETE FROM vault_items WHERE account = $1`,
 	`DELETE FROM key_packages WHERE account = $1`,

@@ -15,14 +15,6 @@ type Method struct {
 	Planned    bool   // no server answers it yet; it may still change
 }
 
-// Lookup returns the method with an ordinal.
-func Lookup(ordinal uint16) (Method, bool) {
-	if int(ordinal) >= len(methods) {
-		return Method{}, false
-	}
-	return methods[ordinal], true
-}
-
 // Methods returns all methods in the order of their ordinals.
 func Methods() []Method { return append([]Method(nil), methods[:]...) }
 

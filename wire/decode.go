@@ -192,14 +192,6 @@ func (d *decoder) uint16List(s capnp.Struct, i uint16, b bound) (out []uint16) {
 	return out
 }
 
-func (d *decoder) uint32List(s capnp.Struct, i uint16, b bound) (out []uint32) {
-	l := d.numbers(s, i, b, 4)
-	for j := range l.Len() {
-		out = append(out, capnp.UInt32List(l).At(j))
-	}
-	return out
-}
-
 // numbers returns the list behind pointer i, whose elements have the given size in bytes.
 func (d *decoder) numbers(s capnp.Struct, i uint16, b bound, size capnp.Size) capnp.List {
 	p, ok := d.ptr(s, i, b.field)

@@ -199,18 +199,6 @@ func (e *encoder) uint16List(s capnp.Struct, i uint16, v []uint16, b bound) {
 	}
 }
 
-func (e *encoder) uint32List(s capnp.Struct, i uint16, v []uint32, b bound) {
-	if !e.keep(b.check(len(v))) || len(v) == 0 {
-		return
-	}
-	l, err := capnp.NewUInt32List(s.Segment(), int32(len(v)))
-	if e.keep(err) && e.keep(s.SetPtr(i, l.ToPtr())) {
-		for j, n := range v {
-			l.Set(j, n)
-		}
-	}
-}
-
 func encodeStruct[T any, P Value[T]](e *encoder, s capnp.Struct, i uint16, v *T) {
 	if e.err != nil || v == nil {
 		return

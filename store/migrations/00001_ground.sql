@@ -28,14 +28,6 @@ CREATE TABLE account_states (
     PRIMARY KEY (account, version)
 );
 
-CREATE TABLE account_resets (
-    account   TEXT   NOT NULL PRIMARY KEY,
-    request   BYTEA  NOT NULL,
-    announced BIGINT NOT NULL,
-    due       BIGINT NOT NULL
-);
-CREATE INDEX account_resets_due ON account_resets (due);
-
 CREATE TABLE devices (
     account     TEXT   NOT NULL,
     device      BYTEA  NOT NULL,

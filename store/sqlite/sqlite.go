@@ -24,7 +24,6 @@ import (
 // Config says where the store is and what it may use.
 type Config struct {
 	Path       string // required: the database file; SQLite puts others beside it
-	Readers    int    // connections that read at the same time; zero means 4
 	Queue      int    // updates that may wait before callers block; zero means 4096
 	VFS        string // name of the registered SQLite VFS to use; empty means the operating system's
 	Migrations fs.FS  // nil means store.Migrations
@@ -42,13 +41,15 @@ type Engine struct {
 	closed  bool
 }
 
+// readers is how many connections read at the same time.
+const readers = 4
+
 // Open opens the store, making it or bringing its schema up to date, which copies it first. It
 // returns Unsupported if the schema is newer than this program's, Damaged if the file is no database,
 // Unavailable if it cannot be written.
 func Open(ctx context.Context, cfg Config) (*Engine, error) {
-	cfg.Readers = cmp.Or(cfg.Readers, 4)
 	cfg.Queue = cmp.Or(cfg.Queue, 4096)
-	e := &Engine{cfg: cfg, readers: make(chan *conn, cfg.Readers), queue: make(chan *update, cfg.Queue), written: make(chan struct{})}
+	e := &Engine{cfg: cfg, readers: make(chan *conn, readers), queue: make(chan *update, cfg.Queue), written: make(chan struct{})}
 	if err := e.prepare(ctx); err != nil {
 		return nil, fmt.Errorf("open the store %s: %w", cfg.Path, e.explain(err))
 	}
@@ -56,7 +57,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the store %s: %w", cfg.Path, e.explain(err))
 	}
-	for range cfg.Readers {
+	for range readers {
 		e.readers <- nil
 	}
 	go e.write(w)
@@ -105,7 +106,7 @@ func (e *Engine) Close() error {
 	close(e.queue)
 	e.closing.Unlock()
 	<-e.written
-	for range e.cfg.Readers {
+	for range readers {
 		if c := <-e.readers; c != nil {
 			c.close()
 		}

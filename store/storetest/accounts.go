@@ -64,11 +64,6 @@ func testRegister(t *testing.T, e store.Engine) {
 	if n, err := s.CountAccounts(ctx); n != 2 || err != nil {
 		t.Errorf("%d accounts, %v", n, err)
 	}
-	list, err := s.Accounts(ctx, "alice", 10)
-	ok(t, err)
-	if len(list) != 1 || list[0].Name != "bob" {
-		t.Errorf("accounts after alice: %v", list)
-	}
 
 	// What fails at its last step leaves nothing.
 	carol := registration("carol")
@@ -83,15 +78,9 @@ func testRegister(t *testing.T, e store.Engine) {
 func testTombstone(t *testing.T, e store.Engine) {
 	s, ctx := Open(t, e), t.Context()
 	register(t, s, "alice")
-	_, err := s.Tombstone(ctx, "alice")
-	wantKind(t, err, qpq.NotFound, "no-tombstone")
 	later := Epoch.Add(time.Hour)
 	ok(t, s.DeleteAccount(ctx, "alice", later))
-	at, err := s.Tombstone(ctx, "alice")
-	if err != nil || !at.Equal(later) {
-		t.Errorf("erased at %v, %v", at, err)
-	}
-	_, err = s.Account(ctx, "alice")
+	_, err := s.Account(ctx, "alice")
 	wantKind(t, err, qpq.NotFound, "account-erased")
 	_, err = s.Register(ctx, registration("alice"))
 	wantKind(t, err, qpq.Exists, "name-taken")
@@ -113,14 +102,13 @@ func testErasureIsComplete(t *testing.T, e store.Engine) {
 	for _, name := range []string{"alice", "bob"} {
 		register(t, s, name)
 		ok(t, s.AddKeyPackages(ctx, name, qpq.DeviceID{1}, []store.KeyPackage{{Ref: []byte(name), Expires: Epoch.Add(time.Hour)}}, many))
-		ok(t, s.AnnounceReset(ctx, store.Reset{Account: name, Due: Epoch.Add(time.Hour)}))
 		ok(t, s.Acknowledge(ctx, name, qpq.DeviceID{1}, 1, Epoch))
 	}
 	_, err := s.Enqueue(ctx, store.Message{Hash: []byte("h")}, []string{"alice", "bob"})
 	ok(t, err)
 
 	tables := accountTables(t, e)
-	if len(tables) < 8 {
+	if len(tables) < 7 {
 		t.Fatalf("only %v have a column account", tables)
 	}
 	count := func(table, name string) (n int64) {
@@ -192,7 +180,6 @@ func testChangeAccount(t *testing.T, e store.Engine) {
 		{store.AccountChange{Certificates: map[qpq.DeviceID][]byte{{9}: {1}}}, qpq.NotFound, "no-device"},
 		{store.AccountChange{Revoke: []qpq.DeviceID{{2}}, Certificates: map[qpq.DeviceID][]byte{{2}: {1}}}, qpq.NotFound, "no-device"},
 		{store.AccountChange{Vault: []store.VaultItem{{Name: "account-key", Version: 1, Value: []byte("new")}, {Name: "vault", Version: 2, Value: []byte("y")}}}, qpq.Conflict, "vault-moved"},
-		{store.AccountChange{Reset: true}, qpq.Denied, "no-reset-due"},
 	} {
 		c.change.Name, c.change.Record, c.change.Now = "alice", store.Record("new"), Epoch
 		wantKind(t, s.ChangeAccount(ctx, c.change), c.kind, c.code)

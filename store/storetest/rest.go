@@ -81,36 +81,6 @@ func testTokens(t *testing.T, e store.Engine) {
 	}
 }
 
-func testResets(t *testing.T, e store.Engine) {
-	s, ctx := Open(t, e), t.Context()
-	register(t, s, "alice")
-	r := store.Reset{Account: "alice", Request: []byte("new"), Announced: Epoch, Due: Epoch.Add(72 * time.Hour)}
-	wantKind(t, s.AnnounceReset(ctx, store.Reset{Account: "nobody"}), qpq.NotFound, "no-account")
-	_, err := s.PendingReset(ctx, "alice")
-	wantKind(t, err, qpq.NotFound, "no-reset")
-	ok(t, s.AnnounceReset(ctx, r))
-	wantKind(t, s.AnnounceReset(ctx, r), qpq.Exists, "reset-announced")
-	got, err := s.PendingReset(ctx, "alice")
-	ok(t, err)
-	if d := cmp.Diff(r, got); d != "" {
-		t.Errorf("the reset (-want +got):\n%s", d)
-	}
-	change := store.AccountChange{Name: "alice", Reset: true, Record: store.Record("new"), Now: r.Due.Add(-time.Millisecond)}
-	wantKind(t, s.ChangeAccount(ctx, change), qpq.Denied, "no-reset-due")
-	if due, err := s.DueResets(ctx, change.Now, 10); err != nil || len(due) != 0 {
-		t.Errorf("due too early: %v, %v", due, err)
-	}
-	ok(t, s.CancelReset(ctx, "alice"))
-	wantKind(t, s.CancelReset(ctx, "alice"), qpq.NotFound, "no-reset")
-	ok(t, s.AnnounceReset(ctx, r))
-	if due, err := s.DueResets(ctx, r.Due, 10); err != nil || len(due) != 1 {
-		t.Errorf("due: %v, %v", due, err)
-	}
-	change.Now = r.Due
-	ok(t, s.ChangeAccount(ctx, change))
-	wantKind(t, s.ChangeAccount(ctx, change), qpq.Denied, "no-reset-due")
-}
-
 func testInbox(t *testing.T, e store.Engine) {
 	s, ctx := Open(t, e), t.Context()
 	register(t, s, "alice")

@@ -38,7 +38,6 @@ func Run(t *testing.T, open func(testing.TB) store.Engine) {
 		{"KeyPackagesOfRevoked", testKeyPackagesOfRevoked},
 		{"Attempts", testAttempts},
 		{"Tokens", testTokens},
-		{"Resets", testResets},
 		{"Inbox", testInbox},
 		{"Cursors", testCursors},
 		{"Sweep", testSweep},

@@ -170,8 +170,6 @@ func (g *generator) list(s slot, doc string) {
 	switch el.Which() {
 	case cs.Type_Which_uint16:
 		simple("uint16", "uint16List", s.bound())
-	case cs.Type_Which_uint32:
-		simple("uint32", "uint32List", s.bound())
 	case cs.Type_Which_text:
 		if s.notes.has("user") {
 			g.useQPQ = true
