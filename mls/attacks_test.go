@@ -201,7 +201,7 @@ func TestApplicationDataIsCopiedOnce(t *testing.T) {
 	context := g.Context()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	result := good(transition.Apply(g.rules, g.tree, &context, message.MemberSender(0), items))(t)
+	result := good(g.rules.Apply(g.tree, &context, message.MemberSender(0), items))(t)
 	runtime.ReadMemStats(&after)
 	if n := after.TotalAlloc - before.TotalAlloc; n > components*2000 {
 		t.Errorf("%d bytes for %d components", n, components)

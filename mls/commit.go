@@ -1,7 +1,6 @@
 package mls
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -45,6 +44,17 @@ type next struct {
 	keys    map[tree.Node]*suite.KeyPair // new ones of this client
 }
 
+// start computes the secrets of the epoch, from those that the commit a carries. It returns the joiner secret, for the caller to wipe.
+func (n *next) start(s *suite.Suite, interim []byte, a *message.AuthenticatedContent, initSecret, commitSecret []byte, psks []schedule.PSK) (joiner []byte) {
+	n.context.ConfirmedTranscriptHash = schedule.ConfirmedTranscriptHash(s, interim, a)
+	encoded := n.context.Append(nil)
+	joiner = schedule.Joiner(s, initSecret, commitSecret, encoded)
+	psk := schedule.PSKSecret(s, psks)
+	n.secrets = schedule.New(s, joiner, psk, encoded)
+	clear(psk)
+	return joiner
+}
+
 func (n *next) wipe() {
 	if n.secrets != nil {
 		n.secrets.Wipe()
@@ -74,29 +84,6 @@ type PendingCommit struct {
 // Format keeps the records out of logs.
 func (p PendingCommit) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, fmt.Sprintf("[pending commit for epoch %d, %d bytes]", p.Epoch, len(p.Message)))
-}
-
-// Change is what a commit does to the members of a group.
-type Change struct {
-	Committer Sender               // who made the commit
-	Epoch     uint64               // the epoch that it starts
-	Added     []Member             // who is new, the committer last if it joined by the commit
-	Removed   []Member             // who is removed, as they were
-	Updated   []UpdatedMember      // whose leaf is replaced, the committer last if the commit has a path
-	Proposals []AttributedProposal // all proposals, and who made them
-	ReInit    *message.ReInit      // what the commit ends the group for (Group.ReInit); nil if it goes on
-}
-
-// UpdatedMember is a member whose leaf node is replaced by an update or a path.
-type UpdatedMember struct {
-	Index    LeafIndex
-	Old, New *LeafNode
-}
-
-// AttributedProposal is a proposal with who made it.
-type AttributedProposal struct {
-	Proposal Proposal
-	Sender   Sender
 }
 
 // Pending returns the commit of this client that was neither applied nor discarded, nil if there is
@@ -144,14 +131,19 @@ func (g *Group) Commit(o CommitOptions) (*PendingCommit, error) {
 
 // commitWith makes a commit of the caller's proposals and those of the received ones that were chosen.
 func (g *Group) commitWith(o CommitOptions, chosen []*cachedProposal) (*PendingCommit, error) {
-	var refs []message.ProposalOrRef
+	b := g.newCommit(message.MemberSender(g.own), o)
 	for _, c := range chosen {
-		refs = append(refs, message.ProposalOrRef{Reference: c.ref})
+		b.refer(c)
 	}
 	for _, p := range o.Proposals {
-		refs = append(refs, message.ProposalOrRef{Proposal: p})
+		b.add(p)
 	}
-	return g.commit(o, g.items(o, chosen), refs, g.skipped(o, chosen), g.rules)
+	p, err := b.asMember(g.rules, nil)
+	if err != nil {
+		return nil, err
+	}
+	p.Skipped = g.skipped(o, chosen)
+	return p, nil
 }
 
 // checkOwnProposal verifies what only the sender of a proposal must.
@@ -165,54 +157,83 @@ func (g *Group) checkOwnProposal(p Proposal) error {
 	return nil
 }
 
-func (g *Group) commit(o CommitOptions, items []transition.Item, refs []message.ProposalOrRef, skipped []Proposal, rules *transition.Rules) (*PendingCommit, error) {
-	result, err := transition.Apply(rules, g.tree, &g.epoch.context, message.MemberSender(g.own), items)
+// committing builds a commit (RFC 9420, section 12.4.1), regular or external.
+type committing struct {
+	group      *Group
+	sender     Sender
+	options    CommitOptions
+	items      []transition.Item
+	commit     *message.Commit
+	initSecret []byte
+	next       *next
+	psks       []schedule.PSK
+
+	steps  []tree.Step
+	path   *tree.Secrets // nil if the commit has none
+	joiner []byte
+}
+
+func (g *Group) newCommit(sender Sender, o CommitOptions) *committing {
+	return &committing{group: g, sender: sender, options: o, commit: &message.Commit{}, initSecret: g.secrets.Init}
+}
+
+// add puts a proposal of the committer into the commit.
+func (b *committing) add(p Proposal) {
+	b.items = append(b.items, transition.Item{Proposal: p, Sender: b.sender})
+	b.commit.Proposals = append(b.commit.Proposals, message.ProposalOrRef{Proposal: p})
+}
+
+// refer has the commit refer to a proposal that was sent before.
+func (b *committing) refer(c *cachedProposal) {
+	b.items = append(b.items, c.item)
+	b.commit.Proposals = append(b.commit.Proposals, message.ProposalOrRef{Reference: c.ref})
+}
+
+// apply applies the proposals. parent is the group that this one comes of, nil for most.
+func (b *committing) apply(rules *transition.Rules, parent *Group) error {
+	g := b.group
+	result, err := rules.Apply(g.tree, &g.epoch.context, b.sender, b.items)
 	if err != nil {
+		return err
+	}
+	b.next = &next{result: result, own: g.own, key: g.key, keys: map[tree.Node]*suite.KeyPair{}}
+	b.psks, err = g.config.psks(result.PSKs, parent, g)
+	return err
+}
+
+// asMember makes the commit of a member.
+func (b *committing) asMember(rules *transition.Rules, parent *Group) (*PendingCommit, error) {
+	g, o := b.group, b.options
+	if err := b.apply(rules, parent); err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
-	psks, err := g.psks(result.PSKs)
-	if err != nil {
-		return nil, fmt.Errorf("commit: %w", err)
-	}
-	b := &committing{group: g, options: o, items: items, commit: &message.Commit{Proposals: refs}, psks: psks,
-		initSecret: g.secrets.Init, sender: message.MemberSender(g.own), before: g.tree.Leaf,
-		next: &next{result: result, own: g.own, key: g.key, keys: map[tree.Node]*suite.KeyPair{}}}
 	identity := Identity{Credential: g.tree.Leaf(g.own).Credential, Key: &SignatureKey{g.suite, g.key}}
 	if o.Identity != nil {
 		identity = *o.Identity
 	}
-	withPath := result.PathRequired || !o.WithoutPath || o.Identity != nil || o.Leaf != nil
-	p, err := b.run(identity, withPath)
+	p, err := b.run(identity, b.next.result.PathRequired || !o.WithoutPath || o.Identity != nil || o.Leaf != nil)
 	if err != nil {
-		b.next.wipe()
 		return nil, fmt.Errorf("commit: %w", err)
 	}
-	p.Skipped = skipped
-	g.pending = p
 	p.Records = append(g.ratchetRecords(nil, g.epoch), p.record())
 	return p, nil
 }
 
-// committing builds a commit (RFC 9420, section 12.4.1), regular or external.
-type committing struct {
-	group      *Group
-	options    CommitOptions
-	items      []transition.Item
-	commit     *message.Commit
-	psks       []schedule.PSK
-	initSecret []byte
-	sender     Sender
-	before     func(LeafIndex) *LeafNode
-	next       *next
-
-	steps   []tree.Step
-	path    *tree.Secrets
-	context []byte // of the new epoch, encoded
-	joiner  []byte
+// run makes what was applied the pending commit of the group.
+func (b *committing) run(identity Identity, withPath bool) (*PendingCommit, error) {
+	p, err := b.build(identity, withPath)
+	clear(b.joiner)
+	if err != nil {
+		b.next.wipe()
+		return nil, err
+	}
+	b.group.pending = p
+	return p, nil
 }
 
-func (b *committing) run(identity Identity, withPath bool) (*PendingCommit, error) {
+func (b *committing) build(identity Identity, withPath bool) (*PendingCommit, error) {
 	g, n := b.group, b.next
+	n.result.Committer = n.own
 	if withPath {
 		if err := b.makePath(identity); err != nil {
 			return nil, err
@@ -222,10 +243,7 @@ func (b *committing) run(identity Identity, withPath bool) (*PendingCommit, erro
 	if err := g.rules.Finish(n.result); err != nil {
 		return nil, err
 	}
-	n.context = g.epoch.context
-	n.context.Epoch++
-	n.context.Extensions = n.result.Extensions
-	n.context.TreeHash = bytes.Clone(n.result.Diff.Hash())
+	n.context = n.result.Context(&g.epoch.context)
 	if withPath {
 		nodes, err := n.result.Diff.Encrypt(g.config.Rand, b.steps, b.path, n.result.Added, n.context.Append(nil))
 		if err != nil {
@@ -244,13 +262,8 @@ func (b *committing) run(identity Identity, withPath bool) (*PendingCommit, erro
 	if len(encoded) > g.config.MaxMessageSize {
 		return nil, fmt.Errorf("%w: commit of %d bytes", ErrTooLarge, len(encoded))
 	}
-	p := &PendingCommit{Message: encoded, group: g, next: n,
-		Change: newChange(b.sender, n, b.before, b.items)}
-	if withPath {
-		p.Change.committed(n, n.own, b.before)
-	}
+	p := &PendingCommit{Message: encoded, group: g, next: n, Change: newChange(b.sender, n, g.tree, b.items, withPath)}
 	p.Welcome, err = b.welcome()
-	clear(b.joiner)
 	return p, err
 }
 
@@ -290,7 +303,7 @@ func (b *committing) makePath(identity Identity) error {
 }
 
 func (b *committing) newLeaf(identity Identity, key *suite.KeyPair) (*LeafNode, error) {
-	g, old := b.group, b.before(b.next.own)
+	g, old := b.group, b.group.tree.Leaf(b.next.own)
 	options := LeafOptions{}
 	switch {
 	case b.options.Leaf != nil:
@@ -309,7 +322,7 @@ func (b *committing) newLeaf(identity Identity, key *suite.KeyPair) (*LeafNode, 
 	if err := g.rules.CheckLeafForm(leaf); err != nil {
 		return nil, err
 	}
-	if replaced := transition.Replaced(b.sender, b.items, b.before); replaced != nil {
+	if replaced := transition.Replaced(b.sender, b.items, g.tree.Leaf); replaced != nil {
 		return leaf, g.rules.CheckNewCredential(replaced, leaf)
 	}
 	return leaf, g.rules.CheckCredential(leaf)
@@ -321,27 +334,18 @@ func (b *committing) frame() (*message.AuthenticatedContent, error) {
 	c := g.content(message.ContentCommit, b.options.AuthenticatedData)
 	c.Commit, c.Sender = b.commit, b.sender
 	a := &message.AuthenticatedContent{WireFormat: g.handshakeFormat(b.sender), Content: c}
-	if b.sender.Type == message.SenderMember {
-		if err := g.sign(a); err != nil {
-			return nil, err
-		}
-	} else {
-		var err error
-		a.Auth.Signature, err = g.suite.SignWithLabel(n.key, g.config.Rand, "FramedContentTBS", a.AppendTBS(nil, g.epoch.encoded))
-		if err != nil {
-			return nil, err
-		}
+	key := g.key // also where the commit replaces it
+	if b.sender.Type != message.SenderMember {
+		key = n.key
+	}
+	if err := g.sign(a, key); err != nil {
+		return nil, err
 	}
 	commitSecret := make([]byte, g.suite.HashSize())
 	if b.path != nil {
 		commitSecret = b.path.Commit
 	}
-	n.context.ConfirmedTranscriptHash = schedule.ConfirmedTranscriptHash(g.suite, g.interim, a)
-	b.context = n.context.Append(nil)
-	b.joiner = schedule.Joiner(g.suite, b.initSecret, commitSecret, b.context)
-	psk := schedule.PSKSecret(g.suite, b.psks)
-	n.secrets = schedule.New(g.suite, b.joiner, psk, b.context)
-	clear(psk)
+	b.joiner = n.start(g.suite, g.interim, a, b.initSecret, commitSecret, b.psks)
 	n.tag = n.secrets.ConfirmationTag(n.context.ConfirmedTranscriptHash)
 	n.interim = schedule.InterimTranscriptHash(g.suite, n.context.ConfirmedTranscriptHash, n.tag)
 	a.Auth.ConfirmationTag = n.tag
@@ -361,7 +365,7 @@ func (b *committing) welcome() ([]byte, error) {
 	if len(r.Added) == 0 {
 		return nil, nil
 	}
-	info, err := g.groupInfo(b.options.GroupInfo, n.own, n.key, n.context, n.tag, n.secrets, n.marshalTree)
+	info, err := g.groupInfo(b.options.GroupInfo, n, n.marshalTree)
 	if err != nil {
 		return nil, err
 	}
@@ -415,35 +419,6 @@ func (b *committing) pathSecretFor(l LeafIndex) []byte {
 
 func (n *next) marshalTree() []byte { return n.result.Diff.Marshal() }
 
-// newChange sums up a commit for the application.
-func newChange(committer Sender, n *next, before func(LeafIndex) *LeafNode, items []transition.Item) Change {
-	r := n.result
-	c := Change{Committer: committer, Epoch: n.context.Epoch, ReInit: r.ReInit}
-	for _, l := range r.Added {
-		c.Added = append(c.Added, Member{l, r.Diff.Leaf(l)})
-	}
-	for _, l := range r.Removed {
-		c.Removed = append(c.Removed, Member{l, before(l)})
-	}
-	for _, l := range r.Updated {
-		c.Updated = append(c.Updated, UpdatedMember{l, before(l), r.Diff.Leaf(l)})
-	}
-	for _, i := range items {
-		c.Proposals = append(c.Proposals, AttributedProposal{i.Proposal, i.Sender})
-	}
-	return c
-}
-
-// committed adds what the path of the commit does to the committer's own leaf.
-func (c *Change) committed(n *next, l LeafIndex, before func(LeafIndex) *LeafNode) {
-	leaf := n.result.Diff.Leaf(l)
-	if c.Committer.Type == message.SenderMember {
-		c.Updated = append(c.Updated, UpdatedMember{l, before(l), leaf})
-	} else {
-		c.Added = append(c.Added, Member{l, leaf})
-	}
-}
-
 // GroupInfo returns a signed description of the epoch that the commit starts, as an MLS message: for a
 // delivery service that keeps the newest one and replaces it as it accepts the commit.
 func (p *PendingCommit) GroupInfo(o GroupInfoOptions) ([]byte, error) {
@@ -451,7 +426,7 @@ func (p *PendingCommit) GroupInfo(o GroupInfoOptions) ([]byte, error) {
 		return nil, ErrStale
 	}
 	n := p.next
-	info, err := p.group.groupInfo(o, n.own, n.key, n.context, n.tag, n.secrets, n.marshalTree)
+	info, err := p.group.groupInfo(o, n, n.marshalTree)
 	if err != nil {
 		return nil, err
 	}

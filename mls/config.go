@@ -1,10 +1,10 @@
 package mls
 
 import (
+	"cmp"
 	"crypto/rand"
 	"fmt"
 	"io"
-	"math"
 	"time"
 
 	"github.com/quicproquo/qpq/mls/internal/suite"
@@ -13,7 +13,7 @@ import (
 )
 
 // NoLimit, as a lifetime, stands for none.
-const NoLimit = time.Duration(math.MaxInt64)
+const NoLimit = transition.NoLimit
 
 // CredentialValidator decides what credentials prove: the authentication service of RFC 9420, section
 // 5.3.1.
@@ -79,13 +79,6 @@ func PadToMultiple(k int) func(int) int { return func(n int) int { return (n + k
 // NoPadding is the padding policy that adds nothing: the length of each message shows.
 func NoPadding(n int) int { return n }
 
-func orDefault[T comparable](v *T, def T) {
-	var zero T
-	if *v == zero {
-		*v = def
-	}
-}
-
 // filled returns c with all defaults in place.
 func (c Config) filled() (*Config, error) {
 	if c.Credentials == nil {
@@ -97,13 +90,13 @@ func (c Config) filled() (*Config, error) {
 	if c.Padding == nil {
 		c.Padding = PadToMultiple(64)
 	}
-	orDefault(&c.HybridSuite, MLKEM768X25519_AES128GCM_SHA256_Ed25519)
-	orDefault(&c.MaxForward, 1000)
-	orDefault(&c.PastEpochs, 5)
-	orDefault(&c.MaxMembers, 50_000)
-	orDefault(&c.MaxMessageSize, 128<<20)
-	orDefault(&c.Lifetime, 84*24*time.Hour)
-	orDefault(&c.MaxLifetime, 400*24*time.Hour)
+	c.HybridSuite = cmp.Or(c.HybridSuite, MLKEM768X25519_AES128GCM_SHA256_Ed25519)
+	c.MaxForward = cmp.Or(c.MaxForward, 1000)
+	c.PastEpochs = cmp.Or(c.PastEpochs, 5)
+	c.MaxMembers = cmp.Or(c.MaxMembers, transition.DefaultMembers)
+	c.MaxMessageSize = cmp.Or(c.MaxMessageSize, transition.DefaultMessageSize)
+	c.Lifetime = cmp.Or(c.Lifetime, 84*24*time.Hour)
+	c.MaxLifetime = cmp.Or(c.MaxLifetime, transition.DefaultLifetime)
 	return &c, nil
 }
 
@@ -140,9 +133,6 @@ func (c *Config) rules(s *suite.Suite) *transition.Rules {
 		Credential: c.Credentials.ValidateCredential,
 		Successor:  c.Credentials.ValidateSuccessor,
 		Proposal:   c.Authorize,
-	}
-	if c.MaxLifetime == NoLimit {
-		r.MaxLifetime = 0
 	}
 	if r.Proposal == nil {
 		r.Proposal = func(p Proposal, sender Sender) error {

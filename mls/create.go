@@ -149,12 +149,7 @@ func (j *join) open() (err error) {
 	if err := j.checkPSKs(); err != nil {
 		return err
 	}
-	psks, err := lookUpPSKs(j.config, j.secrets.PSKs, func(id PreSharedKeyID) []byte {
-		if p := j.options.Parent; p != nil && bytes.Equal(id.GroupID, p.epoch.context.GroupID) {
-			return p.resumption(id.Epoch)
-		}
-		return nil
-	})
+	psks, err := j.config.psks(j.secrets.PSKs, j.options.Parent)
 	if err != nil {
 		return err
 	}
@@ -239,36 +234,13 @@ func (j *join) leafKey() (*suite.KeyPair, error) {
 }
 
 // fromGroupInfo verifies a group info and its tree, and returns a group without any secrets.
-func fromGroupInfo(c *Config, s *suite.Suite, info *message.GroupInfo, ratchetTree []byte) (*Group, error) {
-	if ratchetTree == nil {
-		ratchetTree, _ = info.Extensions.Find(message.ExtensionRatchetTree)
-	}
-	if ratchetTree == nil {
-		return nil, ErrNoTree
-	}
+func fromGroupInfo(c *Config, s *suite.Suite, info *message.GroupInfo, ratchetTree []byte) (g *Group, err error) {
 	if err := c.checkSize(ratchetTree); err != nil {
 		return nil, err
 	}
-	g := emptyGroup(c, s)
-	var err error
-	// The group keeps nothing of the bytes that the group info came in: they may be the caller's, and have a tree in them.
-	if info.Context, err = message.UnmarshalGroupContext(info.Context.Append(nil)); err != nil {
-		return nil, err
-	}
-	if g.tree, err = tree.Unmarshal(s, ratchetTree, c.MaxMembers); err != nil {
-		return nil, err
-	}
-	signer := g.tree.Leaf(info.Signer)
-	if signer == nil {
-		return nil, fmt.Errorf("%w: signed by leaf %d: %w", ErrGroupInfo, info.Signer, ErrUnknownSender)
-	}
-	if err := s.VerifyWithLabel(signer.SignatureKey, "GroupInfoTBS", info.AppendTBS(nil), info.Signature); err != nil {
-		return nil, fmt.Errorf("%w: %w: %w", ErrGroupInfo, ErrSignature, err)
-	}
-	if err := g.rules.CheckExternalSenders(info.Context.Extensions); err != nil {
-		return nil, err
-	}
-	return g, g.rules.CheckTree(g.tree, &info.Context)
+	g = emptyGroup(c, s)
+	g.tree, err = g.rules.OpenGroupInfo(info, ratchetTree)
+	return g, err
 }
 
 func (j *join) findOwnLeaf(g *Group) error {

@@ -41,9 +41,9 @@ var (
 	ErrTooManyMembers  = transition.ErrMembers
 	ErrMissingPSK      = errors.New("pre-shared key is not known")
 	ErrWelcome         = errors.New("invalid welcome")
-	ErrGroupInfo       = errors.New("invalid group info")
+	ErrGroupInfo       = transition.ErrGroupInfo
 	ErrNotForMe        = errors.New("welcome is for none of the given key packages")
-	ErrNoTree          = errors.New("ratchet tree is needed")
+	ErrNoTree          = transition.ErrNoTree
 	ErrRemoved         = errors.New("this client was removed from the group")
 	ErrReInit          = errors.New("group was ended by a re-initialisation")
 	ErrDowngrade       = errors.New("group of a post-quantum suite would be replaced by one without")

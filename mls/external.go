@@ -5,9 +5,7 @@ import (
 	"fmt"
 
 	"github.com/quicproquo/qpq/mls/internal/schedule"
-	"github.com/quicproquo/qpq/mls/internal/suite"
 	"github.com/quicproquo/qpq/mls/internal/transition"
-	"github.com/quicproquo/qpq/mls/internal/tree"
 	"github.com/quicproquo/qpq/mls/message"
 )
 
@@ -72,63 +70,47 @@ func (g *Group) joinByCommit(identity Identity, info *message.GroupInfo, o Exter
 	if err != nil {
 		return nil, fmt.Errorf("%w: external key: %w", ErrGroupInfo, err)
 	}
-	sender := Sender{Type: message.SenderNewMemberCommit}
-	items, refs, err := g.externalProposals(kemOutput, o)
-	if err != nil {
+	defer clear(initSecret)
+	b := g.newCommit(Sender{Type: message.SenderNewMemberCommit}, CommitOptions{Leaf: &o.Leaf, AuthenticatedData: o.AuthenticatedData})
+	b.initSecret = initSecret
+	if err := b.addExternal(kemOutput, o); err != nil {
 		return nil, err
 	}
-	result, err := transition.Apply(g.rules, g.tree, &g.epoch.context, sender, items)
-	if err != nil {
+	if err := b.apply(g.rules, nil); err != nil {
 		return nil, err
 	}
-	psks, err := g.psks(result.PSKs)
-	if err != nil {
+	if b.next.own, err = b.next.result.Diff.NextBlank(); err != nil {
 		return nil, err
 	}
-	own, err := result.Diff.NextBlank()
-	if err != nil {
-		return nil, err
-	}
-	b := &committing{group: g, items: items, commit: &message.Commit{Proposals: refs}, psks: psks, initSecret: initSecret,
-		options: CommitOptions{Leaf: &o.Leaf, AuthenticatedData: o.AuthenticatedData}, sender: sender, before: g.tree.Leaf,
-		next: &next{result: result, own: own, keys: map[tree.Node]*suite.KeyPair{}}}
 	p, err := b.run(identity, true)
-	clear(initSecret)
 	if err != nil {
-		b.next.wipe()
 		return nil, err
 	}
-	g.pending = p
 	p.Records = g.Records()
 	return p, nil
 }
 
-func (g *Group) externalProposals(kemOutput []byte, o ExternalOptions) (items []transition.Item, refs []message.ProposalOrRef, err error) {
-	sender := Sender{Type: message.SenderNewMemberCommit}
-	add := func(p Proposal) {
-		items = append(items, transition.Item{Proposal: p, Sender: sender})
-		refs = append(refs, message.ProposalOrRef{Proposal: p})
-	}
-	add(&message.ExternalInit{KEMOutput: kemOutput})
+// addExternal puts the proposals of somebody who joins into its commit.
+func (b *committing) addExternal(kemOutput []byte, o ExternalOptions) error {
+	b.add(&message.ExternalInit{KEMOutput: kemOutput})
 	if o.Resync != nil {
-		add(&message.Remove{Removed: *o.Resync})
+		b.add(&message.Remove{Removed: *o.Resync})
 	}
 	for _, id := range o.PSKs {
-		p, err := g.ExternalPSKProposal(id)
+		p, err := b.group.ExternalPSKProposal(id)
 		if err != nil {
-			return nil, nil, err
+			return err
 		}
-		add(p)
+		b.add(p)
 	}
 	for _, data := range o.SelfRemoves {
-		c, err := g.selfRemoveFromOutside(data)
+		c, err := b.group.selfRemoveFromOutside(data)
 		if err != nil {
-			return nil, nil, err
+			return err
 		}
-		items = append(items, c.item)
-		refs = append(refs, message.ProposalOrRef{Reference: c.ref})
+		b.refer(c)
 	}
-	return items, refs, nil
+	return nil
 }
 
 // selfRemoveFromOutside verifies a member's proposal to leave as far as somebody who joins can: not

@@ -376,7 +376,7 @@ func TestListsOfProposalsThatAreNotValid(t *testing.T) {
 		c := carol.content(message.ContentProposal, nil)
 		c.Proposal = &message.SelfRemove{}
 		a := &message.AuthenticatedContent{WireFormat: message.WirePrivateMessage, Content: c}
-		if err := carol.sign(a); err != nil {
+		if err := carol.sign(a, carol.key); err != nil {
 			t.Fatal(err)
 		}
 		r.refuses(bob, good(carol.protect(a))(t), ErrProposal)

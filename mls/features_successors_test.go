@@ -4,7 +4,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/quicproquo/qpq/mls/internal/transition"
 	"github.com/quicproquo/qpq/mls/message"
 )
 
@@ -211,20 +210,14 @@ func TestBranch(t *testing.T) {
 		s = newSuccession(r, r.suite)
 		late, p := good2(bob.Branch(SuccessorOptions{Identity: s.identityOf(bob)}))(t)
 		good(p.Apply())(t)
-		secret := bob.secrets.Resumption
-		late.config.PSK = func(PreSharedKeyID) ([]byte, bool) { return secret, true }
 		rules := *late.rules
 		rules.ResumptionUsage = message.ResumptionBranch
 		psk := good(bob.ResumptionPSKProposal(bob.Epoch()))(t)
 		psk.PSK.Usage = message.ResumptionBranch
-		list := []Proposal{psk, &message.Add{KeyPackage: s.keys[1]}}
-		var items []transition.Item
-		var refs []message.ProposalOrRef
-		for _, p := range list {
-			items = append(items, transition.Item{Proposal: p, Sender: message.MemberSender(0)})
-			refs = append(refs, message.ProposalOrRef{Proposal: p})
-		}
-		p = good(late.commit(CommitOptions{}, items, refs, nil, &rules))(t)
+		b := late.newCommit(message.MemberSender(0), CommitOptions{})
+		b.add(psk)
+		b.add(&message.Add{KeyPackage: s.keys[1]})
+		p = good(b.asMember(&rules, bob))(t)
 		_, err = s.join(2, p.Welcome)
 		fails(t, err, ErrWelcome)
 	})

@@ -154,7 +154,7 @@ func FuzzProcessFromMember(f *testing.F) {
 			a.WireFormat = message.WirePublicMessage
 		}
 		a.Auth = message.FramedContentAuthData{ConfirmationTag: make([]byte, by.suite.HashSize())}
-		if err := by.sign(a); err != nil {
+		if err := by.sign(a, by.key); err != nil {
 			t.Fatal(err)
 		}
 		group.take(t, good(by.protect(a))(t))
@@ -185,7 +185,7 @@ func FuzzJoinInvited(f *testing.F) {
 	group := newFuzzed(f)
 	w := good(message.Unmarshal(slices.Clone(group.welcome)))(f).Welcome
 	secrets := good(message.UnmarshalGroupSecrets(group.joiner))(f)
-	psks := good(lookUpPSKs(good(group.config.filled())(f), secrets.PSKs, nil))(f)
+	psks := good(group.config.psks(secrets.PSKs))(f)
 	key, nonce := schedule.Welcome(group.other.suite, secrets.JoinerSecret, schedule.PSKSecret(group.other.suite, psks))
 	info := good(group.other.suite.Open(key, nonce, nil, w.EncryptedGroupInfo))(f)
 	f.Add(group.joiner, info)
@@ -196,7 +196,7 @@ func FuzzJoinInvited(f *testing.F) {
 		if err != nil {
 			return
 		}
-		psks, _ := lookUpPSKs(good(group.config.filled())(t), secrets.PSKs, func(PreSharedKeyID) []byte { return []byte("key") })
+		psks, _ := group.config.psks(secrets.PSKs)
 		key, nonce := schedule.Welcome(s, secrets.JoinerSecret, schedule.PSKSecret(s, psks))
 		w := &message.Welcome{CipherSuite: 1, Secrets: make([]message.EncryptedGroupSecrets, 1)}
 		w.EncryptedGroupInfo = good(s.Seal(key, nonce, nil, info))(t)

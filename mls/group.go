@@ -202,18 +202,18 @@ func (g *Group) GroupInfo(o GroupInfoOptions) ([]byte, error) {
 	if err := g.usable(); err != nil {
 		return nil, err
 	}
-	info, err := g.groupInfo(o, g.own, g.key, g.epoch.context, g.tag, g.secrets, g.tree.Marshal)
+	info, err := g.groupInfo(o, &next{context: g.epoch.context, secrets: g.secrets, tag: g.tag, own: g.own, key: g.key}, g.tree.Marshal)
 	if err != nil {
 		return nil, err
 	}
 	return (&message.Message{GroupInfo: info}).Marshal(), nil
 }
 
-func (g *Group) groupInfo(o GroupInfoOptions, signer LeafIndex, key *suite.Signer, context message.GroupContext, tag []byte,
-	secrets *schedule.Epoch, marshalTree func() []byte) (*message.GroupInfo, error) {
-	info := &message.GroupInfo{Context: context, ConfirmationTag: tag, Signer: signer, Extensions: slices.Clone(o.Extensions)}
+// groupInfo describes an epoch: the current one, or the next.
+func (g *Group) groupInfo(o GroupInfoOptions, n *next, marshalTree func() []byte) (*message.GroupInfo, error) {
+	info := &message.GroupInfo{Context: n.context, ConfirmationTag: n.tag, Signer: n.own, Extensions: slices.Clone(o.Extensions)}
 	if o.ExternalPub {
-		pair, err := secrets.ExternalKeyPair()
+		pair, err := n.secrets.ExternalKeyPair()
 		if err != nil {
 			return nil, err
 		}
@@ -228,7 +228,7 @@ func (g *Group) groupInfo(o GroupInfoOptions, signer LeafIndex, key *suite.Signe
 		}
 	}
 	var err error
-	info.Signature, err = g.suite.SignWithLabel(key, g.config.Rand, "GroupInfoTBS", info.AppendTBS(nil))
+	info.Signature, err = g.suite.SignWithLabel(n.key, g.config.Rand, "GroupInfoTBS", info.AppendTBS(nil))
 	return info, err
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"github.com/quicproquo/qpq/mls/internal/schedule"
 	"github.com/quicproquo/qpq/mls/internal/suite"
@@ -249,29 +251,14 @@ func (s *staging) run() (*StagedCommit, error) {
 	if n.result, err = g.rules.Stage(g.tree, &g.epoch.context, s.committer, s.items, c.Path); err != nil {
 		return nil, err
 	}
-	n.context = g.epoch.context
-	n.context.Epoch++
-	n.context.Extensions = n.result.Extensions
-	n.context.TreeHash = bytes.Clone(n.result.Diff.Hash())
-	staged := &StagedCommit{Change: newChange(s.committer, n, g.tree.Leaf, s.items), group: g, next: n, at: g.Epoch(),
+	n.context = n.result.Context(&g.epoch.context)
+	staged := &StagedCommit{Change: newChange(s.committer, n, g.tree, s.items, c.Path != nil), group: g, next: n, at: g.Epoch(),
 		AuthenticatedData: s.auth.Content.AuthenticatedData}
-	if c.Path != nil {
-		staged.Change.committed(n, n.result.Committer, g.tree.Leaf)
-	}
-	if s.removed() {
+	if slices.Contains(n.result.Removed, g.own) {
 		staged.RemovesMe = true
 		return staged, nil
 	}
 	return staged, s.advance()
-}
-
-func (s *staging) removed() bool {
-	for _, l := range s.next.result.Removed {
-		if l == s.group.own {
-			return true
-		}
-	}
-	return false
 }
 
 // advance computes the secrets of the new epoch and verifies that all agree on it.
@@ -281,17 +268,11 @@ func (s *staging) advance() error {
 	if err != nil {
 		return err
 	}
-	psks, err := g.psks(n.result.PSKs)
+	psks, err := g.config.psks(n.result.PSKs, g)
 	if err != nil {
 		return err
 	}
-	n.context.ConfirmedTranscriptHash = schedule.ConfirmedTranscriptHash(g.suite, g.interim, s.auth)
-	encoded := n.context.Append(nil)
-	joiner := schedule.Joiner(g.suite, initSecret, commitSecret, encoded)
-	psk := schedule.PSKSecret(g.suite, psks)
-	n.secrets = schedule.New(g.suite, joiner, psk, encoded)
-	clear(joiner)
-	clear(psk)
+	clear(n.start(g.suite, g.interim, s.auth, initSecret, commitSecret, psks))
 	if n.result.ExternalInit != nil {
 		clear(initSecret)
 	}
@@ -356,10 +337,7 @@ func (s *staging) keys() map[tree.Node]*suite.KeyPair {
 	if fresh == nil {
 		return s.group.keys
 	}
-	keys := make(map[tree.Node]*suite.KeyPair, len(s.group.keys))
-	for x, k := range s.group.keys {
-		keys[x] = k
-	}
+	keys := maps.Clone(s.group.keys)
 	keys[own] = fresh
 	return keys
 }
@@ -422,9 +400,7 @@ func (g *Group) installKeys(n *next) {
 			delete(g.keys, x)
 		}
 	}
-	for x, k := range n.keys {
-		g.keys[x] = k
-	}
+	maps.Copy(g.keys, n.keys)
 	for pub, k := range g.updates {
 		if k != g.keys[n.own.Node()] {
 			k.Wipe()

@@ -34,28 +34,6 @@ func (g *Group) ProposeRemove(l LeafIndex) (*Outgoing, error) {
 // joins (draft-ietf-mls-extensions). All members must support it.
 func (g *Group) ProposeSelfRemove() (*Outgoing, error) { return g.Propose(&message.SelfRemove{}, nil) }
 
-// ProposePSK proposes to mix in an external pre-shared key.
-func (g *Group) ProposePSK(id []byte) (*Outgoing, error) {
-	p, err := g.ExternalPSKProposal(id)
-	if err != nil {
-		return nil, err
-	}
-	return g.Propose(p, nil)
-}
-
-// ExternalPSKProposal returns a proposal to mix in an external pre-shared key, with a fresh nonce.
-func (g *Group) ExternalPSKProposal(id []byte) (*message.PreSharedKey, error) {
-	nonce, err := g.config.randomBytes(g.suite.HashSize())
-	return &message.PreSharedKey{PSK: PreSharedKeyID{Type: message.PSKExternal, ID: id, Nonce: nonce}}, err
-}
-
-// ResumptionPSKProposal returns a proposal to mix in the resumption key of a past epoch of this group.
-func (g *Group) ResumptionPSKProposal(epoch uint64) (*message.PreSharedKey, error) {
-	nonce, err := g.config.randomBytes(g.suite.HashSize())
-	return &message.PreSharedKey{PSK: PreSharedKeyID{Type: message.PSKResumption, Usage: message.ResumptionApplication,
-		GroupID: g.GroupID(), Epoch: epoch, Nonce: nonce}}, err
-}
-
 // checkReInit verifies what a group may be replaced by: what this client can make, and nothing worse.
 func (g *Group) checkReInit(p *message.ReInit) error {
 	if p.Version != message.MLS10 {
@@ -118,7 +96,7 @@ func (g *Group) propose(p Proposal, authenticatedData []byte) (*Outgoing, error)
 	if p.Type() == message.ProposalSelfRemove {
 		a.WireFormat = message.WirePublicMessage
 	}
-	if err := g.sign(a); err != nil {
+	if err := g.sign(a, g.key); err != nil {
 		return nil, err
 	}
 	if err := g.checkProposal(a); err != nil {

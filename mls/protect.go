@@ -1,14 +1,13 @@
 package mls
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 
-	"github.com/quicproquo/qpq/mls/internal/schedule"
 	"github.com/quicproquo/qpq/mls/internal/secrettree"
+	"github.com/quicproquo/qpq/mls/internal/suite"
 	"github.com/quicproquo/qpq/mls/internal/transition"
 	"github.com/quicproquo/qpq/mls/message"
 )
@@ -28,8 +27,8 @@ func (o Outgoing) Format(f fmt.State, _ rune) {
 }
 
 // sign fills in the signature of a content that this client sends in the current epoch.
-func (g *Group) sign(a *message.AuthenticatedContent) (err error) {
-	a.Auth.Signature, err = g.suite.SignWithLabel(g.key, g.config.Rand, "FramedContentTBS", a.AppendTBS(nil, g.epoch.encoded))
+func (g *Group) sign(a *message.AuthenticatedContent, key *suite.Signer) (err error) {
+	a.Auth.Signature, err = g.suite.SignWithLabel(key, g.config.Rand, "FramedContentTBS", a.AppendTBS(nil, g.epoch.encoded))
 	return err
 }
 
@@ -55,7 +54,7 @@ func (g *Group) Encrypt(plaintext, authenticatedData []byte) (*Outgoing, error) 
 	c := g.content(message.ContentApplication, authenticatedData)
 	c.Application = plaintext
 	a := &message.AuthenticatedContent{WireFormat: message.WirePrivateMessage, Content: c}
-	if err := g.sign(a); err != nil {
+	if err := g.sign(a, g.key); err != nil {
 		return nil, err
 	}
 	encoded, err := g.protect(a)
@@ -229,47 +228,4 @@ func (g *Group) verifyPublic(m *message.PublicMessage) (*opened, error) {
 // proposalRef returns the reference of a proposal (RFC 9420, section 5.2).
 func (g *Group) proposalRef(encoded []byte) []byte {
 	return g.suite.RefHash("MLS 1.0 Proposal Reference", encoded)
-}
-
-// psks looks up pre-shared keys.
-func (g *Group) psks(ids []PreSharedKeyID) ([]schedule.PSK, error) {
-	return lookUpPSKs(g.config, ids, func(id PreSharedKeyID) []byte {
-		if bytes.Equal(id.GroupID, g.epoch.context.GroupID) {
-			return g.resumption(id.Epoch)
-		}
-		return nil
-	})
-}
-
-// resumption returns the resumption key of an epoch, nil if it is gone.
-func (g *Group) resumption(epoch uint64) []byte {
-	if epoch == g.Epoch() {
-		return g.secrets.Resumption
-	}
-	for _, e := range g.past {
-		if e.context.Epoch == epoch {
-			return e.resumption
-		}
-	}
-	return nil
-}
-
-func lookUpPSKs(c *Config, ids []PreSharedKeyID, resumption func(PreSharedKeyID) []byte) ([]schedule.PSK, error) {
-	var list []schedule.PSK
-	for _, id := range ids {
-		var secret []byte
-		if id.Type == message.PSKResumption {
-			secret = resumption(id)
-		}
-		if secret == nil && c.PSK != nil {
-			if found, ok := c.PSK(id); ok {
-				secret = found
-			}
-		}
-		if secret == nil {
-			return nil, fmt.Errorf("%w: type %d, %x", ErrMissingPSK, id.Type, append(bytes.Clone(id.ID), id.GroupID...))
-		}
-		list = append(list, schedule.PSK{ID: id, Secret: secret})
-	}
-	return list, nil
 }

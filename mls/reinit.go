@@ -3,8 +3,8 @@ package mls
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
-	"github.com/quicproquo/qpq/mls/internal/transition"
 	"github.com/quicproquo/qpq/mls/message"
 )
 
@@ -80,37 +80,17 @@ func (g *Group) succeed(o SuccessorOptions, id CipherSuite, usage message.Resump
 	if err != nil {
 		return nil, nil, err
 	}
-	var items []transition.Item
-	var refs []message.ProposalOrRef
-	add := func(p Proposal) {
-		items = append(items, transition.Item{Proposal: p, Sender: message.MemberSender(n.own)})
-		refs = append(refs, message.ProposalOrRef{Proposal: p})
-	}
+	b := n.newCommit(message.MemberSender(n.own), CommitOptions{GroupInfo: o.GroupInfo})
 	for _, k := range o.KeyPackages {
 		if err := g.config.checkKeyPackage(k); err != nil {
 			return nil, nil, err
 		}
-		add(&message.Add{KeyPackage: k})
+		b.add(&message.Add{KeyPackage: k})
 	}
-	psk := PreSharedKeyID{Type: message.PSKResumption, Usage: usage, GroupID: g.GroupID(), Epoch: g.Epoch(), Nonce: nonce}
-	add(&message.PreSharedKey{PSK: psk})
+	b.add(&message.PreSharedKey{PSK: PreSharedKeyID{Type: message.PSKResumption, Usage: usage, GroupID: g.GroupID(), Epoch: g.Epoch(), Nonce: nonce}})
 	rules := *n.rules
 	rules.ResumptionUsage = usage
-	lookup := n.config.PSK
-	withParent := *n.config
-	withParent.PSK = func(id PreSharedKeyID) ([]byte, bool) {
-		if id.Equal(psk) {
-			return g.secrets.Resumption, true
-		}
-		if lookup == nil {
-			return nil, false
-		}
-		return lookup(id)
-	}
-	original := n.config
-	n.config = &withParent
-	p, err := n.commit(CommitOptions{GroupInfo: o.GroupInfo}, items, refs, nil, &rules)
-	n.config = original
+	p, err := b.asMember(&rules, g)
 	if err == nil {
 		p.Records = n.Records() // nothing of the new group was stored before
 	}
@@ -148,20 +128,11 @@ func (g *Group) matchMembers(credentials []Credential, all bool) error {
 		return nil
 	}
 	for m := range g.Members() {
-		if !found[m.Index] && !contains(credentials, m.Leaf.Credential) {
+		if !found[m.Index] && !slices.ContainsFunc(credentials, m.Leaf.Credential.Equal) {
 			return fmt.Errorf("%w: a member of the old group is not in the new one", ErrCredential)
 		}
 	}
 	return nil
-}
-
-func contains(list []Credential, c Credential) bool {
-	for _, other := range list {
-		if other.Equal(c) {
-			return true
-		}
-	}
-	return false
 }
 
 func credentialsOf(g *Group) []Credential {

@@ -230,7 +230,7 @@ func (r *rig) forge(by *Group, c *message.FramedContent) []byte {
 	if c.Commit != nil {
 		a.Auth.ConfirmationTag = make([]byte, by.suite.HashSize())
 	}
-	if err := by.sign(a); err != nil {
+	if err := by.sign(a, by.key); err != nil {
 		r.Fatal(err)
 	}
 	return good(by.protect(a))(r)
@@ -257,7 +257,7 @@ func (r *rig) resign(by *Group, data []byte, change func(*message.PublicMessage)
 	m := good(message.Unmarshal(bytes.Clone(data)))(r)
 	change(m.Public)
 	a := m.Public.Authenticated()
-	if err := by.sign(a); err != nil {
+	if err := by.sign(a, by.key); err != nil {
 		r.Fatal(err)
 	}
 	return good(by.protect(a))(r)
@@ -281,7 +281,7 @@ func (r *rig) fitPath(by *Group, c *message.Commit) {
 		items = append(items, transition.Item{Proposal: p.Proposal, Sender: message.MemberSender(by.own)})
 	}
 	context := by.Context()
-	result := good(transition.Apply(by.rules, by.tree, &context, message.MemberSender(by.own), items))(r)
+	result := good(by.rules.Apply(by.tree, &context, message.MemberSender(by.own), items))(r)
 	var keys [][]byte
 	for _, n := range c.Path.Nodes {
 		keys = append(keys, n.EncryptionKey)
@@ -310,7 +310,7 @@ func (r *rig) seal(by *Group, text string, plaintext func([]byte) []byte, data f
 	r.Helper()
 	a := &message.AuthenticatedContent{WireFormat: message.WirePrivateMessage, Content: by.content(message.ContentApplication, nil)}
 	a.Content.Application = []byte(text)
-	if err := by.sign(a); err != nil {
+	if err := by.sign(a, by.key); err != nil {
 		r.Fatal(err)
 	}
 	content := a.AppendPrivateContent(nil, 16)

@@ -91,11 +91,11 @@ func (g *Group) fitting(o CommitOptions, chosen []*cachedProposal) []*cachedProp
 
 // together returns why proposals, each of which is valid by itself, cannot be committed together.
 func (g *Group) together(items []transition.Item) error {
-	result, err := transition.Combine(g.rules, g.tree, &g.epoch.context, message.MemberSender(g.own), items)
+	result, err := g.rules.Combine(g.tree, &g.epoch.context, message.MemberSender(g.own), items)
 	if err != nil {
 		return err
 	}
-	if _, err := g.psks(result.PSKs); err != nil {
+	if _, err := g.config.psks(result.PSKs, g); err != nil {
 		return err
 	}
 	return g.rules.Finish(result)

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quicproquo/qpq/mls/internal/transition"
 	"github.com/quicproquo/qpq/mls/message"
 )
 
@@ -278,9 +277,9 @@ func TestHybridGroupAcceptsNobodyWithoutIt(t *testing.T) {
 		fails(t, err, ErrDowngrade)
 
 		// Somebody who does not ask can end the group, but the others make no such successor.
-		p := good(alice.commit(CommitOptions{}, []transition.Item{{Proposal: classic, Sender: message.MemberSender(0)}},
-			[]message.ProposalOrRef{{Proposal: classic}}, nil, alice.rules))(t)
-		r.merge(alice, p)
+		b := alice.newCommit(message.MemberSender(0), CommitOptions{})
+		b.add(classic)
+		r.merge(alice, good(b.asMember(alice.rules, nil))(t))
 		key := good(NewSignatureKey(r.config, X25519_AES128GCM_SHA256_Ed25519))(t)
 		_, _, err = bob.ReInit(SuccessorOptions{Identity: Identity{BasicCredential([]byte("m1")), key}})
 		fails(t, err, ErrDowngrade)

@@ -123,7 +123,7 @@ func messageProtection(t *testing.T, v *messageProtectionCase) {
 			content := *sender.content(c.content.Type, nil)
 			content.Proposal, content.Commit, content.Application = c.content.Proposal, c.content.Commit, c.content.Application
 			a := &message.AuthenticatedContent{WireFormat: format, Content: &content}
-			if err := sender.sign(a); err != nil {
+			if err := sender.sign(a, sender.key); err != nil {
 				t.Fatal(err)
 			}
 			if c.content.Type == message.ContentCommit {

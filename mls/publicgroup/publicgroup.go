@@ -8,6 +8,7 @@ package publicgroup
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"iter"
@@ -28,7 +29,8 @@ var ErrPrivate = errors.New("message is encrypted")
 type Config struct {
 	// Credentials is required.
 	Credentials mls.CredentialValidator
-	// Authorize decides whether a sender may make a proposal. Nil allows what MLS does.
+	// Authorize decides whether a sender may make a proposal. Nil allows what MLS does, also newcomers who propose themselves,
+	// unlike that of a member: whoever follows a group does not decide who enters it.
 	Authorize func(p message.Proposal, sender message.Sender) error
 	// AppData is that of the members' Config.
 	AppData func(c message.ComponentID, current []byte, updates [][]byte) ([]byte, error)
@@ -42,17 +44,9 @@ type Config struct {
 	MaxLifetime time.Duration
 }
 
-// rules returns what c decides, with the defaults of mls.Config in place.
 func (c Config) rules(s *suite.Suite) *transition.Rules {
-	r := &transition.Rules{Suite: s, MaxMembers: c.MaxMembers, MaxLifetime: c.MaxLifetime, Proposal: c.Authorize, AppData: c.AppData,
+	return &transition.Rules{Suite: s, MaxMembers: c.MaxMembers, MaxLifetime: c.MaxLifetime, Proposal: c.Authorize, AppData: c.AppData,
 		Credential: c.Credentials.ValidateCredential, Successor: c.Credentials.ValidateSuccessor}
-	switch c.MaxLifetime {
-	case 0:
-		r.MaxLifetime = 400 * 24 * time.Hour
-	case mls.NoLimit:
-		r.MaxLifetime = 0
-	}
-	return r
 }
 
 // Group is the public state of a group. It is owned by one goroutine.
@@ -93,12 +87,9 @@ func New(c Config, groupInfo, ratchetTree []byte) (*Group, error) {
 	if c.Credentials == nil {
 		return nil, fmt.Errorf("%w: Credentials is missing", mls.ErrConfig)
 	}
-	if c.MaxMembers == 0 {
-		c.MaxMembers = 50_000
-	}
-	if c.MaxMessageSize == 0 {
-		c.MaxMessageSize = 128 << 20
-	}
+	c.MaxMembers = cmp.Or(c.MaxMembers, transition.DefaultMembers)
+	c.MaxMessageSize = cmp.Or(c.MaxMessageSize, transition.DefaultMessageSize)
+	c.MaxLifetime = cmp.Or(c.MaxLifetime, transition.DefaultLifetime)
 	if n := max(len(groupInfo), len(ratchetTree)); n > c.MaxMessageSize {
 		return nil, fmt.Errorf("%w: %d bytes, %d are allowed", mls.ErrTooLarge, n, c.MaxMessageSize)
 	}
@@ -114,30 +105,11 @@ func New(c Config, groupInfo, ratchetTree []byte) (*Group, error) {
 	if s == nil {
 		return nil, fmt.Errorf("%w: %#04x is not known", mls.ErrSuite, uint16(info.Context.CipherSuite))
 	}
-	g := &Group{suite: s, rules: c.rules(s), maxSize: c.MaxMessageSize, encoded: info.Context.Append(nil), tag: bytes.Clone(info.ConfirmationTag),
-		proposals: map[string]transition.Item{}}
-	if g.context, err = message.UnmarshalGroupContext(bytes.Clone(g.encoded)); err != nil { // nothing that aliases the caller's
+	g := &Group{suite: s, rules: c.rules(s), maxSize: c.MaxMessageSize, tag: bytes.Clone(info.ConfirmationTag), proposals: map[string]transition.Item{}}
+	if g.tree, err = g.rules.OpenGroupInfo(info, ratchetTree); err != nil {
 		return nil, err
 	}
-	if ratchetTree == nil {
-		ratchetTree, _ = info.Extensions.Find(message.ExtensionRatchetTree)
-	}
-	if ratchetTree == nil {
-		return nil, mls.ErrNoTree
-	}
-	if g.tree, err = tree.Unmarshal(s, ratchetTree, c.MaxMembers); err != nil {
-		return nil, err
-	}
-	if err := g.rules.CheckTree(g.tree, &g.context); err != nil {
-		return nil, err
-	}
-	signer := g.tree.Leaf(info.Signer)
-	if signer == nil {
-		return nil, fmt.Errorf("%w: %w", mls.ErrGroupInfo, mls.ErrUnknownSender)
-	}
-	if err := s.VerifyWithLabel(signer.SignatureKey, "GroupInfoTBS", info.AppendTBS(nil), info.Signature); err != nil {
-		return nil, fmt.Errorf("%w: %w", mls.ErrGroupInfo, mls.ErrSignature)
-	}
+	g.context, g.encoded = info.Context, info.Context.Append(nil)
 	g.interim = schedule.InterimTranscriptHash(s, g.context.ConfirmedTranscriptHash, g.tag)
 	return g, nil
 }
@@ -242,10 +214,7 @@ func (g *Group) stage(a *message.AuthenticatedContent) (*Commit, error) {
 	if err != nil {
 		return nil, err
 	}
-	next := g.context
-	next.Epoch++
-	next.Extensions = result.Extensions
-	next.TreeHash = bytes.Clone(result.Diff.Hash())
+	next := result.Context(&g.context)
 	next.ConfirmedTranscriptHash = schedule.ConfirmedTranscriptHash(g.suite, g.interim, a)
 	c := &Commit{Change: g.change(sender, items, result, commit.Path != nil), AuthenticatedData: a.Content.AuthenticatedData, result: result, context: next,
 		tag: bytes.Clone(a.Auth.ConfirmationTag), group: g}
@@ -262,13 +231,7 @@ func (g *Group) change(committer message.Sender, items []transition.Item, r *tra
 	for _, l := range r.Removed {
 		c.Removed = append(c.Removed, mls.Member{Index: l, Leaf: g.tree.Leaf(l)})
 	}
-	added, updated := r.Added, r.Updated
-	switch {
-	case committer.Type == message.SenderNewMemberCommit:
-		added = append(added[:len(added):len(added)], r.Committer)
-	case hasPath:
-		updated = append(updated[:len(updated):len(updated)], r.Committer)
-	}
+	added, updated := r.Leaves(committer, hasPath)
 	for _, l := range added {
 		c.Added = append(c.Added, mls.Member{Index: l, Leaf: r.Diff.Leaf(l)})
 	}

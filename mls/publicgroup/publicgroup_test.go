@@ -204,6 +204,49 @@ func TestRefuse(t *testing.T) {
 	}
 }
 
+// allBut accepts everybody but one.
+type allBut struct {
+	anyone
+	identity string
+}
+
+func (a allBut) ValidateCredential(c mls.Credential, _ []byte) error {
+	if string(c.Identity) == a.identity {
+		return errors.New("refused")
+	}
+	return nil
+}
+
+func TestRefuseGroupInfo(t *testing.T) {
+	c := newCast(t, mls.X25519_AES128GCM_SHA256_Ed25519)
+	senders := message.MarshalExternalSenders([]message.ExternalSender{{SignatureKey: make([]byte, 32), Credential: mls.BasicCredential([]byte("service"))}})
+	g := must(mls.NewGroup(c.config, c.suite, c.identity("founder"), mls.GroupOptions{
+		Extensions: mls.Extensions{{Type: message.ExtensionExternalSenders, Data: senders}}}))(t)
+	whole, bare := must(g.GroupInfo(mls.GroupInfoOptions{}))(t), must(g.GroupInfo(mls.GroupInfoOptions{WithoutTree: true}))(t)
+	forged := must(message.Unmarshal(bytes.Clone(whole)))(t)
+	forged.GroupInfo.Context.Epoch++
+	for _, x := range []struct {
+		name        string
+		info, tree  []byte
+		credentials mls.CredentialValidator
+		want        error
+	}{
+		{"as it is", whole, nil, anyone{}, nil},
+		{"with the tree beside it", bare, g.RatchetTree(), anyone{}, nil},
+		{"without a tree", bare, nil, anyone{}, mls.ErrNoTree},
+		{"with the tree of another group", bare, c.members[0].RatchetTree(), anyone{}, mls.ErrSignature},
+		{"changed", forged.Marshal(), nil, anyone{}, mls.ErrSignature},
+		{"of a member who is refused", whole, nil, allBut{identity: "founder"}, mls.ErrCredential},
+		{"of an external sender who is refused", whole, nil, allBut{identity: "service"}, mls.ErrCredential},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			if _, err := publicgroup.New(publicgroup.Config{Credentials: x.credentials}, x.info, x.tree); !errors.Is(err, x.want) {
+				t.Errorf("%v; want %v", err, x.want)
+			}
+		})
+	}
+}
+
 func FuzzProcess(f *testing.F) {
 	t := &testing.T{}
 	c := newCast(t, mls.X25519_AES128GCM_SHA256_Ed25519)

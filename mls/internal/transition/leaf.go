@@ -1,51 +1,14 @@
-// Package transition is what proposals do to a group: whether a list of them is valid (RFC 9420,
-// section 12.2), and the tree and extensions that come of it (section 12.3). Members and those who only
-// follow a group's public messages share it, so that they judge alike.
 package transition
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
-	"github.com/quicproquo/qpq/mls/internal/suite"
 	"github.com/quicproquo/qpq/mls/internal/tree"
 	"github.com/quicproquo/qpq/mls/message"
 )
-
-// The errors of this package; the public packages name them too.
-var (
-	ErrLeafNode     = errors.New("invalid leaf node")
-	ErrKeyPackage   = errors.New("invalid key package")
-	ErrCredential   = errors.New("credential refused")
-	ErrCapabilities = errors.New("required capabilities are missing")
-	ErrLifetime     = errors.New("lifetime refused")
-	ErrProposal     = errors.New("invalid proposal")
-	ErrSuite        = errors.New("wrong cipher suite")
-	ErrMembers      = tree.ErrMembers
-	ErrSignature    = errors.New("invalid signature")
-)
-
-// Rules is what the application decides. Every field but Suite may be left zero.
-type Rules struct {
-	Suite      *suite.Suite
-	MaxMembers int
-	// MaxLifetime bounds how long a key package may be valid; zero or less: no bound.
-	MaxLifetime time.Duration
-	// Credential decides whether a credential speaks the truth about who holds the key.
-	Credential func(c message.Credential, signatureKey []byte) error
-	// Successor decides whether a member may replace its credential.
-	Successor func(old, next message.Credential) error
-	// Proposal decides whether a proposal is authorised, and knows the custom types.
-	Proposal func(p message.Proposal, sender message.Sender) error
-	// AppData applies a component's updates, in order, to its entry.
-	AppData func(c message.ComponentID, current []byte, updates [][]byte) ([]byte, error)
-	// ResumptionUsage allows pre-shared keys of this usage besides the usual one, for the commit that
-	// starts a group in another's place.
-	ResumptionUsage message.ResumptionUsage
-}
 
 // CheckLeafForm verifies what a leaf node tells of itself: its encryption key, its capabilities, the
 // extensions it has and the suite of the group. The signature key is verified with the signature.
@@ -161,7 +124,7 @@ func (r *Rules) CheckKeyPackage(k *message.KeyPackage) error {
 		return fmt.Errorf("%w: %w", ErrKeyPackage, err)
 	}
 	if l := k.LeafNode.Lifetime; l.NotAfter < l.NotBefore ||
-		r.MaxLifetime > 0 && l.NotAfter-l.NotBefore > uint64(r.MaxLifetime/time.Second) {
+		r.MaxLifetime > 0 && r.MaxLifetime != NoLimit && l.NotAfter-l.NotBefore > uint64(r.MaxLifetime/time.Second) {
 		return fmt.Errorf("%w: %w: it is longer than allowed", ErrKeyPackage, ErrLifetime)
 	}
 	if err := r.Suite.VerifyWithLabel(k.LeafNode.SignatureKey, "KeyPackageTBS", k.AppendTBS(nil), k.Signature); err != nil {

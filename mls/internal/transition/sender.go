@@ -69,7 +69,7 @@ func (r *Rules) Stage(t *tree.Tree, context *message.GroupContext, committer mes
 			return nil, err
 		}
 	}
-	result, err := Apply(r, t, context, committer, items)
+	result, err := r.Apply(t, context, committer, items)
 	if err != nil {
 		return nil, err
 	}

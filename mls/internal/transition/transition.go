@@ -29,8 +29,29 @@ type Result struct {
 	ExternalInit []byte // the KEM output; nil if the commit is not external
 	ReInit       *message.ReInit
 	PathRequired bool
-	Committer    tree.Leaf   // of Stage: where the committer is in the new tree
+	Committer    tree.Leaf   // where the committer is in the new tree; Stage sets it, or whoever makes the commit
 	Steps        []tree.Step // of Stage: those of the commit's path
+}
+
+// Context returns the group context that a commit leads to, but for its transcript hash. The tree must be what it will be.
+func (r *Result) Context(before *message.GroupContext) message.GroupContext {
+	next := *before
+	next.Epoch++
+	next.Extensions = r.Extensions
+	next.TreeHash = bytes.Clone(r.Diff.Hash())
+	return next
+}
+
+// Leaves returns whose leaves are new and whose are replaced once the committer's path, if it has one, is applied; its own comes last.
+func (r *Result) Leaves(committer message.Sender, path bool) (added, updated []tree.Leaf) {
+	added, updated = slices.Clone(r.Added), slices.Clone(r.Updated)
+	switch {
+	case committer.Type == message.SenderNewMemberCommit:
+		added = append(added, r.Committer)
+	case path:
+		updated = append(updated, r.Committer)
+	}
+	return added, updated
 }
 
 // state is a Result in the making.
@@ -44,7 +65,7 @@ type state struct {
 
 // Apply validates the proposals of a commit and applies them to the group that t and context are. The
 // path of the commit comes later. The committer of an external commit is message.SenderNewMemberCommit.
-func Apply(r *Rules, t *tree.Tree, context *message.GroupContext, committer message.Sender, items []Item) (*Result, error) {
+func (r *Rules) Apply(t *tree.Tree, context *message.GroupContext, committer message.Sender, items []Item) (*Result, error) {
 	d := t.Diff()
 	for i, item := range items {
 		err := CheckSender(item.Proposal, item.Sender)
@@ -55,11 +76,11 @@ func Apply(r *Rules, t *tree.Tree, context *message.GroupContext, committer mess
 			return nil, fmt.Errorf("proposal %d of %d: %w", i+1, len(items), err)
 		}
 	}
-	return Combine(r, t, context, committer, items)
+	return r.Combine(t, context, committer, items)
 }
 
 // Combine is Apply of proposals each of which was verified by itself.
-func Combine(r *Rules, t *tree.Tree, context *message.GroupContext, committer message.Sender, items []Item) (*Result, error) {
+func (r *Rules) Combine(t *tree.Tree, context *message.GroupContext, committer message.Sender, items []Item) (*Result, error) {
 	s := &state{rules: r, committer: committer, items: items, touched: map[tree.Leaf]bool{},
 		Result: &Result{Diff: t.Diff(), Extensions: context.Extensions}}
 	s.PathRequired = len(items) == 0
@@ -92,34 +113,6 @@ func each[P message.Proposal](items []Item, f func(P, Item) error) error {
 func count[P message.Proposal](items []Item) (n int) {
 	_ = each(items, func(P, Item) error { n++; return nil })
 	return n
-}
-
-// CheckSender verifies that the role of a sender allows a proposal (RFC 9420, section 12.1.8, and
-// draft-ietf-mls-extensions).
-func CheckSender(p message.Proposal, sender message.Sender) error {
-	allowed := true
-	switch sender.Type {
-	case message.SenderMember:
-		allowed = p.Type() != message.ProposalExternalInit
-	case message.SenderNewMemberProposal:
-		allowed = p.Type() == message.ProposalAdd
-	case message.SenderNewMemberCommit:
-		switch p.Type() {
-		case message.ProposalExternalInit, message.ProposalRemove, message.ProposalPreSharedKey,
-			message.ProposalAppDataUpdate, message.ProposalAppEphemeral:
-		default:
-			allowed = false
-		}
-	case message.SenderExternal:
-		switch p.Type() {
-		case message.ProposalUpdate, message.ProposalExternalInit, message.ProposalSelfRemove:
-			allowed = false
-		}
-	}
-	if !allowed {
-		return fmt.Errorf("%w: type %d from a sender of type %d", ErrProposal, p.Type(), sender.Type)
-	}
-	return nil
 }
 
 // checkItem verifies that the committer may have a proposal in its commit.
@@ -155,94 +148,6 @@ func (s *state) touch(l tree.Leaf) error {
 		return fmt.Errorf("%w: leaf %d is updated or removed twice", ErrProposal, l)
 	}
 	s.touched[l] = true
-	return nil
-}
-
-// Check verifies one proposal against the group that d and context are (RFC 9420, section 12.1). What
-// depends on the other proposals of a commit is not asked.
-func (r *Rules) Check(p message.Proposal, d *tree.Diff, context *message.GroupContext, sender message.Sender) error {
-	if r.Proposal != nil {
-		if err := r.Proposal(p, sender); err != nil {
-			return fmt.Errorf("%w: %w", ErrProposal, err)
-		}
-	}
-	switch p := p.(type) {
-	case *message.Add:
-		return r.CheckKeyPackage(p.KeyPackage)
-	case *message.Update:
-		l := tree.Leaf(sender.Index)
-		old := d.Leaf(l)
-		if old == nil {
-			return fmt.Errorf("%w: update of the blank leaf %d", ErrProposal, l)
-		}
-		return r.CheckReplacement(old, p.LeafNode, message.SourceUpdate, context.GroupID, l)
-	case *message.Remove:
-		if d.Leaf(p.Removed) == nil {
-			return fmt.Errorf("%w: removal of the blank leaf %d", ErrProposal, p.Removed)
-		}
-	case *message.SelfRemove:
-		if d.Leaf(tree.Leaf(sender.Index)) == nil {
-			return fmt.Errorf("%w: removal of the blank leaf %d", ErrProposal, sender.Index)
-		}
-	case *message.PreSharedKey:
-		return r.checkPSK(p.PSK)
-	case *message.ReInit:
-		if p.Version < context.Version {
-			return fmt.Errorf("%w: re-initialisation with version %d", ErrProposal, p.Version)
-		}
-	case *message.GroupContextExtensions:
-		return r.checkExtensions(p.Extensions, context.Extensions)
-	}
-	return nil
-}
-
-func (r *Rules) checkPSK(id message.PreSharedKeyID) error {
-	if len(id.Nonce) != r.Suite.HashSize() {
-		return fmt.Errorf("%w: nonce of %d bytes for a pre-shared key", ErrProposal, len(id.Nonce))
-	}
-	if id.Type == message.PSKResumption && id.Usage != message.ResumptionApplication && id.Usage != r.ResumptionUsage {
-		return fmt.Errorf("%w: resumption key of usage %d", ErrProposal, id.Usage)
-	}
-	return nil
-}
-
-func (r *Rules) checkExtensions(next, current message.Extensions) error {
-	required, err := Required(next)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrProposal, err)
-	}
-	before, err := Required(current)
-	if err != nil {
-		return err
-	}
-	if slices.Contains(before.Proposals, message.ProposalAppDataUpdate) || slices.Contains(required.Proposals, message.ProposalAppDataUpdate) {
-		was, had := current.Find(message.ExtensionAppDataDictionary)
-		will, has := next.Find(message.ExtensionAppDataDictionary)
-		if had != has || !bytes.Equal(was, will) {
-			return fmt.Errorf("%w: application data changes by proposals of its own", ErrProposal)
-		}
-	}
-	return r.CheckExternalSenders(next)
-}
-
-// CheckExternalSenders verifies the external_senders extension, if there is one.
-func (r *Rules) CheckExternalSenders(extensions message.Extensions) error {
-	data, ok := extensions.Find(message.ExtensionExternalSenders)
-	if !ok {
-		return nil
-	}
-	senders, err := message.UnmarshalExternalSenders(data)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrProposal, err)
-	}
-	for _, e := range senders {
-		if r.Credential == nil {
-			continue
-		}
-		if err := r.Credential(e.Credential, e.SignatureKey); err != nil {
-			return fmt.Errorf("%w: external sender: %w", ErrCredential, err)
-		}
-	}
 	return nil
 }
 
