@@ -8,8 +8,20 @@ import (
 	"github.com/quicproquo/qpq/wire"
 )
 
-// vaultKey opens the vault by this device's own wrap. It returns the version of the vault's keys too.
-func (c *Client) vaultKey(ctx context.Context) (*identity.VaultKey, uint64, error) {
+// vaultKey opens the vault by this device's own wrap. It returns the version of the vault's keys too. Keys and account state are
+// read one after the other: where they do not belong together, and another device changed them in between, they are read again.
+func (c *Client) vaultKey(ctx context.Context) (key *identity.VaultKey, version uint64, err error) {
+	for range tries {
+		before := version
+		if key, version, err = c.readVaultKey(ctx); err == nil || version == before || version == 0 {
+			break
+		}
+	}
+	return key, version, err
+}
+
+// readVaultKey fails with the version of the keys where the newest account state is not the one that they belong to.
+func (c *Client) readVaultKey(ctx context.Context) (*identity.VaultKey, uint64, error) {
 	s, err := c.member(ctx)
 	if err != nil {
 		return nil, 0, err
@@ -19,7 +31,7 @@ func (c *Client) vaultKey(ctx context.Context) (*identity.VaultKey, uint64, erro
 	if err != nil {
 		return nil, 0, err
 	}
-	state, err := c.ownState(ctx, s, account.User) // after the keys: where they are of an older state, opening fails
+	state, err := c.ownState(ctx, s, account.User) // after the keys, which are not to be newer
 	if err != nil {
 		return nil, 0, err
 	}
