@@ -110,6 +110,60 @@ func (d *Disk) PowerLoss() {
 	d.seen, d.kept = after, maps.Clone(after)
 }
 
+// Crash ends whatever uses the disk, as a killed program ends: open files are dead, and all that was written is there, synced
+// or not.
+func (d *Disk) Crash() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.boot++
+	d.down, d.fuse = false, -1
+	d.seen, d.kept = reopened(d.seen, d.kept)
+}
+
+// reopened returns two directories with files that nobody holds, the same ones where they were the same.
+func reopened(seen, kept map[string]*file) (s, k map[string]*file) {
+	s, k = map[string]*file{}, map[string]*file{}
+	for name, f := range seen {
+		s[name] = &file{data: f.data, stable: f.stable, pending: f.pending}
+		if kept[name] == f {
+			k[name] = s[name]
+		}
+	}
+	for name, f := range kept {
+		if k[name] == nil {
+			k[name] = &file{data: f.data, stable: f.stable, pending: f.pending}
+		}
+	}
+	return s, k
+}
+
+// Image is a copy of all that is on a disk.
+type Image map[string][]byte
+
+// Image copies what programs see.
+func (d *Disk) Image() Image {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	image := Image{}
+	for name, f := range d.seen {
+		image[name] = slices.Clone(f.data)
+	}
+	return image
+}
+
+// Restore replaces all that is on the disk by a copy, durably. What used the disk is dead.
+func (d *Disk) Restore(image Image) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.boot++
+	d.down, d.fuse = false, -1
+	d.seen = map[string]*file{}
+	for name, content := range image {
+		d.seen[name] = &file{data: slices.Clone(content), stable: slices.Clone(content)}
+	}
+	d.kept = maps.Clone(d.seen)
+}
+
 // begin asks whether an operation may happen. If it may, d.mu is held and the caller releases it.
 func (d *Disk) begin(boot int, op Op) error {
 	if d.Before != nil {
