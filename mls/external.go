@@ -15,6 +15,8 @@ type ExternalOptions struct {
 	RatchetTree []byte
 	// Resync, if not nil, is the leaf of this client's former appearance, which the commit removes.
 	Resync *LeafIndex
+	// Rejoin removes the leaf that has this client's signature key, if there is one.
+	Rejoin bool
 	// PSKs are external pre-shared keys to mix in, by their ids.
 	PSKs [][]byte
 	// SelfRemoves are proposals of members to leave that the delivery service has, as MLS messages.
@@ -73,6 +75,9 @@ func (g *Group) joinByCommit(identity Identity, info *message.GroupInfo, o Exter
 	defer clear(initSecret)
 	b := g.newCommit(Sender{Type: message.SenderNewMemberCommit}, CommitOptions{Leaf: &o.Leaf, AuthenticatedData: o.AuthenticatedData})
 	b.initSecret = initSecret
+	if o.Rejoin {
+		o.Resync = g.leafWith(identity.Key.Public())
+	}
 	if err := b.addExternal(kemOutput, o); err != nil {
 		return nil, err
 	}
@@ -88,6 +93,16 @@ func (g *Group) joinByCommit(identity Identity, info *message.GroupInfo, o Exter
 	}
 	p.Records = g.Records()
 	return p, nil
+}
+
+// leafWith returns the leaf with a signature key, nil if there is none.
+func (g *Group) leafWith(key []byte) *LeafIndex {
+	for m := range g.Members() {
+		if bytes.Equal(m.Leaf.SignatureKey, key) {
+			return &m.Index
+		}
+	}
+	return nil
 }
 
 // addExternal puts the proposals of somebody who joins into its commit.

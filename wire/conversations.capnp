@@ -9,7 +9,7 @@ struct Conversation {
 
   founding @0 :Data $Q.min(1) $Q.max(4096); # Founding; never changes
   title @1 :Text $Q.max(256);
-  roles @2 :List(Channels.MemberRole) $Q.max(1000); # of accounts that are more than members
+  members @2 :List(Channels.MemberRole) $Q.min(1) $Q.max(1000); # all accounts, by user
   policy @3 :Channels.ChannelPolicy;
 }
 
