@@ -1,9 +1,7 @@
 package mls
 
 import (
-	"errors"
 	"fmt"
-	"io"
 
 	"github.com/quicproquo/qpq/mls/internal/schedule"
 	"github.com/quicproquo/qpq/mls/internal/suite"
@@ -30,75 +28,6 @@ type CommitOptions struct {
 	Leaf *LeafOptions
 	// GroupInfo is what the welcome's group info tells.
 	GroupInfo GroupInfoOptions
-}
-
-// next is the epoch that a commit leads to.
-type next struct {
-	result  *transition.Result
-	context message.GroupContext
-	secrets *schedule.Epoch
-	interim []byte
-	tag     []byte
-	own     LeafIndex
-	key     *suite.Signer
-	keys    map[tree.Node]*suite.KeyPair // new ones of this client
-}
-
-// start computes the secrets of the epoch, from those that the commit a carries. It returns the joiner secret, for the caller to wipe.
-func (n *next) start(s *suite.Suite, interim []byte, a *message.AuthenticatedContent, initSecret, commitSecret []byte, psks []schedule.PSK) (joiner []byte) {
-	n.context.ConfirmedTranscriptHash = schedule.ConfirmedTranscriptHash(s, interim, a)
-	encoded := n.context.Append(nil)
-	joiner = schedule.Joiner(s, initSecret, commitSecret, encoded)
-	psk := schedule.PSKSecret(s, psks)
-	n.secrets = schedule.New(s, joiner, psk, encoded)
-	clear(psk)
-	return joiner
-}
-
-func (n *next) wipe() {
-	if n.secrets != nil {
-		n.secrets.Wipe()
-	}
-	for _, k := range n.keys {
-		k.Wipe()
-	}
-}
-
-// PendingCommit is a commit of this client that the delivery service has not accepted yet. The group
-// stays as it is until Apply. Store Records before sending Message: after a crash, Group.Pending finds
-// the commit again.
-type PendingCommit struct {
-	Records []Record
-	Message []byte
-	// Welcome is for the members that the commit adds, to be sent once it is accepted; nil if there are none.
-	Welcome []byte
-	// Skipped are the proposals that were received but could not be part of the commit: they are not valid together with
-	// the others, make it too large, or end the group for one that this client could not make. They lapse with the epoch.
-	Skipped []Proposal
-
-	Change
-	group *Group
-	next  *next
-}
-
-// Format keeps the records out of logs.
-func (p PendingCommit) Format(f fmt.State, _ rune) {
-	_, _ = io.WriteString(f, fmt.Sprintf("[pending commit for epoch %d, %d bytes]", p.Epoch, len(p.Message)))
-}
-
-// Pending returns the commit of this client that was neither applied nor discarded, nil if there is
-// none.
-func (g *Group) Pending() *PendingCommit { return g.pending }
-
-// mayChange returns why the group can neither send nor commit, if it cannot.
-func (g *Group) mayChange() error {
-	if err := g.usable(); err != nil {
-		return err
-	}
-	if g.reinit != nil {
-		return ErrReInit
-	}
-	return nil
 }
 
 // Commit prepares a commit. Nothing changes before it is applied; while it is pending, messages can be
@@ -144,17 +73,6 @@ func (g *Group) commitWith(o CommitOptions, chosen []*cachedProposal) (*PendingC
 	}
 	p.Skipped = g.skipped(o, chosen)
 	return p, nil
-}
-
-// checkOwnProposal verifies what only the sender of a proposal must.
-func (g *Group) checkOwnProposal(p Proposal) error {
-	if add, ok := p.(*message.Add); ok && !add.KeyPackage.LeafNode.Lifetime.Contains(g.config.Clock()) {
-		return fmt.Errorf("%w: %w: its time has not come or has passed", ErrKeyPackage, ErrLifetime)
-	}
-	if r, ok := p.(*message.ReInit); ok {
-		return g.checkReInit(r)
-	}
-	return nil
 }
 
 // committing builds a commit (RFC 9420, section 12.4.1), regular or external.
@@ -357,116 +275,4 @@ func (g *Group) handshakeFormat(sender Sender) message.WireFormat {
 		return message.WirePublicMessage
 	}
 	return message.WirePrivateMessage
-}
-
-// welcome invites those who were added (RFC 9420, section 12.4.3.1).
-func (b *committing) welcome() ([]byte, error) {
-	g, n, r := b.group, b.next, b.next.result
-	if len(r.Added) == 0 {
-		return nil, nil
-	}
-	info, err := g.groupInfo(b.options.GroupInfo, n, n.marshalTree)
-	if err != nil {
-		return nil, err
-	}
-	psk := schedule.PSKSecret(g.suite, b.psks)
-	key, nonce := schedule.Welcome(g.suite, b.joiner, psk)
-	clear(psk)
-	w := &message.Welcome{CipherSuite: CipherSuite(g.suite.ID()), Secrets: make([]message.EncryptedGroupSecrets, len(r.Added))}
-	if w.EncryptedGroupInfo, err = g.suite.Seal(key, nonce, nil, info.Append(nil)); err != nil {
-		return nil, err
-	}
-	encryption, err := g.suite.Encryption("Welcome", w.EncryptedGroupInfo)
-	if err != nil {
-		return nil, err
-	}
-	errs := make([]error, len(r.Added))
-	seal := func(i int) {
-		k := r.KeyPackages[i]
-		secrets := message.GroupSecrets{JoinerSecret: b.joiner, PSKs: r.PSKs, PathSecret: b.pathSecretFor(r.Added[i])}
-		plaintext := secrets.Append(nil)
-		out := &w.Secrets[i]
-		out.NewMember = keyPackageRef(g.suite, k)
-		out.Secrets.KEMOutput, out.Secrets.Ciphertext, errs[i] = encryption.Encrypt(g.config.Rand, k.InitKey, plaintext)
-		clear(plaintext)
-	}
-	if g.config.Rand != nil {
-		for i := range r.Added {
-			seal(i)
-		}
-	} else {
-		tree.Parallel(len(r.Added), seal)
-	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
-	encoded := (&message.Message{Welcome: w}).Marshal()
-	if len(encoded) > g.config.MaxMessageSize {
-		return nil, fmt.Errorf("%w: welcome of %d bytes: leave the tree out, or add fewer at a time", ErrTooLarge, len(encoded))
-	}
-	return encoded, nil
-}
-
-// pathSecretFor returns the path secret of the lowest node above both the committer and a new leaf.
-func (b *committing) pathSecretFor(l LeafIndex) []byte {
-	for i, step := range b.steps {
-		if step.Copath.Covers(l) {
-			return b.path.Path[i]
-		}
-	}
-	return nil
-}
-
-func (n *next) marshalTree() []byte { return n.result.Diff.Marshal() }
-
-// GroupInfo returns a signed description of the epoch that the commit starts, as an MLS message: for a
-// delivery service that keeps the newest one and replaces it as it accepts the commit.
-func (p *PendingCommit) GroupInfo(o GroupInfoOptions) ([]byte, error) {
-	if p.next == nil {
-		return nil, ErrStale
-	}
-	n := p.next
-	info, err := p.group.groupInfo(o, n, n.marshalTree)
-	if err != nil {
-		return nil, err
-	}
-	return (&message.Message{GroupInfo: info}).Marshal(), nil
-}
-
-// RatchetTree returns the ratchet tree of the epoch that the commit starts.
-func (p *PendingCommit) RatchetTree() ([]byte, error) {
-	if p.next == nil {
-		return nil, ErrStale
-	}
-	return p.next.marshalTree(), nil
-}
-
-// Export derives a secret as Group.Export does, in the epoch that the commit starts.
-func (p *PendingCommit) Export(label string, context []byte, n int) ([]byte, error) {
-	if p.next == nil {
-		return nil, ErrStale
-	}
-	return p.group.export(p.next.secrets, label, context, n)
-}
-
-// Apply moves the group to the epoch that the commit starts: the delivery service accepted it. It
-// returns what to store before anything is sent in the new epoch.
-func (p *PendingCommit) Apply() ([]Record, error) {
-	if p.next == nil || p.group.pending != p {
-		return nil, ErrStale
-	}
-	n := p.next
-	p.next = nil
-	return p.group.install(n), nil
-}
-
-// Discard drops the commit: the delivery service refused it. A client that wanted to join is not a
-// member then, and its group is of no use. It returns what to store.
-func (p *PendingCommit) Discard() []Record {
-	if p.next == nil || p.group.pending != p {
-		return nil
-	}
-	p.next.wipe()
-	p.next, p.group.pending = nil, nil
-	return []Record{{Key: recordPending}}
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/quicproquo/qpq/mls/internal/schedule"
-	"github.com/quicproquo/qpq/mls/internal/secrettree"
 	"github.com/quicproquo/qpq/mls/internal/suite"
 	"github.com/quicproquo/qpq/mls/internal/transition"
 	"github.com/quicproquo/qpq/mls/internal/tree"
@@ -43,39 +42,6 @@ const (
 	joining        // an external commit is not confirmed yet
 	removed
 )
-
-// epoch is what it takes to open messages of one epoch.
-type epoch struct {
-	context    message.GroupContext
-	encoded    []byte // of context
-	senderData []byte
-	resumption []byte // of a past epoch; that of the current one is among its secrets
-	secrets    *secrettree.Tree
-	replaced   map[LeafIndex]*LeafNode // the leaves that the next commit changed, as they were
-}
-
-func newEpoch(context message.GroupContext, s *suite.Suite, size uint32, secrets *schedule.Epoch) *epoch {
-	e := &epoch{context: context, encoded: context.Append(nil), senderData: bytes.Clone(secrets.SenderData)}
-	e.secrets = secrettree.New(s, size, secrets.Encryption)
-	secrets.Encryption = nil // the secret tree consumes it
-	return e
-}
-
-func (e *epoch) wipe() {
-	clear(e.senderData)
-	clear(e.resumption)
-	e.senderData, e.resumption = nil, nil // zeros would be keys that everybody knows
-	e.secrets.Wipe()
-}
-
-// cachedProposal is a proposal that a commit may refer to.
-type cachedProposal struct {
-	number  int // its place among those of the epoch
-	ref     []byte
-	encoded []byte // the authenticated content
-	dropped bool   // this client will not commit it
-	item    transition.Item
-}
 
 // Member is a member of a group.
 type Member struct {
@@ -163,6 +129,17 @@ func (g *Group) usable() error {
 	return nil
 }
 
+// mayChange returns why the group can neither send nor commit, if it cannot.
+func (g *Group) mayChange() error {
+	if err := g.usable(); err != nil {
+		return err
+	}
+	if g.reinit != nil {
+		return ErrReInit
+	}
+	return nil
+}
+
 // Wipe erases all secrets of the group, but not the signature key. The group is unusable then.
 func (g *Group) Wipe() {
 	g.secrets.Wipe()
@@ -187,70 +164,4 @@ func (g *Group) Wipe() {
 // Format keeps the secrets out of logs.
 func (g Group) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, fmt.Sprintf("[group %x, epoch %d]", g.epoch.context.GroupID, g.Epoch()))
-}
-
-// GroupInfoOptions is what a group info tells besides the group itself.
-type GroupInfoOptions struct {
-	WithoutTree bool // leaves out the ratchet tree, which is large; it must reach the reader otherwise
-	ExternalPub bool // allows the reader to join by an external commit
-	Extensions  Extensions
-}
-
-// GroupInfo returns a signed description of the group in its current epoch, as an MLS message (RFC
-// 9420, section 12.4.3).
-func (g *Group) GroupInfo(o GroupInfoOptions) ([]byte, error) {
-	if err := g.usable(); err != nil {
-		return nil, err
-	}
-	info, err := g.groupInfo(o, &next{context: g.epoch.context, secrets: g.secrets, tag: g.tag, own: g.own, key: g.key}, g.tree.Marshal)
-	if err != nil {
-		return nil, err
-	}
-	return (&message.Message{GroupInfo: info}).Marshal(), nil
-}
-
-// groupInfo describes an epoch: the current one, or the next.
-func (g *Group) groupInfo(o GroupInfoOptions, n *next, marshalTree func() []byte) (*message.GroupInfo, error) {
-	info := &message.GroupInfo{Context: n.context, ConfirmationTag: n.tag, Signer: n.own, Extensions: slices.Clone(o.Extensions)}
-	if o.ExternalPub {
-		pair, err := n.secrets.ExternalKeyPair()
-		if err != nil {
-			return nil, err
-		}
-		info.Extensions = info.Extensions.With(message.ExtensionExternalPub, message.MarshalExternalPub(pair.Public()))
-	}
-	if !o.WithoutTree {
-		info.Extensions = info.Extensions.With(message.ExtensionRatchetTree, marshalTree())
-	}
-	if t, ok := grease(g.ownExtensionTypes()); ok && !g.config.NoGREASE {
-		if _, taken := info.Extensions.Find(t); !taken {
-			info.Extensions = info.Extensions.With(t, []byte{})
-		}
-	}
-	var err error
-	info.Signature, err = g.suite.SignWithLabel(n.key, g.config.Rand, "GroupInfoTBS", info.AppendTBS(nil))
-	return info, err
-}
-
-func (g *Group) ownExtensionTypes() []message.ExtensionType {
-	if n := g.tree.Leaf(g.own); n != nil {
-		return n.Capabilities.Extensions
-	}
-	return nil
-}
-
-// leafAt returns the leaf node that was at l in an epoch, the current or a past one.
-func (g *Group) leafAt(e *epoch, l LeafIndex) *LeafNode {
-	if e == g.epoch {
-		return g.tree.Leaf(l)
-	}
-	for _, p := range slices.Backward(g.past) { // from the oldest on
-		if p.context.Epoch < e.context.Epoch {
-			continue
-		}
-		if n, ok := p.replaced[l]; ok {
-			return n
-		}
-	}
-	return g.tree.Leaf(l)
 }

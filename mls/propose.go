@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 
-	"github.com/quicproquo/qpq/mls/internal/suite"
 	"github.com/quicproquo/qpq/mls/message"
 )
 
@@ -33,25 +32,6 @@ func (g *Group) ProposeRemove(l LeafIndex) (*Outgoing, error) {
 // ProposeSelfRemove announces that this client leaves, which any member then commits, or somebody who
 // joins (draft-ietf-mls-extensions). All members must support it.
 func (g *Group) ProposeSelfRemove() (*Outgoing, error) { return g.Propose(&message.SelfRemove{}, nil) }
-
-// checkReInit verifies what a group may be replaced by: what this client can make, and nothing worse.
-func (g *Group) checkReInit(p *message.ReInit) error {
-	if p.Version != message.MLS10 {
-		return fmt.Errorf("%w: re-initialisation with version %d", ErrProposal, p.Version)
-	}
-	s, err := g.config.suite(p.CipherSuite)
-	if err != nil {
-		return err
-	}
-	return checkDowngrade(g.suite, s)
-}
-
-func checkDowngrade(from, to *suite.Suite) error {
-	if from.Hybrid() && !to.Hybrid() {
-		return fmt.Errorf("%w: %s by %s", ErrDowngrade, from, to)
-	}
-	return nil
-}
 
 // ProposeUpdate proposes fresh keys for this client's leaf. A nil leaf keeps what there is.
 func (g *Group) ProposeUpdate(leaf *LeafOptions) (*Outgoing, error) {
@@ -86,6 +66,17 @@ func (g *Group) ProposeUpdate(leaf *LeafOptions) (*Outgoing, error) {
 	return out, nil
 }
 
+// checkOwnProposal verifies what only the sender of a proposal must.
+func (g *Group) checkOwnProposal(p Proposal) error {
+	if add, ok := p.(*message.Add); ok && !add.KeyPackage.LeafNode.Lifetime.Contains(g.config.Clock()) {
+		return fmt.Errorf("%w: %w: its time has not come or has passed", ErrKeyPackage, ErrLifetime)
+	}
+	if r, ok := p.(*message.ReInit); ok {
+		return g.checkReInit(r)
+	}
+	return nil
+}
+
 func (g *Group) propose(p Proposal, authenticatedData []byte) (*Outgoing, error) {
 	if err := g.mayChange(); err != nil {
 		return nil, err
@@ -109,36 +100,6 @@ func (g *Group) propose(p Proposal, authenticatedData []byte) (*Outgoing, error)
 	cached := g.addProposal(a)
 	cached.dropped = false
 	return &Outgoing{Records: append(g.ratchetRecords(nil, g.epoch), cached.record()), Message: encoded, Ref: cached.ref}, nil
-}
-
-// DropProposals sets aside the proposals that wait for a commit, for instance because policy forbids them: this client will
-// not commit them. A commit of somebody else can still refer to them. It returns what to store.
-func (g *Group) DropProposals() []Record {
-	var records []Record
-	for _, p := range g.waiting() {
-		p.dropped = true
-		records = append(records, p.record())
-	}
-	return records
-}
-
-// waiting returns the proposals that this client would commit.
-func (g *Group) waiting() (list []*cachedProposal) {
-	for _, p := range g.proposals {
-		if !p.dropped {
-			list = append(list, p)
-		}
-	}
-	return list
-}
-
-// Proposals returns the proposals that wait for a commit, in the order that they came.
-func (g *Group) Proposals() []AttributedProposal {
-	var list []AttributedProposal
-	for _, p := range g.waiting() {
-		list = append(list, AttributedProposal{p.item.Proposal, p.item.Sender})
-	}
-	return list
 }
 
 // ProposeExternal returns a proposal of somebody outside the group, whose place in its external_senders extension is

@@ -224,8 +224,3 @@ func (g *Group) verifyPublic(m *message.PublicMessage) (*opened, error) {
 	}
 	return &opened{content: a}, g.verify(a, key, g.epoch.encoded)
 }
-
-// proposalRef returns the reference of a proposal (RFC 9420, section 5.2).
-func (g *Group) proposalRef(encoded []byte) []byte {
-	return g.suite.RefHash("MLS 1.0 Proposal Reference", encoded)
-}

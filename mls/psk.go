@@ -66,3 +66,19 @@ func (g *Group) resumption(epoch uint64) []byte {
 	}
 	return nil
 }
+
+func (j *join) checkPSKs() error {
+	special := 0
+	for _, id := range j.secrets.PSKs {
+		if id.Type == message.PSKResumption && id.Usage != message.ResumptionApplication {
+			special++
+		}
+		if len(id.Nonce) != j.suite.HashSize() {
+			return fmt.Errorf("%w: nonce of %d bytes for a pre-shared key", ErrWelcome, len(id.Nonce))
+		}
+	}
+	if special > 1 {
+		return fmt.Errorf("%w: %d resumption keys for a group that takes another's place", ErrWelcome, special)
+	}
+	return nil
+}

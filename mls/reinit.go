@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/quicproquo/qpq/mls/internal/suite"
 	"github.com/quicproquo/qpq/mls/message"
 )
 
@@ -39,6 +40,25 @@ func (g *Group) ReInit(o SuccessorOptions) (*Group, *PendingCommit, error) {
 		return nil, nil, fmt.Errorf("re-initialise: %w", err)
 	}
 	return successor, p, nil
+}
+
+// checkReInit verifies what a group may be replaced by: what this client can make, and nothing worse.
+func (g *Group) checkReInit(p *message.ReInit) error {
+	if p.Version != message.MLS10 {
+		return fmt.Errorf("%w: re-initialisation with version %d", ErrProposal, p.Version)
+	}
+	s, err := g.config.suite(p.CipherSuite)
+	if err != nil {
+		return err
+	}
+	return checkDowngrade(g.suite, s)
+}
+
+func checkDowngrade(from, to *suite.Suite) error {
+	if from.Hybrid() && !to.Hybrid() {
+		return fmt.Errorf("%w: %s by %s", ErrDowngrade, from, to)
+	}
+	return nil
 }
 
 // checkMembers verifies that all members of g are among those of its successor.

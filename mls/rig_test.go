@@ -171,7 +171,7 @@ func (r *rig) hears(g *Group, data []byte, text string) *ApplicationMessage {
 	return m
 }
 
-// agree verifies that all members are in the same state, and can be put together again from their records.
+// agree verifies that all members are in the same state.
 func (r *rig) agree() {
 	r.Helper()
 	for _, g := range r.members {
