@@ -30,7 +30,7 @@ var mayImport = []struct {
 	{"store/...", []string{".", "internal/files"}},
 	{"config", []string{"."}},
 	{"node/...", []string{".", "identity", "internal/files", "mls/frame", "opaque", "store", "transport", "wire"}},
-	{"client/...", []string{".", "identity", "internal/files", "mls", "mls/message", "opaque", "transport", "wire"}},
+	{"client/...", []string{".", "identity", "internal/files", "mls", "mls/frame", "mls/message", "opaque", "transport", "wire"}},
 	{"command/...", []string{".", "client", "identity", "wire"}},
 	{"cmd/...", []string{"*"}},
 	{"integration/...", []string{"*"}},
