@@ -70,6 +70,11 @@ func (s *Server) accountPublish(ctx context.Context, c *conn, q wire.AccountPubl
 	if err := checkNext(newest, next); err != nil {
 		return none, err
 	}
+	if !c.hasPassword(time.Now()) {
+		if q, err = s.givenBack(ctx, newest, next, q); err != nil {
+			return none, err
+		}
+	}
 	change, err := s.accountChange(ctx, newest, next, q)
 	if err != nil {
 		return none, err
@@ -82,6 +87,36 @@ func (s *Server) accountPublish(ctx context.Context, c *conn, q wire.AccountPubl
 	s.pushAccount(user.Name, c, wire.AccountPush{User: user, Version: next.Version})
 	s.log.Info("account state published", "user", s.redact.user(user), "version", next.Version)
 	return none, nil
+}
+
+// givenBack returns what a device without the password may publish: a state that the account key signed and that the server must
+// have lost, being restored from a copy. Where keys change, those of the vault must come with it, which a device does not hold; else
+// the server's own stay, and a device gives no more than wraps of the vault key for devices that have none.
+func (s *Server) givenBack(ctx context.Context, newest, next *identity.AccountState, q wire.AccountPublish) (wire.AccountPublish, error) {
+	if newest.Key != next.Key || !bytes.Equal(newest.VaultKey, next.VaultKey) || q.Keys != nil && (q.Keys.AccountKey != nil || q.Keys.PasswordWrap != nil) {
+		return q, qpq.E(qpq.Unauthorized, wire.CodePasswordNeeded, "changing an account takes the password: log in on this connection first")
+	}
+	if q.Keys == nil {
+		return q, nil
+	}
+	vault, err := s.readVault(ctx, next.User.Name)
+	if err != nil {
+		return q, err
+	}
+	keys := vault.keys
+	keys.Version, keys.Devices = q.Keys.Version, nil
+	for _, d := range next.Devices {
+		wrap := q.Keys.WrapFor(d.ID())
+		if before := newest.Device(d.ID()); before != nil && bytes.Equal(before.EncryptionKey, d.EncryptionKey) {
+			wrap = vault.keys.WrapFor(d.ID())
+		}
+		if wrap == nil {
+			return q, qpq.E(qpq.Invalid, wire.CodeBadKeys, fmt.Sprintf("the vault key sealed to the device %s is missing", d.ID().Short()))
+		}
+		keys.Devices = append(keys.Devices, wire.DeviceWrap{Device: d.ID(), Wrap: wrap})
+	}
+	q.Keys = &keys
+	return q, nil
 }
 
 // publish makes a change with its state durable. As the chain of an account is kept whole, for those who know only its

@@ -361,3 +361,44 @@ func TestServerRestoredFromYesterday(t *testing.T) {
 	call(l, wire.AccountPublish{State: alice.state().Bytes(), Keys: &keys})
 	r.dial().authenticate(alice, second)
 }
+
+// TestADeviceGivesBackWhatTheServerLost: without the password, and nothing but what the account key signed.
+func TestADeviceGivesBackWhatTheServerLost(t *testing.T) {
+	r := newRig(t, nil)
+	first := r.dial()
+	alice := first.register("alice")
+	yesterday, earlier := r.dir+"/yesterday.db", alice.keys
+	check(t, copyStore(r.dir+"/qpq.db", yesterday))
+	second, _ := r.enrol(alice)
+	revoker := r.dial()
+	alice.revoke(revoker, revoker.login(alice), second.key.ID())
+	added, revoked := alice.states[1], alice.states[2]
+
+	r.start(yesterday)
+	l := r.enrolled(alice)
+	own, other := earlier.Devices[0], wire.DeviceWrap{Device: second.key.ID(), Wrap: bytes.Repeat([]byte{7}, 1168)}
+	forged := own
+	forged.Wrap = other.Wrap
+	offer := func(state *identity.AccountState, keys wire.VaultKeys, wraps ...wire.DeviceWrap) wire.AccountPublish {
+		keys.Version, keys.Devices = 2, wraps
+		return wire.AccountPublish{State: state.Bytes(), Keys: &keys}
+	}
+	wraps := wire.VaultKeys{}
+	refused(l, offer(revoked, wraps, own), qpq.Conflict, wire.CodeVersionConflict)
+	refused(l, wire.AccountPublish{State: added.Bytes()}, qpq.Invalid, wire.CodeBadKeys)
+	refused(l, offer(added, wraps, own), qpq.Invalid, wire.CodeBadKeys)
+	refused(l, offer(added, earlier, own, other), qpq.Unauthorized, wire.CodePasswordNeeded)
+	call(l, offer(added, wraps, forged, other))
+	call(l, offer(added, wraps, forged, other)) // a repetition
+	refused(l, offer(revoked, wraps, own), qpq.Unauthorized, wire.CodePasswordNeeded)
+
+	r.dial().authenticate(alice, second)
+	l.login(alice)
+	keys := call(l, wire.VaultKeysGet{}).Keys
+	if keys.Version != 2 || !bytes.Equal(keys.AccountKey, earlier.AccountKey) || !bytes.Equal(keys.PasswordWrap, earlier.PasswordWrap) {
+		t.Errorf("what the password opens changed: version %d", keys.Version)
+	}
+	if !bytes.Equal(keys.WrapFor(own.Device), own.Wrap) || !bytes.Equal(keys.WrapFor(other.Device), other.Wrap) {
+		t.Error("the wraps are not the server's own, and the one it lacked")
+	}
+}

@@ -94,7 +94,7 @@ func TestLargeRequestsAreRefusedUnread(t *testing.T) {
 			code   string
 		}{
 			{wire.Ping{}.Method(), 2 << 20, "request-too-large"},
-			{wire.AccountPublish{}.Method(), 8 << 20, wire.CodePasswordNeeded},
+			{wire.AccountPublish{}.Method(), 8 << 20, wire.CodeDeviceNeeded},
 			{wire.VaultGet{}.Method(), 0, wire.CodeDeviceNeeded},
 			{wire.LoginStart{}.Method(), 20 << 10, "request-too-large"},
 			{wire.Method{Ordinal: 999}, 1 << 20, "unknown-method"},

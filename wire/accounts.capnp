@@ -19,7 +19,9 @@ struct AccountLookupReply {
 }
 
 struct AccountPublish {
-  # AccountPublish appends an account state: a device added, revoked, renewed, or keys rotated.
+  # AccountPublish appends an account state: a device added, revoked, renewed, or keys rotated. Without
+  # the password a device may give back a state that the server lost, if it rotates no key; of keys
+  # then only the wraps of devices that the server has none for are taken.
 
   state @0 :Data $Q.min(1) $Q.max(65536); # version: newest plus one, else version-conflict
   keys @1 :VaultKeys $Q.optional;        # required where devices or the vault key changed

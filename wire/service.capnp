@@ -30,7 +30,7 @@ interface NodeService {
   authenticate @9 Auth.Authenticate -> Auth.AuthenticateReply $Q.access(public);
 
   accountLookup @10 Accounts.AccountLookup -> Accounts.AccountLookupReply $Q.access(either) $Q.idempotent;
-  accountPublish @11 Accounts.AccountPublish -> Accounts.AccountPublishReply $Q.access(password) $Q.idempotent;
+  accountPublish @11 Accounts.AccountPublish -> Accounts.AccountPublishReply $Q.access(either) $Q.idempotent;
   accountDelete @12 Accounts.AccountDelete -> Accounts.AccountDeleteReply $Q.access(password);
   accountReset @13 Accounts.AccountReset -> Accounts.AccountResetReply $Q.access(public) $Q.planned;
   accountResetCancel @14 Accounts.AccountResetCancel -> Accounts.AccountResetCancelReply $Q.access(either) $Q.planned;
