@@ -15,7 +15,7 @@ type ExternalOptions struct {
 	RatchetTree []byte
 	// Resync, if not nil, is the leaf of this client's former appearance, which the commit removes.
 	Resync *LeafIndex
-	// Rejoin removes the leaf that has this client's signature key, if there is one.
+	// Rejoin is Resync of the leaf that has this client's signature key, if there is one.
 	Rejoin bool
 	// PSKs are external pre-shared keys to mix in, by their ids.
 	PSKs [][]byte
@@ -75,7 +75,7 @@ func (g *Group) joinByCommit(identity Identity, info *message.GroupInfo, o Exter
 	defer clear(initSecret)
 	b := g.newCommit(Sender{Type: message.SenderNewMemberCommit}, CommitOptions{Leaf: &o.Leaf, AuthenticatedData: o.AuthenticatedData})
 	b.initSecret = initSecret
-	if o.Rejoin {
+	if o.Rejoin && identity.Key != nil {
 		o.Resync = g.leafWith(identity.Key.Public())
 	}
 	if err := b.addExternal(kemOutput, o); err != nil {

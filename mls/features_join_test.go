@@ -209,6 +209,21 @@ func TestExternalJoin(t *testing.T) {
 		_, p := good2(JoinExternal(r.config, old, r.identity("late"), ExternalOptions{}))(t)
 		r.refuses(alice, p.Message, ErrWrongEpoch)
 	})
+	r.Run("in place of the leaf with the same key", func(t *testing.T) {
+		_, _, err := JoinExternal(r.config, r.info(alice), Identity{}, ExternalOptions{Rejoin: true})
+		fails(t, err, ErrConfig)
+		_, p := good2(JoinExternal(r.config, r.info(alice), r.identity("stranger"), ExternalOptions{Rejoin: true}))(t)
+		if len(p.Removed) != 0 {
+			t.Errorf("a stranger removes %v", p.Removed)
+		}
+		who := Identity{BasicCredential([]byte("new")), &SignatureKey{g.suite, g.key}}
+		back, p := good2(JoinExternal(r.config, r.info(alice), who, ExternalOptions{Rejoin: true}))(t)
+		r.members = append(r.members, back)
+		r.merge(back, p)
+		if !g.Removed() || back.OwnIndex() != g.OwnIndex() || back.Size() != 4 {
+			t.Errorf("back at leaf %d of %d", back.OwnIndex(), back.Size())
+		}
+	})
 	r.Run("without an external key", func(t *testing.T) {
 		info := good(alice.GroupInfo(GroupInfoOptions{}))(t)
 		_, _, err := JoinExternal(r.config, info, r.identity("new"), ExternalOptions{})

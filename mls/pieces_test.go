@@ -30,6 +30,8 @@ func TestRatchetTreePieces(t *testing.T) {
 			t.Errorf("%d bytes that are no tree were cut", len(bad))
 		}
 	}
+	_, err := g.CutRatchetTree(whole, 0)
+	fails(t, err, ErrConfig)
 	r.commit(g, CommitOptions{})
 	changed := 0
 	for i, p := range cut(g.RatchetTree()) {

@@ -221,19 +221,27 @@ func (d *Decoder) Sub() Decoder {
 // longList is from how many bytes on the elements of a list are counted before they are kept.
 const longList = 4096
 
-// List reads a vector of elements, each read by one. A long list is read twice, so that it is allocated once: elements may be
-// a byte long, and a list that grows as it is read takes five times its size.
+// List reads a vector of elements, each read by one, which takes at least a byte: there are no more elements than bytes. A long list
+// is read twice, so that it is allocated once: a list that grows as it is read takes five times its size.
 func List[T any](d *Decoder, one func(*Decoder) T) []T {
 	body := d.Vec()
 	if len(body) == 0 {
 		return nil
 	}
 	after := d.rest
+	next := func() T {
+		before := len(d.rest)
+		v := one(d)
+		if len(d.rest) == before {
+			d.Fail("list element of no bytes")
+		}
+		return v
+	}
 	var list []T
 	if len(body) > longList {
 		n := 0
 		for d.rest = body; !d.Empty(); n++ {
-			one(d)
+			next()
 		}
 		if d.err != nil {
 			return nil
@@ -241,7 +249,7 @@ func List[T any](d *Decoder, one func(*Decoder) T) []T {
 		list = make([]T, 0, n)
 	}
 	for d.rest = body; !d.Empty(); {
-		v := one(d)
+		v := next()
 		if d.err != nil {
 			return list
 		}

@@ -7,7 +7,7 @@ import (
 	"github.com/quicproquo/qpq/mls/internal/suite"
 )
 
-// Cut cuts the content of an encoded tree behind every n nodes. The pieces alias data.
+// Cut cuts the content of an encoded tree behind every n nodes, n at least 1. The pieces alias data.
 func Cut(s *suite.Suite, data []byte, n, limit int) ([][]byte, error) {
 	nodes, err := New(s).split(data, limit)
 	if err != nil {
