@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -58,6 +59,9 @@ func (c *Client) ownState(ctx context.Context, s *session, user qpq.UserID) (*id
 		return nil, err
 	}
 	state, err := chain(ctx, s, user, account.State)
+	if qpq.CodeOf(err) == "rolled-back" && c.giveBack(ctx, s, account) {
+		state, err = chain(ctx, s, user, account.State)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +69,63 @@ func (c *Client) ownState(ctx context.Context, s *session, user qpq.UserID) (*id
 		return nil, err
 	}
 	return state, c.tell(state, account.Device.ID())
+}
+
+// giveBack publishes the newest account state that this device knows to a server that lost just this one, being restored from a copy.
+// It reports whether the chain is worth another look. Where more than one is missing, or one that rotates keys, which no device
+// holds, that is for people to settle.
+func (c *Client) giveBack(ctx context.Context, s *session, account *profile.Account) bool {
+	known := account.State
+	if known.Version < 2 {
+		return false
+	}
+	reply, err := wire.Call(ctx, s, wire.AccountLookup{User: known.User, After: known.Version - 2})
+	if err != nil || len(reply.States) != 1 {
+		return false
+	}
+	newest, err := identity.ParseAccountState(reply.States[0])
+	if err != nil || identity.CheckNext(newest, known) != nil || newest.Key != known.Key || !bytes.Equal(newest.VaultKey, known.VaultKey) {
+		return false
+	}
+	keys, err := wraps(ctx, s, account, newest)
+	if err != nil {
+		return false
+	}
+	_, err = wire.Call(ctx, s, wire.AccountPublish{State: known.Bytes(), Keys: keys})
+	if err == nil {
+		c.notice("given-back", fmt.Sprintf("the server had lost version %d of your account, as after a restore from an old copy, and this device gave it back; ask who runs it what else is missing", known.Version))
+	}
+	return err == nil || errors.Is(err, qpq.Conflict) // another device may have been faster
+}
+
+// wraps returns the vault's keys that go with the state that follows newest: the server's own, and the vault key sealed to each
+// device that is new; nil where there is none.
+func wraps(ctx context.Context, s *session, account *profile.Account, newest *identity.AccountState) (*wire.VaultKeys, error) {
+	reply, err := wire.Call(ctx, s, wire.VaultKeysGet{})
+	if err != nil {
+		return nil, err
+	}
+	vault, err := account.Device.OpenVault(newest, reply.Keys.WrapFor(account.Device.ID()))
+	if err != nil {
+		return nil, err
+	}
+	defer vault.Wipe()
+	keys, added := reply.Keys, false
+	keys.Version, keys.Devices = reply.Keys.Version+1, nil
+	for _, d := range account.State.Devices {
+		wrap := reply.Keys.WrapFor(d.ID())
+		if before := newest.Device(d.ID()); before == nil || !bytes.Equal(before.EncryptionKey, d.EncryptionKey) {
+			added = true
+			if wrap, err = vault.WrapFor(d.Request()); err != nil {
+				return nil, err
+			}
+		}
+		keys.Devices = append(keys.Devices, wire.DeviceWrap{Device: d.ID(), Wrap: wrap})
+	}
+	if !added {
+		return nil, nil
+	}
+	return &keys, nil
 }
 
 // tell tells of devices of the account that the person does not know of, each once.
