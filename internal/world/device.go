@@ -1,0 +1,198 @@
+package world
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/ncruces/go-sqlite3/vfs"
+	"github.com/ncruces/go-sqlite3/vfs/adiantum"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/client/profile"
+	"github.com/quicproquo/qpq/opaque"
+)
+
+// patience is how long a person waits for one thing.
+const patience = 90 * time.Second
+
+// Device is a machine with one profile, on which a person does one thing after the other.
+type Device struct {
+	name    string
+	w       *World
+	user    *User
+	line    *line
+	disk    *Disk
+	key     []byte
+	rand    *rand.Rand
+	todo    chan Step
+	pending sync.WaitGroup // what is in todo, or being done
+
+	mu      sync.Mutex
+	skew    time.Duration // by which its clock is wrong
+	run     *running      // nil while it is off
+	notices []client.Notice
+}
+
+// running is a program that runs on a device.
+type running struct {
+	*client.Client
+	profile *profile.Profile
+}
+
+func (w *World) addDevice(name string, index uint64) *Device {
+	d := &Device{name: name, w: w, user: w.user(userOf(name)), line: w.net.newLine(name, index), key: make([]byte, profile.KeySize)}
+	d.rand = rand.New(rand.NewPCG(w.seed, index<<32))
+	d.todo = make(chan Step, len(w.scenario.Steps)+1)
+	d.disk = w.newDisk(d.line.breakAll)
+	d.line.dead = d.disk.Dead
+	encrypting := "adiantum-" + d.disk.Name()
+	vfs.Register(encrypting, adiantum.Wrap(vfs.Find(d.disk.Name()), nil))
+	w.t.Cleanup(func() { vfs.Unregister(encrypting) })
+	w.devices[name] = d
+	w.order = append(w.order, d)
+	return d
+}
+
+// live lets a person use the device until ctx ends.
+func (d *Device) live(ctx context.Context) {
+	d.on(ctx)
+	defer d.off()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.disk.Death():
+			d.reboot(ctx)
+		case s := <-d.todo:
+			if d.disk.Dead() {
+				d.reboot(ctx)
+			}
+			d.do(ctx, s)
+			d.pending.Done()
+		}
+	}
+}
+
+// do lets the person do one thing, and tells how it went.
+func (d *Device) do(ctx context.Context, s Step) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	d.w.log(d.name, "%s …", s.what())
+	err := actions[s.Do](ctx, d, s.With)
+	switch {
+	case d.disk.Dead():
+		d.w.log(d.name, "%s: the machine died", s.what())
+	case err != nil:
+		d.w.log(d.name, "%s: %v (%s)", s.what(), err, qpq.CodeOf(err))
+	default:
+		d.w.log(d.name, "%s: done", s.what())
+	}
+}
+
+// on starts the program, again and again where the machine dies at that.
+func (d *Device) on(ctx context.Context) {
+	for {
+		err := d.start()
+		if err == nil {
+			return
+		}
+		if !d.disk.Dead() {
+			d.w.fail("%s: the program does not start: %v (%v)", d.name, err, errors.Unwrap(err))
+			return
+		}
+		d.w.log(d.name, "died while it started")
+		pause(ctx, time.Second)
+		d.disk.Revive()
+	}
+}
+
+func (d *Device) start() error {
+	p, err := profile.Open(profile.Config{Path: "/profile.db", Key: d.key, VFS: "adiantum-" + d.disk.Name()})
+	if err != nil {
+		return err
+	}
+	c := client.New(client.Config{Profile: p, Dial: d.line.dial, Server: domain, KSF: opaque.Identity, Clock: d.clock, Notice: d.notice})
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.run = &running{c, p}
+	return nil
+}
+
+// off ends the program.
+func (d *Device) off() {
+	d.mu.Lock()
+	r := d.run
+	d.run = nil
+	d.mu.Unlock()
+	if r == nil {
+		return
+	}
+	_ = r.Client.Close()
+	if err := r.profile.Close(); err != nil && !d.disk.Dead() {
+		d.w.fail("%s: the profile cannot be closed: %v", d.name, err)
+	}
+}
+
+// reboot brings a machine that died back.
+func (d *Device) reboot(ctx context.Context) {
+	d.off()
+	pause(ctx, time.Duration(1+d.rand.IntN(5000))*time.Millisecond)
+	d.disk.Revive()
+	d.w.log(d.name, "is back")
+	d.on(ctx)
+}
+
+var errOff = qpq.E(qpq.Unavailable, "off", "the program does not run")
+
+// program returns the program that runs. It fails where none does.
+func (d *Device) program() (*running, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.run == nil {
+		return nil, errOff
+	}
+	return d.run, nil
+}
+
+func (d *Device) clock() time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return time.Now().Add(d.skew)
+}
+
+func (d *Device) setSkew(by time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.skew = by
+}
+
+func (d *Device) notice(n client.Notice) {
+	if d.disk.Dead() {
+		return // nobody sees it
+	}
+	d.w.log(d.name, "is told: %s: %s", n.Code, n.Text)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.notices = append(d.notices, n)
+}
+
+// id returns the id of the device that the profile is of, and how far it is in its account.
+func (d *Device) id() (qpq.DeviceID, profile.Status) {
+	r, err := d.program()
+	if err != nil {
+		return qpq.DeviceID{}, 0
+	}
+	a, err := r.profile.Account()
+	if err != nil {
+		return qpq.DeviceID{}, 0
+	}
+	return a.Device.ID(), a.Status
+}
+
+// short names a device in words.
+func short(id qpq.DeviceID) string { return hex.EncodeToString(id[:4]) }

@@ -1,0 +1,215 @@
+package world
+
+import (
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/client"
+)
+
+// Oracle is what must be true: a model that knows what people were told, and nothing of how it came about.
+type Oracle struct {
+	w *World
+
+	mu       sync.Mutex
+	accounts map[string]*account
+	ids      map[string]qpq.DeviceID // of devices by name, as last known to be in an account
+	members  map[qpq.DeviceID]*membership
+	back     bool // the server was set back to an older copy
+}
+
+// account is what is known of an account.
+type account struct {
+	registered bool               // for sure
+	tried      bool               // somebody tried to register it
+	deleted    bool               // for sure
+	deleting   bool               // somebody tried
+	password   *belief            // which password counts
+	items      map[string]*belief // of the vault
+}
+
+// membership is what is known of a device of an account.
+type membership struct {
+	device   *Device
+	revoking bool // somebody tried to take it out
+	out      bool // for sure
+	excused  bool // its profile was set back, or its account deleted
+}
+
+// belief is which values something may have.
+type belief struct {
+	possible map[string]bool
+	ever     map[string]bool
+	begun    int // changes that were begun
+	under    int // changes under way
+}
+
+func newBelief(values ...string) *belief {
+	b := &belief{possible: map[string]bool{}, ever: map[string]bool{}}
+	for _, v := range values {
+		b.possible[v], b.ever[v] = true, true
+	}
+	return b
+}
+
+// change begins to change the value. What it returns is told how that ended.
+func (b *belief) change(v string) func(outcome) {
+	b.possible[v], b.ever[v] = true, true
+	alone := b.under == 0
+	b.begun++
+	b.under++
+	mine := b.begun
+	return func(o outcome) {
+		b.under--
+		if !alone || b.begun != mine {
+			return // others changed it meanwhile, who knows in which order
+		}
+		switch o {
+		case done:
+			b.possible = map[string]bool{v: true}
+		case refused:
+			delete(b.possible, v)
+		}
+	}
+}
+
+func (b *belief) list() []string { return slices.Sorted(maps.Keys(b.possible)) }
+
+// impossible returns the values that it had and has no more.
+func (b *belief) impossible() (list []string) {
+	for _, v := range slices.Sorted(maps.Keys(b.ever)) {
+		if !b.possible[v] {
+			list = append(list, v)
+		}
+	}
+	return list
+}
+
+func newOracle(w *World) *Oracle {
+	return &Oracle{w: w, accounts: map[string]*account{}, ids: map[string]qpq.DeviceID{}, members: map[qpq.DeviceID]*membership{}}
+}
+
+func (o *Oracle) account(u *User) *account {
+	a := o.accounts[u.name]
+	if a == nil {
+		a = &account{password: newBelief(), items: map[string]*belief{}}
+		o.accounts[u.name] = a
+	}
+	return a
+}
+
+// locked runs f while nobody else uses the oracle.
+func (o *Oracle) locked(f func(outcome)) func(outcome) {
+	return func(result outcome) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		f(result)
+	}
+}
+
+func (o *Oracle) registering(d *Device, password string) func(outcome) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	a := o.account(d.user)
+	a.tried = true
+	a.password.possible[password], a.password.ever[password] = true, true
+	return o.locked(func(result outcome) {})
+}
+
+func (o *Oracle) changingPassword(d *Device, next string) func(outcome) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.locked(o.account(d.user).password.change(next))
+}
+
+func (o *Oracle) putting(d *Device, item, value string) func(outcome) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	a := o.account(d.user)
+	if a.items[item] == nil {
+		a.items[item] = newBelief("")
+	}
+	return o.locked(a.items[item].change(value))
+}
+
+func (o *Oracle) revoking(id qpq.DeviceID) func(outcome) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	m := o.members[id]
+	m.revoking = true
+	return o.locked(func(result outcome) { m.out = m.out || result == done && !o.back })
+}
+
+func (o *Oracle) deleting(d *Device) func(outcome) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	a := o.account(d.user)
+	a.deleting = true
+	return o.locked(func(result outcome) { a.deleted = a.deleted || result == done && !o.back })
+}
+
+// knows notes that a device is in its account, as the server said.
+func (o *Oracle) knows(d *Device, who *client.Whoami) {
+	if who == nil || d.disk.Dead() {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	a := o.account(d.user)
+	if a.deleted {
+		o.w.fail("%s is in an account that was deleted", d.name)
+	}
+	a.registered, a.tried = true, true
+	o.ids[d.name] = who.Device
+	m := o.members[who.Device]
+	if m == nil {
+		m = &membership{device: d}
+		o.members[who.Device] = m
+	}
+	if m.out {
+		o.w.fail("%s is let in, and was revoked", d.name)
+	}
+}
+
+func (o *Oracle) lastID(device string) (qpq.DeviceID, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	id, ok := o.ids[device]
+	return id, ok
+}
+
+// passwords returns those that may count.
+func (o *Oracle) passwords(u *User) []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.account(u).password.list()
+}
+
+// setBack notes that the server forgot what happened since its copy was made.
+func (o *Oracle) setBack() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.back = true
+	for _, a := range o.accounts {
+		a.registered, a.deleted = false, false
+		for _, b := range append(slices.Collect(maps.Values(a.items)), a.password) {
+			maps.Copy(b.possible, b.ever)
+		}
+	}
+	for _, m := range o.members {
+		m.out, m.excused = false, true
+	}
+}
+
+// setBackDevice notes that a device forgot what happened since its copy was made.
+func (o *Oracle) setBackDevice(d *Device) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, m := range o.members {
+		if m.device == d {
+			m.excused = true
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package world
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/node"
+	"github.com/quicproquo/qpq/opaque"
+	"github.com/quicproquo/qpq/store"
+	"github.com/quicproquo/qpq/store/sqlite"
+	"github.com/quicproquo/qpq/transport/mem"
+)
+
+// domain is whose server it is.
+const domain = "example.org"
+
+// Server is the machine of the server: the real one, on a disk that can fail.
+type Server struct {
+	w      *World
+	disk   *Disk
+	config node.Config
+
+	mu       sync.Mutex
+	listener *mem.Listener // nil while it is down
+	stop     func()        // ends the running server and lets go of the disk
+}
+
+func newServer(w *World) (*Server, error) {
+	s := &Server{w: w}
+	s.disk = w.newDisk(w.net.cutAll)
+	s.disk.Lies = w.plant.Lies
+	setup, err := opaque.NewServerSetup(opaque.Configuration{})
+	if err != nil {
+		return nil, err
+	}
+	s.config = node.Config{
+		Domain: domain, Passwords: opaque.NewServer(opaque.Configuration{}, setup),
+		SigningKey: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), Software: "world",
+		// What limits protect from is not played here, and would make refusals of what people want.
+		Limits: node.Limits{AddressRate: 1e6, AccountRate: 1e6, Attempts: 1000, ClaimBurst: 10000, Sweep: time.Hour, PasswordFloor: -1, LookupFloor: -1},
+	}
+	return s, nil
+}
+
+// start runs the server on what its disk holds. It fails where the machine dies meanwhile.
+func (s *Server) start() error {
+	engine, err := sqlite.Open(context.Background(), sqlite.Config{Path: "/qpq.db", VFS: s.disk.Name()})
+	if err != nil {
+		return err
+	}
+	var e store.Engine = engine
+	if s.w.plant.Engine != nil {
+		e = s.w.plant.Engine(e)
+	}
+	config := s.config
+	if config.Store, err = store.Open(context.Background(), e, store.Config{Domain: domain, Now: time.Now()}); err != nil {
+		return errors.Join(err, engine.Close())
+	}
+	n, err := node.New(config)
+	if err != nil {
+		return errors.Join(err, engine.Close())
+	}
+	listener := mem.Listen("server")
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = n.Run(ctx, listener) // ends with the listener that is closed at a shutdown
+	}()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listener = listener
+	s.stop = func() {
+		cancel()
+		<-done
+		_ = engine.Close() // fails where the machine is dead
+	}
+	return nil
+}
+
+// down ends the running server, if one runs.
+func (s *Server) down() {
+	s.mu.Lock()
+	stop := s.stop
+	s.listener, s.stop = nil, nil
+	s.mu.Unlock()
+	if stop != nil {
+		stop()
+	}
+}
+
+// reached returns where clients connect, nil while the server is down.
+func (s *Server) reached() *mem.Listener {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.disk.Dead() {
+		return nil
+	}
+	return s.listener
+}
+
+// watch keeps the machine running until ctx ends: who runs it starts it again a while after it died.
+func (s *Server) watch(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			s.down()
+			return
+		case <-s.disk.Death():
+			s.down()
+			pause(ctx, 2*time.Second)
+			s.disk.Revive()
+			s.up()
+		}
+	}
+}
+
+// up starts the server, and again where it dies at that.
+func (s *Server) up() {
+	err := s.start()
+	if err == nil {
+		return
+	}
+	if !s.disk.Dead() {
+		s.w.fail("the server does not start: %v (%v)", err, errors.Unwrap(err))
+	}
+	s.w.log("server", "died while it started")
+}
+
+var errDown = qpq.E(qpq.Unavailable, "cannot-connect", "nobody listens")
