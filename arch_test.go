@@ -35,6 +35,7 @@ var mayImport = []struct {
 	{"cmd/...", []string{"*"}},
 	{"integration/...", []string{"*"}},
 	{"bench/...", []string{"*"}},
+	{"internal/world/...", []string{"*"}},
 }
 
 // mustNotLink lists what must not be in a program that has the package, however it got there.
