@@ -21,7 +21,8 @@
 //	exits CODE program [args]  runs a program that ends with an exit code
 //	plain CODE program [args]  the same without the privileges of root, if the test has them
 //	tty CODE SCRIPT prog [...] the same at a terminal, where SCRIPT says what happens, in lines: expect PATTERN, type TEXT,
-//	                           secret TEXT (typed once the terminal echoes no more), interrupt; what was shown is in screen
+//	                           tab TEXT (typed, and then the Tab key), secret TEXT (typed once the terminal echoes no more),
+//	                           interrupt; what was shown is in screen
 //	authority NAME             makes NAME.pem, a certificate authority, and NAME.crt and NAME.key, which it vouches for to be localhost
 //	certificate NAME DOMAIN [from [to]]
 //	                           makes NAME.crt and NAME.key that nobody vouches for, valid between two times, in days from now

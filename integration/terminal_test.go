@@ -116,6 +116,9 @@ func (t *terminal) play(line string) error {
 	case "type":
 		_, err := t.control.WriteString(rest + "\n")
 		return err
+	case "tab":
+		_, err := t.control.WriteString(rest + "\t")
+		return err
 	case "interrupt":
 		_, err := t.control.Write([]byte{3}) // ^C
 		return err
