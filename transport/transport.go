@@ -30,6 +30,9 @@ const ALPN = "qpq"
 // MaxFrame is the longest payload of a frame, in bytes.
 const MaxFrame = 8 << 20
 
+// ConnectionWindow is how many bytes a carrier holds at most, at an end of a connection, that came in and were not read.
+const ConnectionWindow = 6 << 20
+
 // Code tells the peer why a stream or a connection ended.
 type Code uint32
 

@@ -9,16 +9,16 @@ import (
 // watch gives up a stream that stands still. To say what time there is costs hardly anything, which is why it is not a
 // deadline of the stream: the timer is moved only when it fires too early, or would fire too late.
 type watch struct {
-	stream Stream
-	until  atomic.Int64 // nanoseconds since began; 0 is no bound
-	fired  atomic.Bool
+	until atomic.Int64 // nanoseconds since began; 0 is no bound
+	fired atomic.Bool
 
 	progress time.Duration // for how long the frame under way may stand still
 	end      time.Duration // since began, when it has to be over
 
-	mu    sync.Mutex
-	timer *time.Timer
-	armed int64 // what the timer is set to; 0 where it is not set
+	mu     sync.Mutex
+	stream Stream // nil once the watch was stopped
+	timer  *time.Timer
+	armed  int64 // what the timer is set to; 0 where it is not set
 }
 
 // began is what watches count from.
@@ -65,7 +65,7 @@ func (w *watch) by(d time.Duration) {
 // off lifts the bound.
 func (w *watch) off() { w.until.Store(0) }
 
-// stop ends the watch. The stream is the caller's again.
+// stop ends the watch, for good. The runtime may keep a stopped timer for long, but not the stream and what it holds.
 func (w *watch) stop() {
 	w.off()
 	w.mu.Lock()
@@ -73,6 +73,7 @@ func (w *watch) stop() {
 	if w.timer != nil {
 		w.timer.Stop()
 	}
+	w.stream = nil
 }
 
 func (w *watch) arm(until int64) {
@@ -104,10 +105,11 @@ func (w *watch) look() {
 		w.set(until)
 		until = 0
 	}
+	stream := w.stream
 	w.mu.Unlock()
-	if until != 0 {
+	if until != 0 && stream != nil {
 		w.fired.Store(true)
-		w.stream.Reset(CodeSlow)
+		stream.Reset(CodeSlow)
 	}
 }
 

@@ -34,7 +34,7 @@ func (c Config) quic(server bool) *quicgo.Config {
 		InitialStreamReceiveWindow:     64 << 10,
 		MaxStreamReceiveWindow:         2 << 20,
 		InitialConnectionReceiveWindow: 128 << 10,
-		MaxConnectionReceiveWindow:     6 << 20,
+		MaxConnectionReceiveWindow:     transport.ConnectionWindow,
 		MaxIncomingStreams:             -1, // none
 		MaxIncomingUniStreams:          -1,
 	}

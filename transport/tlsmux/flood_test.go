@@ -44,8 +44,7 @@ func withALPN(c *tls.Config) *tls.Config {
 
 func TestPingsWithoutEnd(t *testing.T) {
 	t.Run("to a server", func(t *testing.T) {
-		e, address, config := serve(t)
-		close(e.release)
+		_, address, config := serve(t)
 		conn, err := tlsmux.Dial(t.Context(), address, config)
 		check(t, err)
 		honest := transport.NewSession(conn, transport.SessionConfig{})

@@ -2,7 +2,9 @@ package tlsmux
 
 import (
 	"encoding/binary"
+	"io"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/quicproquo/qpq/transport"
@@ -15,15 +17,31 @@ const (
 	pingWindow = 10 * time.Second
 )
 
-// guard reads the headers of the yamux frames that pass through it, and ends the connection at what would cost too much.
+// guard stands between yamux and the connection, and ends it at what would cost too much. Data frames it hands on in pieces
+// that have arrived: yamux takes room on the word of a header, and lets nobody read a stream before the frame under way has come
+// whole. What is not read it counts, and reads on only when there is room again (see flow).
 type guard struct {
 	net.Conn
 	head  [headerSize]byte
 	have  int    // bytes of the header that have come
-	skip  uint32 // bytes of a payload that are still to come
+	rest  uint32 // bytes of the payload of a data frame that are still to come
+	flags uint16 // of that frame, those not handed on yet
 	pings [maxPings]time.Time
 	next  int // the oldest of pings
 	err   error
+	body  uint32 // bytes of a payload that are still to be written
+
+	mu     sync.Mutex
+	room   sync.Cond // there is more of it, or nobody needs it any more
+	flows  map[uint32]*flow
+	held   int // the sum of all peaks
+	closed bool
+}
+
+func newGuard(c net.Conn) *guard {
+	g := &guard{Conn: c, flows: map[uint32]*flow{}}
+	g.room.L = &g.mu
+	return g
 }
 
 // A header of yamux (its spec.md, "Framing"), big-endian: version uint8, type uint8, flags uint16, stream uint32, length uint32. The
@@ -32,56 +50,101 @@ const headerSize = 12
 
 const (
 	typeData   = 0
+	typeWindow = 1
 	typePing   = 2
 	typeGoAway = 3 // the last one
-	flagSYN    = 1
+
+	flagSYN = 1
+	flagACK = 2
+	flagFIN = 4
+	flagRST = 8
 )
 
-// Read implements net.Conn.
-func (g *guard) Read(b []byte) (int, error) {
-	if g.err != nil {
-		return 0, g.err
+// Read implements net.Conn. b has room for more than a header: yamux reads 4 KiB at a time.
+func (g *guard) Read(b []byte) (n int, err error) {
+	if len(b) <= headerSize {
+		return 0, io.ErrShortBuffer
 	}
-	n, err := g.Conn.Read(b)
-	if g.err = g.pass(b[:n]); g.err != nil {
-		return 0, g.err
+	for n == 0 && err == nil {
+		if g.rest == 0 {
+			n, err = g.header(b)
+		} else {
+			n, err = g.piece(b)
+		}
 	}
 	return n, err
 }
 
-// pass looks at bytes that came. Its error ends the connection.
-func (g *guard) pass(b []byte) error {
-	for len(b) > 0 {
-		if n := min(uint32(len(b)), g.skip); n > 0 {
-			g.skip -= n
-			b = b[n:]
-			continue
-		}
-		n := copy(g.head[g.have:], b)
-		b = b[n:]
-		if g.have += n; g.have < headerSize {
-			return nil
-		}
-		g.have = 0
-		if err := g.frame(); err != nil {
-			return err
-		}
+// fill reads what has come. An error waits until the bytes that came with it have been looked at.
+func (g *guard) fill(b []byte) (int, error) {
+	if g.err != nil {
+		return 0, g.err
 	}
-	return nil
+	n, err := g.Conn.Read(b)
+	if n > 0 {
+		g.err, err = err, nil
+	}
+	return n, err
 }
 
-// frame looks at a header that is complete.
-func (g *guard) frame() error {
-	version, kind, flags := g.head[0], g.head[1], binary.BigEndian.Uint16(g.head[2:])
+// header reads on in a header. It hands it on once it is whole, unless there is a payload: that comes in pieces.
+func (g *guard) header(b []byte) (int, error) {
+	n, err := g.fill(g.head[g.have:])
+	if g.have += n; err != nil || g.have < headerSize {
+		return 0, err
+	}
+	g.have = 0
+	version, kind, length := g.head[0], g.head[1], binary.BigEndian.Uint32(g.head[8:])
+	g.flags = binary.BigEndian.Uint16(g.head[2:])
 	switch {
 	case version != 0 || kind > typeGoAway:
-		return transport.Closed{Code: transport.CodeMalformed}
-	case kind == typeData:
-		g.skip = binary.BigEndian.Uint32(g.head[8:])
-	case kind == typePing && flags&flagSYN != 0:
-		return g.ping(time.Now())
+		return 0, transport.Closed{Code: transport.CodeMalformed}
+	case kind == typePing && g.flags&flagSYN != 0:
+		if err := g.ping(time.Now()); err != nil {
+			return 0, err
+		}
+	case kind <= typeWindow && g.flags&flagSYN != 0 && !g.open(g.stream()):
+		return 0, transport.Closed{Code: transport.CodeUnwelcome}
 	}
-	return nil
+	if kind == typeData && length > 0 {
+		g.rest = length
+		return 0, nil
+	}
+	if kind <= typeWindow && g.flags&(flagFIN|flagRST) != 0 {
+		g.end(g.stream())
+	}
+	return copy(b, g.head[:]), nil
+}
+
+// stream returns the number in the header.
+func (g *guard) stream() uint32 { return binary.BigEndian.Uint32(g.head[4:]) }
+
+// piece hands on what has come of a payload as a frame of its own; nothing of a stream that nobody reads. The first
+// piece begins the stream, the last one ends it.
+func (g *guard) piece(b []byte) (int, error) {
+	f := g.wait(g.stream())
+	n, err := g.fill(b[headerSize : headerSize+min(int64(g.rest), int64(len(b)-headerSize))])
+	if n == 0 {
+		return 0, err
+	}
+	g.rest -= uint32(n)
+	if !g.arrive(f, n) {
+		n = 0
+	}
+	flags := g.flags
+	if g.rest > 0 {
+		flags &= flagSYN | flagACK
+	}
+	if g.flags &^= flags; flags&(flagFIN|flagRST) != 0 {
+		g.end(g.stream())
+	}
+	if n == 0 && flags == 0 {
+		return 0, nil
+	}
+	copy(b, g.head[:])
+	binary.BigEndian.PutUint16(b[2:], flags)
+	binary.BigEndian.PutUint32(b[8:], uint32(n))
+	return headerSize + n, nil
 }
 
 // ping counts a ping.
@@ -92,4 +155,32 @@ func (g *guard) ping(now time.Time) error {
 	g.pings[g.next] = now
 	g.next = (g.next + 1) % maxPings
 	return nil
+}
+
+// Write implements net.Conn. yamux begins a Write with each header, and writes from one goroutine.
+func (g *guard) Write(b []byte) (int, error) {
+	if g.body > 0 {
+		g.body -= uint32(len(b))
+		return g.Conn.Write(b)
+	}
+	kind, flags, id := b[1], binary.BigEndian.Uint16(b[2:]), binary.BigEndian.Uint32(b[4:])
+	if kind == typeData {
+		g.body = binary.BigEndian.Uint32(b[8:]) - uint32(len(b)-headerSize)
+	}
+	if kind <= typeWindow && flags&flagSYN != 0 {
+		g.open(id)
+	}
+	if kind <= typeWindow && flags&flagRST != 0 {
+		g.end(id)
+	}
+	return g.Conn.Write(b)
+}
+
+// Close implements net.Conn.
+func (g *guard) Close() error {
+	g.mu.Lock()
+	g.closed = true
+	g.room.Broadcast()
+	g.mu.Unlock()
+	return g.Conn.Close()
 }

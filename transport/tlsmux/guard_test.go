@@ -1,6 +1,7 @@
 package tlsmux
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"io"
@@ -10,61 +11,95 @@ import (
 	"time"
 )
 
-// FuzzGuard lets bytes through whole and in pieces: they come out as they are, and the end comes where one who has all of
-// them before him finds too many pings or what is no frame.
+// frame returns a frame as yamux has it.
+func frame(kind byte, flags uint16, id, length uint32, payload ...byte) []byte {
+	b := binary.BigEndian.AppendUint16([]byte{0, kind}, flags)
+	b = binary.BigEndian.AppendUint32(b, id)
+	return append(binary.BigEndian.AppendUint32(b, length), payload...)
+}
+
+// FuzzGuard lets bytes through whole and in pieces. What comes out says what they said, but for payloads that nobody reads, in
+// frames that are whole; and the end comes where one who has all of them before him finds what may not be.
 func FuzzGuard(f *testing.F) {
-	frame := func(kind byte, flags uint16, length uint32, payload ...byte) []byte {
-		b := binary.BigEndian.AppendUint16([]byte{0, kind}, flags)
-		b = binary.BigEndian.AppendUint32(b, 1)
-		return append(binary.BigEndian.AppendUint32(b, length), payload...)
-	}
-	ping := frame(typePing, flagSYN, 7)
+	ping := frame(typePing, flagSYN, 0, 7)
+	pings := bytes.Repeat(ping, maxPings+1)
 	f.Add(ping)
-	f.Add(bytes.Repeat(ping, maxPings))
-	f.Add(bytes.Repeat(ping, maxPings+1))
-	f.Add(append(frame(typeData, flagSYN, 3, 1, 2, 3), bytes.Repeat(ping, maxPings+1)...))
-	f.Add(append(frame(1, 0, 100), bytes.Repeat(ping, maxPings+1)...)) // no payload
-	f.Add(frame(typeData, 0, 1<<32-1, ping...))
-	f.Add(bytes.Repeat(frame(typePing, 2, 7), 2*maxPings)) // answers
-	f.Add(frame(4, 0, 0))
+	f.Add(pings[headerSize:])
+	f.Add(pings)
+	f.Add(append(frame(typeData, flagSYN, 1, 3, 1, 2, 3), pings...))
+	f.Add(append(frame(typeData, flagSYN|flagFIN, 1, 5000, make([]byte, 5000)...), frame(typeData, 0, 1, 1, 9)...))
+	f.Add(append(frame(typeData, 0, 1, 3, 1, 2, 3), frame(typeData, flagRST, 1, 2, 1, 2)...)) // of no stream
+	f.Add(append(frame(typeWindow, 0, 1, 100), pings...))                                     // no payload
+	f.Add(append(frame(typeWindow, flagSYN, 1, 0), frame(typeWindow, flagSYN, 1, 0)...))
+	f.Add(frame(typeData, flagSYN, 1, 1<<32-1, ping...))
+	f.Add(bytes.Repeat(frame(typePing, flagACK, 0, 7), 2*maxPings)) // answers
+	f.Add(frame(4, 0, 0, 0))
+	var many []byte
+	for id := range uint32(maxHeld + 1) {
+		many = append(many, frame(typeWindow, flagSYN, id, 0)...)
+	}
+	f.Add(many[headerSize:])
+	f.Add(many)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		good := reference(data)
+		if len(data) > maxUnread {
+			t.Skip("nobody reads: it would wait for room")
+		}
+		want, good := said(data)
 		for name, r := range map[string]io.Reader{
 			"whole":         bytes.NewReader(data),
 			"byte by byte":  iotest.OneByteReader(bytes.NewReader(data)),
 			"end with data": iotest.DataErrReader(bytes.NewReader(data)),
 		} {
-			got, err := io.ReadAll(&guard{Conn: conned{r}})
-			if !bytes.HasPrefix(data, got) {
-				t.Fatalf("%s: the bytes are not those that came", name)
+			got, err := io.ReadAll(bufio.NewReader(newGuard(conned{r})))
+			if (err == nil) != good {
+				t.Fatalf("%s: %v, and that all is good is %v", name, err, good)
 			}
-			if (err == nil) != (good == len(data)) {
-				t.Fatalf("%s: %v, and %d bytes of %d are good", name, err, good, len(data))
-			}
-			if err != nil && len(got) > good {
-				t.Fatalf("%s: %d bytes came out, and %d are good", name, len(got), good)
+			if got, ok := said(got); !ok || !bytes.Equal(got, want) {
+				t.Fatalf("%s: came out as\n%x, want\n%x", name, got, want)
 			}
 		}
 	})
 }
 
-// reference returns how many bytes come before what may not be.
-func reference(data []byte) int {
-	pings := 0
-	for rest := data; len(rest) >= 12; {
-		header := rest[:12]
-		if header[1] == 2 && header[3]&1 == 1 {
+// said returns what frames say: each byte of a payload in a frame of its own, without those of streams that were never begun, up to
+// what may not be. It reports whether all may be.
+func said(data []byte) (out []byte, good bool) {
+	pings, begun := 0, map[uint32]bool{}
+	for len(data) >= headerSize {
+		kind, flags := data[1], binary.BigEndian.Uint16(data[2:])
+		id, length := binary.BigEndian.Uint32(data[4:]), binary.BigEndian.Uint32(data[8:])
+		begins := kind <= typeWindow && flags&flagSYN != 0
+		if kind == typePing && flags&flagSYN != 0 {
 			pings++
 		}
-		if header[0] != 0 || header[1] > 3 || pings > maxPings {
-			return len(data) - len(rest) + 11 // its last byte shows it
+		if data[0] != 0 || kind > typeGoAway || pings > maxPings || begins && (begun[id] || len(begun) == maxHeld) {
+			return out, false
 		}
-		rest = rest[12:]
-		if header[1] == 0 {
-			rest = rest[min(uint64(binary.BigEndian.Uint32(header[8:])), uint64(len(rest))):]
+		if begins {
+			begun[id] = true
+		}
+		header := data[:headerSize]
+		data = data[headerSize:]
+		if kind != typeData {
+			out = append(out, header...)
+			continue
+		}
+		payload := data[:min(uint64(length), uint64(len(data)))]
+		data = data[len(payload):]
+		first, last := flags&(flagSYN|flagACK), flags&^(flagSYN|flagACK)
+		if first != 0 && (length == 0 || len(payload) > 0) {
+			out = append(out, frame(typeData, first, id, 0)...)
+		}
+		for _, b := range payload {
+			if begun[id] {
+				out = append(out, frame(typeData, 0, id, 1, b)...)
+			}
+		}
+		if last != 0 && uint32(len(payload)) == length {
+			out = append(out, frame(typeData, last, id, 0)...)
 		}
 	}
-	return len(data)
+	return out, true
 }
 
 // conned is what is read of a connection.

@@ -30,8 +30,8 @@ const maxHandshakes = 256
 // maxStreams is how many lanes a client has at a time, and how many are served. yamux itself knows no bound.
 const maxStreams = 64
 
-// maxHeld is how many streams a connection may have that the server has not forgotten: served, waiting, or given up without the client
-// having done so. A client with more keeps to no rules.
+// maxHeld is how many streams a connection may have that are not forgotten: served, waiting, or given up without the peer having
+// done so. A peer that opens more keeps to no rules.
 const maxHeld = 3 * maxStreams
 
 // closeTime is for how long a stream that was given up here is kept until the peer gives it up too.
@@ -39,8 +39,9 @@ const closeTime = 20 * time.Second
 
 func muxConfig() *yamux.Config {
 	c := yamux.DefaultConfig()
-	c.AcceptBacklog = 2 * maxStreams
+	c.AcceptBacklog = maxHeld // guard lets no more come
 	c.StreamCloseTimeout = closeTime
+	c.ConnectionWriteTimeout = 20 * time.Second // the peer may read nothing more while its calls wait for room
 	c.KeepAliveInterval = 25 * time.Second
 	c.LogOutput = io.Discard
 	return c
@@ -137,13 +138,14 @@ func (l *Listener) serve(tcp net.Conn) {
 		tcp.Close()
 		return
 	}
-	mux, err := yamux.Server(&guard{Conn: c}, muxConfig())
+	g := newGuard(c)
+	mux, err := yamux.Server(g, muxConfig())
 	if err != nil {
 		tcp.Close()
 		return
 	}
 	select {
-	case l.accept <- newConn(c, mux):
+	case l.accept <- newConn(c, g, mux):
 	case <-l.done:
 		mux.Close()
 	}
@@ -192,23 +194,25 @@ func Dial(ctx context.Context, address string, c *tls.Config) (transport.Conn, e
 		t.Close()
 		return nil, qpq.E(qpq.Unavailable, "not-qpq", fmt.Sprintf("what answers on TCP %s is not a quicproquo server", address))
 	}
-	mux, err := yamux.Client(&guard{Conn: t}, muxConfig())
+	g := newGuard(t)
+	mux, err := yamux.Client(g, muxConfig())
 	if err != nil {
 		t.Close()
 		return nil, err
 	}
-	return newConn(t, mux), nil
+	return newConn(t, g, mux), nil
 }
 
 type conn struct {
 	tls      *tls.Conn
+	guard    *guard
 	mux      *yamux.Session
 	opened   places
 	accepted places
 }
 
-func newConn(c *tls.Conn, mux *yamux.Session) *conn {
-	return &conn{c, mux, make(places, maxStreams), make(places, maxStreams)}
+func newConn(c *tls.Conn, g *guard, mux *yamux.Session) *conn {
+	return &conn{c, g, mux, make(places, maxStreams), make(places, maxStreams)}
 }
 
 // places bound the streams that one end opened.
@@ -230,29 +234,28 @@ func (p places) take(ctx context.Context, c *conn) error {
 }
 
 // stream returns what comes with a place, which it gives back when it ends.
-func (p places) stream(s *yamux.Stream, err error) (transport.Stream, error) {
+func (p places) stream(g *guard, s *yamux.Stream, err error) (transport.Stream, error) {
 	if err != nil {
 		<-p
 		return nil, mapError(err)
 	}
-	return &stream{Stream: s, place: p}, nil
+	return &stream{Stream: s, guard: g, flow: g.flow(s.StreamID()), place: p}, nil
 }
 
 func (c *conn) Open(ctx context.Context) (transport.Stream, error) {
 	if err := c.opened.take(ctx, c); err != nil {
 		return nil, err
 	}
-	return c.opened.stream(c.mux.OpenStream())
+	s, err := c.mux.OpenStream()
+	return c.opened.stream(c.guard, s, err)
 }
 
 func (c *conn) Accept(ctx context.Context) (transport.Stream, error) {
 	if err := c.accepted.take(ctx, c); err != nil {
 		return nil, err
 	}
-	if c.mux.NumStreams() > maxHeld {
-		_ = c.mux.Close()
-	}
-	return c.accepted.stream(c.mux.AcceptStreamWithContext(ctx))
+	s, err := c.mux.AcceptStreamWithContext(ctx)
+	return c.accepted.stream(c.guard, s, err)
 }
 
 func (c *conn) Peer() transport.Peer {
@@ -277,6 +280,9 @@ func mapError(err error) error {
 // stream is a yamux stream that can tell when the peer gave it up: that is when it ends while a call is under way.
 type stream struct {
 	*yamux.Stream
+	guard *guard
+	flow  *flow
+
 	mu     sync.Mutex
 	peek   *peek
 	cancel context.CancelFunc
@@ -304,7 +310,16 @@ func (s *stream) Read(b []byte) (int, error) {
 		b[0] = p.b[0]
 		return 1, nil
 	}
-	return s.Stream.Read(b)
+	return s.read(b)
+}
+
+// read reads what yamux holds, and says that it was read.
+func (s *stream) read(b []byte) (int, error) {
+	n, err := s.Stream.Read(b)
+	if n > 0 && !s.guard.take(s.flow, n, s.Stream.Shrink) {
+		return 0, net.ErrClosed
+	}
+	return n, err
 }
 
 // Context implements transport.Abandoned. It reads ahead, until the next Read.
@@ -321,7 +336,7 @@ func (s *stream) Context() context.Context {
 		s.peek = p
 		go func() {
 			defer close(p.done)
-			p.n, p.err = s.Stream.Read(p.b[:])
+			p.n, p.err = s.read(p.b[:])
 			if p.n == 0 {
 				cancel()
 			}
@@ -338,11 +353,22 @@ func (s *stream) CloseWrite() error {
 // Reset implements transport.Stream. The peer sees the end of the stream, whatever the code.
 func (s *stream) Reset(transport.Code) {
 	s.end()
+	if !s.guard.abandon(s.flow) {
+		return
+	}
 	_ = s.Stream.SetDeadline(time.Unix(1, 0))
 	_ = s.Stream.Close()
+	for b := make([]byte, 16<<10); ; { // yamux would keep it until the peer ends the stream
+		if n, _ := s.Stream.Read(b); n == 0 {
+			break
+		}
+	}
+	s.Stream.Shrink()
+	s.guard.release(s.flow)
 }
 
 func (s *stream) end() {
+	s.guard.finish(s.StreamID())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cancel != nil {
