@@ -11,6 +11,9 @@ import (
 // sector is what a disk writes at once.
 const sector = 512
 
+// page is what a file grows by, unless it ends in one: file systems note the new size when all of a page was written.
+const page = 4096
+
 // file is a file's content in two versions and what leads from one to the other.
 type file struct {
 	data    []byte   // as programs see it
@@ -61,6 +64,9 @@ func (f *file) afterPowerLoss(r *rand.Rand) []byte {
 				content = piece.apply(content)
 			}
 		}
+	}
+	if grown := (int64(len(content)) + page - 1) / page * page; grown > int64(len(content)) {
+		content = resize(content, min(grown, max(int64(len(f.data)), int64(len(content)))))
 	}
 	return content
 }
