@@ -3,6 +3,7 @@ package world
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
@@ -88,8 +89,9 @@ func link(ctx context.Context, d *Device, args []string) error {
 		d.w.oracle.knows(other, who)
 		joined <- err
 	}()
-	_, err = linking.Wait(ctx)
+	request, err := linking.Wait(ctx)
 	if err == nil {
+		d.w.oracle.linking(request.ID(), other)
 		err = linking.Approve(ctx, with(d.user.password))
 	}
 	return errors.Join(err, <-joined)
@@ -148,6 +150,15 @@ func whoami(ctx context.Context, d *Device, _ []string) error {
 	who, err := r.Whoami(ctx)
 	d.w.oracle.knows(d, who)
 	return err
+}
+
+// cause returns what an error says less to people than to developers.
+func cause(err error) string {
+	var e *qpq.Error
+	if errors.As(err, &e) && e.Err != nil {
+		return fmt.Sprintf("%v: %v", err, e.Err)
+	}
+	return err.Error()
 }
 
 // put keeps something in the vault of the account.

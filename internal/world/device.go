@@ -3,7 +3,6 @@ package world
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -102,7 +101,7 @@ func (d *Device) on(ctx context.Context) {
 			return
 		}
 		if !d.disk.Dead() {
-			d.w.fail("%s: the program does not start: %v (%v)", d.name, err, errors.Unwrap(err))
+			d.w.fail("%s: the program does not start: %s", d.name, cause(err))
 			return
 		}
 		d.w.log(d.name, "died while it started")

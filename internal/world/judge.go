@@ -88,7 +88,7 @@ func (o *Oracle) judgeDevices(ctx context.Context, u *User, present map[qpq.Devi
 		if m != nil && m.out {
 			o.w.fail("%s lists device %s, which was revoked", u.name, short(x.ID))
 		}
-		if present[x.ID] == nil && !o.back && (m == nil || !m.excused) && !o.anyExcused(u) {
+		if present[x.ID] == nil && !o.back && (m == nil || !m.excused && !m.linking) && !o.anyExcused(u) {
 			o.w.fail("the account of %s has a device %s (%q) that is nowhere", u.name, short(x.ID), x.Name)
 		}
 	}

@@ -35,6 +35,7 @@ type membership struct {
 	device   *Device
 	revoking bool // somebody tried to take it out
 	out      bool // for sure
+	linking  bool // it may be in without knowing
 	excused  bool // its profile was set back, or its account deleted
 }
 
@@ -150,6 +151,16 @@ func (o *Oracle) deleting(d *Device) func(outcome) {
 	return o.locked(func(result outcome) { a.deleted = a.deleted || result == done && !o.back })
 }
 
+// linking notes that a device may be taken into its account: where it cannot be told so, it is in it and nowhere.
+func (o *Oracle) linking(id qpq.DeviceID, d *Device) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.members[id] == nil {
+		o.members[id] = &membership{device: d}
+	}
+	o.members[id].linking = true
+}
+
 // knows notes that a device is in its account, as the server said.
 func (o *Oracle) knows(d *Device, who *client.Whoami) {
 	if who == nil || d.disk.Dead() {
@@ -168,6 +179,7 @@ func (o *Oracle) knows(d *Device, who *client.Whoami) {
 		m = &membership{device: d}
 		o.members[who.Device] = m
 	}
+	m.linking = false
 	if m.out {
 		o.w.fail("%s is let in, and was revoked", d.name)
 	}

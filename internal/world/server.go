@@ -126,7 +126,7 @@ func (s *Server) up() {
 		return
 	}
 	if !s.disk.Dead() {
-		s.w.fail("the server does not start: %v (%v)", err, errors.Unwrap(err))
+		s.w.fail("the server does not start: %s", cause(err))
 	}
 	s.w.log("server", "died while it started")
 }
