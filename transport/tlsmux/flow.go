@@ -6,8 +6,8 @@ import "github.com/quicproquo/qpq/transport"
 // that are held unread. The buffers that yamux holds them in are up to twice as large.
 const maxUnread = transport.ConnectionWindow / 2
 
-// keptBuffer is how large a buffer a stream may keep for more to come once all in it was read.
-const keptBuffer = 4 << 10
+// A stream whose bytes were all read keeps its buffer for more to come until it ends, unless the connection then holds more than maxKept.
+const maxKept = maxUnread / 4
 
 // flow counts what a stream has brought and nobody has read. guard.mu guards it.
 type flow struct {
@@ -67,7 +67,7 @@ func (g *guard) arrive(f *flow, n int) bool {
 	return true
 }
 
-// take counts bytes that were read, and reports whether they still count. When all were, shrink gives back the buffer, to which
+// take counts bytes that were read, and reports whether they still count. When all were, shrink may give back the buffer, to which
 // nothing is added meanwhile.
 func (g *guard) take(f *flow, n int, shrink func()) bool {
 	g.mu.Lock()
@@ -76,7 +76,7 @@ func (g *guard) take(f *flow, n int, shrink func()) bool {
 		return false
 	}
 	f.unread -= n
-	if f.unread == 0 && f.peak > keptBuffer {
+	if f.unread == 0 && (g.held > maxKept || f.done && f.over) {
 		shrink()
 		g.free(f)
 	}
@@ -129,9 +129,13 @@ func (g *guard) end(id uint32) {
 	}
 }
 
-// forget lets go of a stream that both have ended. The caller holds the lock.
+// forget lets go of a stream that both have ended. What it brought counts until it was read. The caller holds the lock.
 func (g *guard) forget(id uint32, f *flow) {
-	if f.done && f.over {
-		delete(g.flows, id)
+	if !f.done || !f.over {
+		return
+	}
+	delete(g.flows, id)
+	if f.unread == 0 {
+		g.free(f)
 	}
 }

@@ -37,6 +37,10 @@ const maxHeld = 3 * maxStreams
 // closeTime is for how long a stream that was given up here is kept until the peer gives it up too.
 const closeTime = 20 * time.Second
 
+// resetTime is for how long the peer may take nothing before a stream that is given up ends the connection: yamux lets a Write under way
+// wait until all before it was taken.
+const resetTime = 5 * time.Second
+
 func muxConfig() *yamux.Config {
 	c := yamux.DefaultConfig()
 	c.AcceptBacklog = maxHeld // guard lets no more come
@@ -356,8 +360,11 @@ func (s *stream) Reset(transport.Code) {
 	if !s.guard.abandon(s.flow) {
 		return
 	}
+	mux := s.Session() // the runtime may keep a stopped timer for long, but not the stream
+	end := time.AfterFunc(resetTime, func() { _ = mux.Close() })
 	_ = s.Stream.SetDeadline(time.Unix(1, 0))
 	_ = s.Stream.Close()
+	end.Stop()
 	for b := make([]byte, 16<<10); ; { // yamux would keep it until the peer ends the stream
 		if n, _ := s.Stream.Read(b); n == 0 {
 			break
