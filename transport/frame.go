@@ -64,7 +64,7 @@ const firstChunk = 16 << 10
 // readPayload reads on until there are n bytes of a payload, after those in b. The buffer grows as the bytes arrive: a length is
 // a claim.
 func readPayload(r io.Reader, b []byte, n int, w *watch) ([]byte, error) {
-	due := len(b)
+	told, due := len(b), len(b)
 	for len(b) < n {
 		if len(b) == cap(b) {
 			grown := make([]byte, len(b), min(n, max(firstChunk, 2*len(b))))
@@ -72,8 +72,8 @@ func readPayload(r io.Reader, b []byte, n int, w *watch) ([]byte, error) {
 			b = grown
 		}
 		if len(b) >= due {
-			w.moved()
-			due = len(b) + firstChunk
+			w.moved(len(b) - told)
+			told, due = len(b), len(b)+firstChunk
 		}
 		k, err := r.Read(b[len(b):min(cap(b), n)])
 		b = b[:len(b)+k]
@@ -84,6 +84,7 @@ func readPayload(r io.Reader, b []byte, n int, w *watch) ([]byte, error) {
 			return b, err
 		}
 	}
+	w.count.Add(int64(len(b) - told))
 	return b, nil
 }
 
@@ -95,7 +96,7 @@ func discard(r io.Reader, scratch []byte, n int, w *watch) error {
 		if n -= k; err != nil && n > 0 {
 			return err
 		}
-		w.moved()
+		w.moved(k)
 	}
 	return nil
 }
@@ -116,7 +117,7 @@ func writeFrame(s io.Writer, buffer []byte, number uint16, payload []byte, w *wa
 		if len(rest) == 0 {
 			return nil
 		}
-		w.moved()
+		w.moved(len(b))
 		b = rest[:min(len(rest), writeChunk)]
 		rest = rest[len(b):]
 	}

@@ -121,7 +121,7 @@ func (p *pusher) writeFrame(frame []byte) error {
 			return w.why(err)
 		}
 		frame = frame[n:]
-		w.moved()
+		w.moved(n)
 	}
 	return nil
 }

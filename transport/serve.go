@@ -28,11 +28,21 @@ type ServerConfig struct {
 	PushQueue int
 	// Admit, if not nil, is asked before more than 16 KiB of a request are read, and before a call is carried out. It may wait for less
 	// than Limits.Progress. It returns what is called once the reply has been written or the lane has failed; or nil and an answer, to
-	// refuse the call: then the rest of the request is read past and not kept.
-	Admit func(c *ServerConn, method uint16, length int) (release func(), status uint16, reply []byte)
+	// refuse the call: then the rest of the request is read past and not kept. t is good until release is called.
+	Admit func(c *ServerConn, t Transfer, method uint16, length int) (release func(), status uint16, reply []byte)
 	// Lagging is pushed to a client that missed something, once there is room again. Nil pushes nothing.
 	Lagging []byte
 }
+
+// Transfer is a call as its request comes in and its reply goes out. Its methods never block.
+type Transfer struct{ watch *watch }
+
+// Pace returns how many bytes of the request or of the reply have moved, in what time. It counts by 16 KiB of a request, by 64 KiB of
+// a reply, and no time while the call waits to be admitted. Where neither is under way, as the call is carried out, the time is zero.
+func (t Transfer) Pace() (bytes int, over time.Duration) { return t.watch.pace() }
+
+// GiveUp ends the lane with CodeSlow, if the request or the reply is under way. One that moves at the same moment may escape.
+func (t Transfer) GiveUp() { t.watch.hasten() }
 
 // Server serves the connections of any number of listeners.
 type Server struct {
@@ -187,7 +197,7 @@ func (c *ServerConn) admit(s Stream, h header, buffer *[]byte, w *watch) error {
 		var release func()
 		var status uint16
 		var reply []byte
-		w.pause(func() { release, status, reply = ask(c, h.number, n) })
+		w.pause(func() { release, status, reply = ask(c, Transfer{w}, h.number, n) })
 		if release == nil {
 			if err := discard(s, *buffer, n-len(request), w); err != nil {
 				return err

@@ -13,7 +13,9 @@ type watch struct {
 	fired atomic.Bool
 
 	progress time.Duration // for how long the frame under way may stand still
-	end      time.Duration // since began, when it has to be over
+	end      atomic.Int64  // when it has to be over, as until
+	start    atomic.Int64  // when it began, as until; 0 where none is under way
+	count    atomic.Int64  // bytes of it that have moved
 
 	mu     sync.Mutex
 	stream Stream // nil once the watch was stopped
@@ -36,21 +38,47 @@ const leastRate = 32 << 10
 
 // frame says that n bytes of a frame begin. They have to move within the progress time, and to end in the time that they have.
 func (w *watch) frame(n int, progress time.Duration) {
+	now := time.Since(began)
 	w.progress = progress
-	w.end = time.Since(began) + progress + time.Duration(n)*time.Second/leastRate
-	w.moved()
+	w.end.Store(int64(now + progress + time.Duration(n)*time.Second/leastRate))
+	w.count.Store(0)
+	w.start.Store(int64(now))
+	w.moved(0)
 }
 
-// moved says that the frame did not stand still.
-func (w *watch) moved() { w.by(min(time.Since(began)+w.progress, w.end)) }
+// moved says that the frame did not stand still, and how many more bytes of it have moved.
+func (w *watch) moved(n int) {
+	w.count.Add(int64(n))
+	w.by(min(time.Since(began)+w.progress, time.Duration(w.end.Load())))
+}
 
 // pause waits for what the peer is not to blame for.
 func (w *watch) pause(wait func()) {
+	from, start := time.Since(began), w.start.Load()
 	w.off()
-	from := time.Since(began)
 	wait()
-	w.end += time.Since(began) - from
-	w.moved()
+	waited := int64(time.Since(began) - from)
+	w.end.Add(waited)
+	w.start.Store(start + waited)
+	w.moved(0)
+}
+
+// pace returns how many bytes of the frame under way have moved, in what time; zero time where none is under way.
+func (w *watch) pace() (bytes int, over time.Duration) {
+	start := w.start.Load()
+	if start == 0 {
+		return 0, 0
+	}
+	return int(w.count.Load()), time.Since(began) - time.Duration(start)
+}
+
+// hasten ends the time of the frame under way. It never blocks. What moves at the same moment may get it another progress time.
+func (w *watch) hasten() {
+	now := int64(time.Since(began))
+	w.end.Store(now)
+	if until := w.until.Load(); until != 0 && until > now && w.until.CompareAndSwap(until, now) {
+		w.arm(now)
+	}
 }
 
 // by says when the stream is given up, unless it is told otherwise.
@@ -62,8 +90,11 @@ func (w *watch) by(d time.Duration) {
 	}
 }
 
-// off lifts the bound.
-func (w *watch) off() { w.until.Store(0) }
+// off lifts the bound: no frame is under way.
+func (w *watch) off() {
+	w.until.Store(0)
+	w.start.Store(0)
+}
 
 // stop ends the watch, for good. The runtime may keep a stopped timer for long, but not the stream and what it holds.
 func (w *watch) stop() {

@@ -31,6 +31,8 @@ type clock struct {
 	room   time.Duration // for how long a request waits for room
 	began  time.Time
 	ended  time.Time // when the handler was told of the end
+
+	transfer transport.Transfer // of the latest call
 }
 
 func (c *clock) Open(there *transport.ServerConn) (any, error) {
@@ -53,9 +55,19 @@ func (c *clock) Call(ctx context.Context, _ *transport.ServerConn, method uint16
 	return 0, make([]byte, binary.LittleEndian.Uint32(request))
 }
 
-func (c *clock) admit(*transport.ServerConn, uint16, int) (func(), uint16, []byte) {
+func (c *clock) admit(_ *transport.ServerConn, t transport.Transfer, _ uint16, _ int) (func(), uint16, []byte) {
 	time.Sleep(c.room)
+	c.transfer = t
 	return func() {}, 0, nil
+}
+
+// pace fails the test unless so many bytes of what is under way have moved, in such a time.
+func (c *clock) pace(bytes int, over time.Duration) {
+	c.Helper()
+	synctest.Wait()
+	if b, o := c.transfer.Pace(); b != bytes || o != over {
+		c.Errorf("%d bytes have moved in %v, want %d in %v", b, o, bytes, over)
+	}
 }
 
 // bubble runs a test against a server of its own.
@@ -258,6 +270,45 @@ func TestTimeOfLanes(t *testing.T) {
 			_, err := io.ReadFull(s, b)
 			return err
 		})
+	})
+	bubble(t, "a request that is given up ends, though it moves", func(c *clock) {
+		c.room = 5 * time.Second // does not count
+		s := c.lane()
+		c.write(s, append(promise(1<<20), make([]byte, 16<<10)...))
+		time.Sleep(c.room + 3*time.Second)
+		c.write(s, make([]byte, 64<<10))
+		c.pace(80<<10, 3*time.Second)
+		c.transfer.GiveUp()
+		if code := c.gone(s); code != transport.CodeSlow {
+			c.Errorf("code %v", code)
+		}
+		c.at(c.room+3*time.Second, "given up")
+	})
+	bubble(t, "a reply that is given up ends", func(c *clock) {
+		s := c.lane()
+		c.write(s, reply(1<<20))
+		time.Sleep(4 * time.Second)
+		c.pace(8+192<<10, 4*time.Second) // the next 64 KiB fill the window
+		c.transfer.GiveUp()
+		<-s.(transport.Abandoned).Context().Done()
+		c.at(4*time.Second, "given up")
+	})
+	bubble(t, "a call that is carried out is not given up, nor what comes after it", func(c *clock) {
+		s := c.lane()
+		c.write(s, request(10))
+		time.Sleep(5 * time.Second)
+		c.pace(0, 0)
+		c.transfer.GiveUp()
+		if _, err := io.ReadFull(s, make([]byte, 8)); err != nil {
+			c.Errorf("no reply: %v", err)
+		}
+		c.at(10*time.Second, "answered")
+		c.write(s, promise(64<<10))
+		time.Sleep(progress - 1)
+		c.write(s, make([]byte, 64<<10))
+		if _, err := io.ReadFull(s, make([]byte, 8)); err != nil {
+			c.Errorf("no further reply: %v", err)
+		}
 	})
 	bubble(t, "the time of a request ends with it", func(c *clock) {
 		s := c.lane()
