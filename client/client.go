@@ -7,11 +7,13 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/quicproquo/qpq"
@@ -45,6 +47,10 @@ type Config struct {
 	KSF opaque.KSF
 	// Clock tells the time. Nil is time.Now.
 	Clock func() time.Time
+	// Backoff is how long Run waits at first before it connects again. Zero is a second.
+	Backoff time.Duration
+	// KeyUpdate is how often this device gives itself fresh keys in each conversation. Zero is a week.
+	KeyUpdate time.Duration
 }
 
 // Notice is something that people should know and did not ask for.
@@ -64,6 +70,16 @@ type Client struct {
 
 	account turn // held by what changes the account, one at a time
 
+	chatting turn                    // held by who uses the fields below
+	chats    map[qpq.ChannelID]*chat // nil until they were read
+	heads    *session                // on which the hub's channels were compared with those known here
+	restored bool                    // the server turned out to be restored from an older copy
+
+	reload   atomic.Bool   // a new connection may have changed what is stored of conversations
+	contacts sync.Map      // newest account states known, by qpq.UserID; of others only
+	wake     chan struct{} // has room for one: Run goes another round
+	news     news
+
 	closing sync.Once
 	closed  chan struct{} // by Close
 }
@@ -73,7 +89,9 @@ func New(c Config) *Client {
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
-	return &Client{cfg: c, server: c.Server, connecting: newTurn(), account: newTurn(), closed: make(chan struct{})}
+	c.Backoff, c.KeyUpdate = cmp.Or(c.Backoff, time.Second), cmp.Or(c.KeyUpdate, keyUpdate)
+	return &Client{cfg: c, server: c.Server, connecting: newTurn(), account: newTurn(), chatting: newTurn(),
+		wake: make(chan struct{}, 1), closed: make(chan struct{})}
 }
 
 // Close ends the connection. Calls that are under way fail, and what connects gives up.

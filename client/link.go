@@ -126,7 +126,7 @@ func (c *Client) LinkJoin(ctx context.Context, user string, code *identity.LinkC
 		}
 		if len(reply.Sealed) > 0 {
 			if err := c.linked(ctx, s, account, reply.Sealed); err != nil {
-				return nil, err
+				return nil, unreachable(s.address, err)
 			}
 			break
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/client/conversation"
 	"github.com/quicproquo/qpq/client/profile"
 	"github.com/quicproquo/qpq/identity"
 	"github.com/quicproquo/qpq/opaque"
@@ -15,7 +16,7 @@ import (
 
 // suites are the MLS cipher suites of devices: the post-quantum hybrid one alone, since classical key packages of a device
 // that has it would be refused.
-var suites = []uint16{hybridSuite}
+var suites = []uint16{uint16(conversation.Suite)}
 
 // Registration is what signing up takes.
 type Registration struct {

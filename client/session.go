@@ -120,9 +120,10 @@ func (c *Client) connection(ctx context.Context, user qpq.UserID) (*session, err
 	}
 	if err := c.begin(ctx, s, account); err != nil {
 		_ = s.Close()
-		return nil, err
+		return nil, unreachable(address, err)
 	}
 	c.session = s
+	c.reload.Store(true)
 	c.work.Go(func() { c.listen(s) })
 	return s, nil
 }
@@ -355,6 +356,8 @@ func (c *Client) act(ctx context.Context, s *session, event wire.PushEvent) erro
 		return nil
 	}
 	switch e := event.(type) {
+	case wire.InboxPush:
+		c.kick()
 	case wire.KeyPackagesPush:
 		return c.replenish(ctx, s, false)
 	case wire.AccountPush:

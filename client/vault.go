@@ -33,7 +33,7 @@ func (c *Client) readVaultKey(ctx context.Context) (*identity.VaultKey, uint64, 
 	}
 	state, err := c.ownState(ctx, s, account.User) // after the keys, which are not to be newer
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, unreachable(s.address, err)
 	}
 	key, err := account.Device.OpenVault(state, reply.Keys.WrapFor(account.Device.ID()))
 	return key, reply.Keys.Version, err

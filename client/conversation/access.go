@@ -138,7 +138,7 @@ func (g *Group) grant(members []wire.MemberRole, access Access) (list []wire.Sea
 			return nil, err
 		}
 		if state == nil {
-			return nil, &UnknownDevice{User: m.User}
+			return nil, &UnknownDevices{[]wire.MemberDevice{{User: m.User}}}
 		}
 		sealed, err := identity.SealTo(state, accessWhat, g.founding.Channel.String(), content)
 		if err != nil {

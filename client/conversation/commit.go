@@ -109,6 +109,20 @@ func (g *Group) Resend(p *mls.PendingCommit) (*wire.ChannelCommit, error) {
 	return g.request(p, claim, e, nil)
 }
 
+// State returns the state of the group after the last slot that was accepted, with all chunks and access keys: for a hub that lost it.
+func (g *Group) State() (*wire.GroupState, error) {
+	info, err := g.mls.GroupInfo(mls.GroupInfoOptions{WithoutTree: true, ExternalPub: true})
+	if err != nil {
+		return nil, err
+	}
+	state, err := g.sealState(g.slot, g.access, info, g.mls.RatchetTree(), nil)
+	if err != nil {
+		return nil, err
+	}
+	state.AccessKeys, err = g.grant(g.conversation.Members, g.access)
+	return state, err
+}
+
 // Pending returns the commit of this device that was neither applied nor discarded, nil if there is none.
 func (g *Group) Pending() *mls.PendingCommit { return g.mls.Pending() }
 

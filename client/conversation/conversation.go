@@ -45,7 +45,11 @@ type Config struct {
 
 // MLS returns what package mls is to go by.
 func (c Config) MLS() mls.Config {
-	return mls.Config{Credentials: credentials{c}, Clock: c.Clock, Rand: c.Rand,
+	return c.collecting(nil)
+}
+
+func (c Config) collecting(u *unknown) mls.Config {
+	return mls.Config{Credentials: credentials{c, u}, Clock: c.Clock, Rand: c.Rand,
 		Extensions: []message.ExtensionType{ExtensionStateVersion, ExtensionConversation}}
 }
 
@@ -200,20 +204,6 @@ func (g *Group) Devices() (map[qpq.UserID][]qpq.DeviceID, error) {
 		out[d.User] = append(out[d.User], d.Device)
 	}
 	return out, nil
-}
-
-// leafOf returns the leaf of a device.
-func (g *Group) leafOf(id wire.MemberDevice) (mls.LeafIndex, bool, error) {
-	for m := range g.mls.Members() {
-		d, err := deviceOf(m.Leaf)
-		if err != nil {
-			return 0, false, err
-		}
-		if d == id {
-			return m.Index, true, nil
-		}
-	}
-	return 0, false, nil
 }
 
 // Found makes a conversation whose only device is this one. It returns the group, to be stored, and what its hub needs to know.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"sync"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/identity"
@@ -12,20 +13,20 @@ import (
 	"github.com/quicproquo/qpq/wire"
 )
 
-// UnknownDevice is the error where a leaf is of a device that the newest known state of its account does not tell of: look the
-// account up and try again. If there is nothing newer, the leaf is not valid.
-type UnknownDevice struct {
-	User   qpq.UserID
-	Device qpq.DeviceID
-}
+// UnknownDevices is the error where leaves are of devices that the newest known states of their accounts do not tell of: look
+// the accounts up and try again. If there is nothing newer, the leaves are not valid.
+type UnknownDevices struct{ Devices []wire.MemberDevice }
 
 // Error implements error.
-func (e *UnknownDevice) Error() string {
-	return fmt.Sprintf("the device %s is not known to belong to %s", e.Device.Short(), e.User)
+func (e *UnknownDevices) Error() string {
+	return fmt.Sprintf("the device %s is not known to belong to %s", e.Devices[0].Device.Short(), e.Devices[0].User)
 }
 
 // credentials decides what MLS credentials prove: that the device's account knows it, or knew it once.
-type credentials struct{ config Config }
+type credentials struct {
+	config  Config
+	unknown *unknown // nil refuses leaves of unknown devices
+}
 
 // ValidateCredential implements mls.CredentialValidator.
 func (v credentials) ValidateCredential(c mls.Credential, key []byte) error {
@@ -41,7 +42,42 @@ func (v credentials) ValidateCredential(c mls.Credential, key []byte) error {
 		return err
 	}
 	if state == nil || state.Device(certificate.ID()) == nil && !state.Revoked(certificate.ID()) {
-		return &UnknownDevice{certificate.User, certificate.ID()}
+		d := wire.MemberDevice{User: certificate.User, Device: certificate.ID()}
+		if v.unknown.add(d) {
+			return nil
+		}
+		return &UnknownDevices{[]wire.MemberDevice{d}}
+	}
+	return nil
+}
+
+// unknown collects the devices of a whole tree that are not known, so that not each is found by a try of its own. It does so until
+// it is asked for them; from then on, in the group that came of it, leaves of unknown devices are refused.
+type unknown struct {
+	mu      sync.Mutex // package mls verifies leaves on all processors
+	asked   bool
+	devices []wire.MemberDevice
+}
+
+func (u *unknown) add(d wire.MemberDevice) bool {
+	if u == nil {
+		return false
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.asked {
+		u.devices = append(u.devices, d)
+	}
+	return !u.asked
+}
+
+// err returns an *UnknownDevices if there are any.
+func (u *unknown) err() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.asked = true
+	if len(u.devices) > 0 {
+		return &UnknownDevices{u.devices}
 	}
 	return nil
 }
@@ -74,6 +110,9 @@ func deviceOf(l *mls.LeafNode) (wire.MemberDevice, error) {
 	user, key, err := identity.CertifiedDevice(l.Credential.Identity)
 	return wire.MemberDevice{User: user, Device: key.DeviceID()}, err
 }
+
+// DeviceOf returns whose key package it is, of one that was verified.
+func DeviceOf(k *mls.KeyPackage) (wire.MemberDevice, error) { return deviceOf(k.LeafNode) }
 
 func stateVersion(s *identity.AccountState) []byte {
 	return binary.BigEndian.AppendUint64(nil, s.Version)

@@ -9,11 +9,15 @@ import (
 )
 
 // Join joins by a welcome, whose commit took a slot. bundles are the key packages that it may be for. It returns the group, to
-// be stored, and the reference of the key package that was used. It fails with *UnknownDevice where an account has to be looked up first.
+// be stored, and the reference of the key package that was used. It fails with *UnknownDevices where an account has to be looked up first.
 func Join(c Config, slot uint64, welcome []byte, bundles []*mls.KeyPackageBundle) (*Group, *mls.KeyPackageBundle, error) {
-	joined, err := mls.Join(c.MLS(), welcome, mls.JoinOptions{KeyPackages: bundles})
+	var missing unknown
+	joined, err := mls.Join(c.collecting(&missing), welcome, mls.JoinOptions{KeyPackages: bundles})
+	if err == nil {
+		err = missing.err()
+	}
 	if err != nil {
-		return nil, nil, unknown(err)
+		return nil, nil, err
 	}
 	var access Access
 	if data, ok := joined.Info.Find(ExtensionAccess); ok {
@@ -35,22 +39,12 @@ func Join(c Config, slot uint64, welcome []byte, bundles []*mls.KeyPackageBundle
 	return g, joined.KeyPackage, g.checkDevices(&effect{after: g.conversation})
 }
 
-// unknown uncovers an UnknownDevice.
-func unknown(err error) error {
-	if j := judge(err); j != nil {
-		if u, ok := j.(*UnknownDevice); ok {
-			return u
-		}
-	}
-	return err
-}
-
 // Rejoin prepares an external commit by which this device joins, in place of its old leaf where it has one, after the slot of
 // state; the commit takes slot. The group cannot be used before Apply; its records have to be stored before the commit is sent.
-// It fails with *UnknownDevice where an account has to be looked up first.
+// It fails with *UnknownDevices where an account has to be looked up first.
 func Rejoin(c Config, self Self, id qpq.ChannelID, state *State, slot uint64) (*Group, *mls.PendingCommit, *wire.ChannelCommit, error) {
 	fail := func(err error) (*Group, *mls.PendingCommit, *wire.ChannelCommit, error) {
-		return nil, nil, nil, fmt.Errorf("rejoin: %w", unknown(err))
+		return nil, nil, nil, fmt.Errorf("rejoin: %w", err)
 	}
 	alone := []wire.MemberDevice{self.member()}
 	claim := wire.Claim{Slot: slot, Parent: state.Slot, Joined: alone}
@@ -62,7 +56,11 @@ func Rejoin(c Config, self Self, id qpq.ChannelID, state *State, slot uint64) (*
 	if err != nil {
 		return fail(err)
 	}
-	m, p, err := mls.JoinExternal(c.MLS(), state.GroupInfo, who, mls.ExternalOptions{RatchetTree: state.RatchetTree, Rejoin: true, Leaf: self.Leaf(), AuthenticatedData: data})
+	var missing unknown
+	m, p, err := mls.JoinExternal(c.collecting(&missing), state.GroupInfo, who, mls.ExternalOptions{RatchetTree: state.RatchetTree, Rejoin: true, Leaf: self.Leaf(), AuthenticatedData: data})
+	if err == nil {
+		err = missing.err()
+	}
 	if err != nil {
 		return fail(err)
 	}

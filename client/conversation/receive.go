@@ -69,10 +69,11 @@ type Accepted struct {
 	Before    wire.Conversation
 	After     wire.Conversation
 	Removed   bool // this device is no longer a member
+	Left      bool // the accounts that it removes left by themselves
 }
 
 // Accept takes the commit of a slot that builds on the last accepted one. It fails with ErrVoid, ErrUnreadable, and with
-// *UnknownDevice where an account has to be looked up first; then nothing changed.
+// *UnknownDevices where an account has to be looked up first; then nothing changed.
 func (g *Group) Accept(slot uint64, commit []byte) (*Accepted, error) {
 	claim, err := ClaimOf(commit)
 	if err != nil {
@@ -101,18 +102,22 @@ func (g *Group) Accept(slot uint64, commit []byte) (*Accepted, error) {
 		if err != nil {
 			return nil, judge(err)
 		}
+		left, err := g.selfRemoved(m.Change)
+		if err != nil {
+			return nil, err
+		}
 		records, err := m.Merge()
 		if err != nil {
 			return nil, err
 		}
-		return g.advance(e, claim, records)
+		return g.advance(e, claim, left, records)
 	}
 	return nil, fmt.Errorf("%w: it is no commit", ErrVoid)
 }
 
 // judge says what it means that a commit was not accepted.
 func judge(err error) error {
-	var unknown *UnknownDevice
+	var unknown *UnknownDevices
 	switch {
 	case errors.As(err, &unknown):
 		return unknown
@@ -135,16 +140,23 @@ func (g *Group) Apply(p *mls.PendingCommit) (*Accepted, error) {
 	if err != nil {
 		return nil, err
 	}
+	left, err := g.selfRemoved(p.Change)
+	if err != nil {
+		return nil, err
+	}
 	records, err := p.Apply()
 	if err != nil {
 		return nil, err
 	}
-	return g.advance(e, claim, records)
+	return g.advance(e, claim, left, records)
 }
 
 // advance notes that a commit took effect.
-func (g *Group) advance(e *effect, claim wire.Claim, records []mls.Record) (*Accepted, error) {
+func (g *Group) advance(e *effect, claim wire.Claim, left map[qpq.UserID]bool, records []mls.Record) (*Accepted, error) {
 	a := &Accepted{Records: records, Committer: e.committer, External: e.external, Claim: claim, Before: g.conversation, After: e.after, Removed: g.mls.Removed()}
+	for _, u := range claim.Removed {
+		a.Left = a.Left || left[u]
+	}
 	g.slot, g.conversation = claim.Slot, e.after
 	if claim.Rekeys && !a.Removed {
 		access, err := exportAccess(g.mls, g.founding.Channel, claim.Slot)

@@ -179,4 +179,3 @@ var errRule = qpq.E(qpq.Denied, "rule", "")
 func broke(err error) bool {
 	return errors.Is(err, conversation.ErrVoid) || qpq.CodeOf(err) == errRule.Code || qpq.CodeOf(err) == wire.CodeDirect
 }
-

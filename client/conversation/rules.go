@@ -128,7 +128,7 @@ func (g *Group) checkRemoval(d wire.MemberDevice, e *effect) error {
 		return err
 	}
 	if state == nil || !state.Revoked(d.Device) {
-		return &UnknownDevice{d.User, d.Device}
+		return &UnknownDevices{[]wire.MemberDevice{d}}
 	}
 	return nil
 }

@@ -138,7 +138,7 @@ func (p *Profile) SetAccount(a *Account) error {
 		state, version = a.State.Bytes(), a.State.Version
 	}
 	return p.change(func() error {
-		if err := p.leave(); err != nil {
+		if err := errors.Join(p.leave(), p.own(a.User)); err != nil {
 			return err
 		}
 		return p.exec(`INSERT INTO account VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -186,12 +186,12 @@ func (p *Profile) Advance() (n uint64, err error) {
 }
 
 // Rewind adopts the server's session counter after this state turned out to be an old copy, and drops what
-// the newer one may have used since: all key packages. Account says so until Replaced.
+// the newer one may have used since: all key packages, and the state of all groups. Account says so until Replaced.
 func (p *Profile) Rewind(counter uint64) error {
 	return p.change(func() error {
 		return errors.Join(
 			p.exec(`UPDATE account SET counter = ?, replace = 1`, int64(counter)),
-			p.exec(`DELETE FROM key_packages`))
+			p.exec(`DELETE FROM key_packages`), p.disownGroups(Healing))
 	})
 }
 
@@ -208,7 +208,8 @@ func (p *Profile) leave() error {
 	return errors.Join(
 		p.exec(`INSERT INTO contacts SELECT user, version, state FROM account WHERE version > 0 AND status = ?1
 			ON CONFLICT (user) DO UPDATE SET version = excluded.version, state = excluded.state WHERE version < excluded.version`, int64(Enrolled)),
-		p.exec(`DELETE FROM account`), p.exec(`DELETE FROM told`), p.exec(`DELETE FROM key_packages`))
+		p.exec(`DELETE FROM account`), p.exec(`DELETE FROM told`), p.exec(`DELETE FROM key_packages`),
+		p.disownGroups(Joining), p.exec(`DELETE FROM inbox`))
 }
 
 // Forget removes the account and all that belongs to it, also from the copies made before upgrades. Which servers were seen stays.
@@ -217,6 +218,6 @@ func (p *Profile) Forget() error {
 		return kinded(err)
 	}
 	return p.change(func() error {
-		return errors.Join(p.leave(), p.exec(`DELETE FROM contacts`), p.exec(`DELETE FROM device_names`), p.exec(`DELETE FROM vault`))
+		return errors.Join(p.leave(), p.exec(`DELETE FROM contacts`), p.exec(`DELETE FROM device_names`), p.exec(`DELETE FROM vault`), p.forgetChannels())
 	})
 }

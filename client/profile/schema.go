@@ -35,6 +35,37 @@ var migrations = []string{
 		ref BLOB PRIMARY KEY, suite INTEGER NOT NULL, last_resort INTEGER NOT NULL, expires INTEGER NOT NULL,
 		bundle BLOB NOT NULL -- sealed
 	 ) STRICT;`,
+	`CREATE TABLE channels (
+		id BLOB PRIMARY KEY, founding BLOB NOT NULL, conversation BLOB NOT NULL, standing INTEGER NOT NULL,
+		slot INTEGER NOT NULL, access_slot INTEGER NOT NULL, access BLOB NOT NULL, -- sealed
+		head BLOB NOT NULL, sequence INTEGER NOT NULL, epoch INTEGER NOT NULL, read INTEGER NOT NULL, updated INTEGER NOT NULL
+	 ) STRICT;
+	 CREATE TABLE group_records ( -- MLS state
+		channel BLOB NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, -- sealed
+		PRIMARY KEY (channel, key)
+	 ) STRICT;
+	 CREATE TABLE commits ( -- the newest of each channel
+		channel BLOB NOT NULL, slot INTEGER NOT NULL, "commit" BLOB NOT NULL, receipt BLOB NOT NULL, user TEXT NOT NULL, device BLOB NOT NULL,
+		PRIMARY KEY (channel, slot)
+	 ) STRICT;
+	 CREATE TABLE removals ( -- accounts known as removed
+		channel BLOB NOT NULL, user TEXT NOT NULL, PRIMARY KEY (channel, user)
+	 ) STRICT;
+	 CREATE TABLE owner ( -- whose conversations these are, also while nobody is signed in
+		one INTEGER PRIMARY KEY CHECK (one = 1), user TEXT NOT NULL
+	 ) STRICT;
+	 CREATE TABLE inbox (
+		one INTEGER PRIMARY KEY CHECK (one = 1), processed INTEGER NOT NULL, acknowledged INTEGER NOT NULL
+	 ) STRICT;
+	 CREATE TABLE entries ( -- history; times in milliseconds
+		position INTEGER PRIMARY KEY AUTOINCREMENT, channel BLOB NOT NULL, time INTEGER NOT NULL, state INTEGER NOT NULL,
+		sender TEXT NOT NULL, device BLOB NOT NULL, id BLOB NOT NULL, content BLOB NOT NULL, code TEXT NOT NULL
+	 ) STRICT;
+	 CREATE UNIQUE INDEX entries_once ON entries (channel, sender, id) WHERE sender <> '';
+	 CREATE INDEX entries_channel ON entries (channel, position);
+	 CREATE TABLE outbox ( -- messages that their hub has not accepted yet
+		position INTEGER PRIMARY KEY REFERENCES entries (position) ON DELETE CASCADE, epoch INTEGER NOT NULL, ciphertext BLOB NOT NULL
+	 ) STRICT;`,
 }
 
 // version returns that of the schema.

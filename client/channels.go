@@ -1,0 +1,295 @@
+package client
+
+import (
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"io"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/client/conversation"
+	"github.com/quicproquo/qpq/wire"
+)
+
+// maxTitle is the most bytes that a title has (wire/conversations.capnp).
+const maxTitle = 256
+
+// Direct returns the direct conversation with a user, oneself for notes to self. It is made where there is none; it is made once,
+// however many devices of both ask for it at the same time.
+func (c *Client) Direct(ctx context.Context, u qpq.UserID) (id qpq.ChannelID, err error) {
+	list, err := c.Conversations()
+	if err != nil {
+		return id, err
+	}
+	for _, v := range list {
+		if v.Direct && v.Peer == u && v.Standing != Ended {
+			return v.ID, nil
+		}
+	}
+	err = c.connected(ctx, func(s *session) error {
+		if _, err := c.learn(ctx, s, u); err != nil {
+			return err
+		}
+		if id, err = c.found(ctx, s, wire.Founding{Direct: true, Peer: u}, ""); err != nil {
+			return err
+		}
+		return c.commit(ctx, s, id, c.fill(ctx, s))
+	})
+	return id, err
+}
+
+// CreateGroup makes a conversation with users and returns its id. Whoever makes it is its owner.
+func (c *Client) CreateGroup(ctx context.Context, title string, users ...qpq.UserID) (id qpq.ChannelID, err error) {
+	if err := checkTitle(title); err != nil {
+		return id, err
+	}
+	err = c.connected(ctx, func(s *session) error {
+		for _, u := range users { // before anything is made
+			if _, err := c.learn(ctx, s, u); err != nil {
+				return err
+			}
+		}
+		if id, err = c.found(ctx, s, wire.Founding{}, title); err != nil {
+			return err
+		}
+		return c.commit(ctx, s, id, c.fill(ctx, s, users...))
+	})
+	return id, err
+}
+
+func checkTitle(title string) error {
+	if len(title) > maxTitle || !utf8.ValidString(title) || qpq.Printable(title) != title {
+		return qpq.E(qpq.Invalid, "bad-title", fmt.Sprintf("a title has at most %d bytes, and nothing in it that cannot be shown", maxTitle))
+	}
+	return nil
+}
+
+// found makes a conversation with this device alone in it, or joins the direct one that is there already.
+func (c *Client) found(ctx context.Context, s *session, f wire.Founding, title string) (qpq.ChannelID, error) {
+	self, err := c.self()
+	if err != nil {
+		return qpq.ChannelID{}, err
+	}
+	if _, err := io.ReadFull(random, f.Channel[:]); err != nil {
+		return qpq.ChannelID{}, err
+	}
+	f.Domain, f.HubKey, f.Suite = s.info.Domain, s.info.SigningKey, uint16(conversation.Suite)
+	f.Creator = wire.MemberDevice{User: self.Account.User, Device: self.Device.ID()}
+	g, request, err := conversation.Found(c.conversations(), self, f, title)
+	if err != nil {
+		return qpq.ChannelID{}, err
+	}
+	reply, err := wire.Call(ctx, s, *request)
+	if err != nil {
+		return qpq.ChannelID{}, err
+	}
+	st := &step{}
+	if !reply.Created {
+		g.Wipe()
+		ch := c.chatFor(c.chats[reply.Channel], reply.Channel)
+		if ch.Standing == Active {
+			return reply.Channel, nil
+		}
+		return reply.Channel, c.rejoin(ctx, s, ch)
+	}
+	if reply.Channel != f.Channel || reply.Receipt == nil || !wire.VerifySlot([32]byte(ed25519.PublicKey(f.HubKey[:])), f.Channel, *reply.Receipt) {
+		return qpq.ChannelID{}, qpq.E(qpq.Damaged, "bad-receipt", "the server's receipt for a new conversation is not signed by it")
+	}
+	ch := c.chatFor(nil, f.Channel)
+	ch.Standing, ch.group, ch.Head = Active, g, encodeReceipt(*reply.Receipt)
+	if err := st.group(ch, g.Records()); err != nil {
+		return qpq.ChannelID{}, err
+	}
+	return f.Channel, c.save(st)
+}
+
+// fill builds the change that brings all devices of all member accounts into a group, and of users who become members. Users whose
+// devices left no key packages are members too: their devices join by themselves.
+func (c *Client) fill(ctx context.Context, s *session, users ...qpq.UserID) func(*conversation.Group) (conversation.Change, error) {
+	return func(g *conversation.Group) (change conversation.Change, err error) {
+		devices, err := g.Devices()
+		if err != nil {
+			return change, err
+		}
+		var all []qpq.UserID
+		for _, m := range g.Conversation().Members {
+			all = append(all, m.User)
+		}
+		for _, u := range users {
+			if slices.Contains(all, u) {
+				continue
+			}
+			all = append(all, u)
+			change.Members = append(change.Members, wire.MemberRole{User: u})
+		}
+		for _, u := range all {
+			packages, err := c.claim(ctx, s, u, devices[u])
+			if err != nil {
+				return change, err
+			}
+			change.Add = append(change.Add, packages...)
+		}
+		if len(change.Add) == 0 && len(change.Members) == 0 {
+			return change, errNothing
+		}
+		return change, nil
+	}
+}
+
+// Invite adds users with all their devices. Those who are members already are left as they are.
+func (c *Client) Invite(ctx context.Context, id qpq.ChannelID, users ...qpq.UserID) error {
+	return c.connected(ctx, func(s *session) error { return c.commit(ctx, s, id, c.fill(ctx, s, users...)) })
+}
+
+// Remove removes users with all their devices: they read nothing that comes after.
+func (c *Client) Remove(ctx context.Context, id qpq.ChannelID, users ...qpq.UserID) error {
+	return c.amend(ctx, id, func(g *conversation.Group) (conversation.Change, error) {
+		gone := slices.DeleteFunc(slices.Clone(users), func(u qpq.UserID) bool {
+			_, member := g.Role(u)
+			return !member
+		})
+		if len(gone) == 0 {
+			return conversation.Change{}, errNothing
+		}
+		return conversation.Change{Remove: gone}, nil
+	})
+}
+
+// SetTitle gives a conversation a title.
+func (c *Client) SetTitle(ctx context.Context, id qpq.ChannelID, title string) error {
+	if err := checkTitle(title); err != nil {
+		return err
+	}
+	return c.amend(ctx, id, func(g *conversation.Group) (conversation.Change, error) {
+		if g.Conversation().Title == title {
+			return conversation.Change{}, errNothing
+		}
+		return conversation.Change{Title: &title}, nil
+	})
+}
+
+// SetRole gives a member a role.
+func (c *Client) SetRole(ctx context.Context, id qpq.ChannelID, u qpq.UserID, role wire.Role) error {
+	return c.amend(ctx, id, func(g *conversation.Group) (conversation.Change, error) {
+		before, member := g.Role(u)
+		switch {
+		case !member:
+			return conversation.Change{}, qpq.E(qpq.NotFound, "no-member", u.String()+" is no member of this conversation: invite them first")
+		case before == role:
+			return conversation.Change{}, errNothing
+		}
+		return conversation.Change{Members: []wire.MemberRole{{User: u, Role: role}}}, nil
+	})
+}
+
+// UpdateKeys gives this device fresh keys: whoever stole the old ones reads nothing that comes after.
+func (c *Client) UpdateKeys(ctx context.Context, id qpq.ChannelID) error {
+	return c.amend(ctx, id, noChange)
+}
+
+// Confirm accepts the members of a conversation as they are: the person looked at them.
+func (c *Client) Confirm(ctx context.Context, id qpq.ChannelID) error {
+	if err := c.chatting.take(ctx); err != nil {
+		return err
+	}
+	defer c.chatting.give()
+	if err := c.load(); err != nil {
+		return err
+	}
+	ch := c.chats[id]
+	if ch == nil || ch.Standing != Suspect {
+		return nil
+	}
+	st := &step{}
+	agreed, err := wire.Unmarshal[wire.Conversation](ch.Conversation)
+	if err != nil {
+		return err
+	}
+	for _, m := range agreed.Members {
+		st.confirm(id, m.User)
+	}
+	ch.Standing = Active
+	st.touch(ch)
+	if err := c.save(st); err != nil {
+		return err
+	}
+	c.kick()
+	return nil
+}
+
+// Leave ends the membership of the own account. The last owner makes somebody else one first.
+func (c *Client) Leave(ctx context.Context, id qpq.ChannelID) error {
+	return c.connected(ctx, func(s *session) error {
+		if err := c.commit(ctx, s, id, c.handOver); err != nil {
+			return err
+		}
+		st := &step{}
+		ch, err := c.ready(st, id)
+		if err != nil {
+			return err
+		}
+		if err := c.sayGoodbye(ctx, s, st, ch); err != nil {
+			return err
+		}
+		if _, err := wire.Call(ctx, s, wire.ChannelLeave{Channel: id}); err != nil {
+			return err
+		}
+		st = &step{}
+		c.end(st, ch)
+		st.notice(ch, c.cfg.Clock(), "left", "you left the conversation")
+		return c.save(st)
+	})
+}
+
+// handOver builds the change that has to come before this account leaves: its other devices go, and an owner stays.
+func (c *Client) handOver(g *conversation.Group) (change conversation.Change, err error) {
+	self, err := c.self()
+	if err != nil {
+		return change, err
+	}
+	devices, err := g.Devices()
+	if err != nil {
+		return change, err
+	}
+	for _, d := range devices[self.Account.User] {
+		if d != self.Device.ID() {
+			change.Drop = append(change.Drop, wire.MemberDevice{User: self.Account.User, Device: d})
+		}
+	}
+	var heir *wire.MemberRole
+	for _, m := range g.Conversation().Members {
+		if m.User == self.Account.User {
+			continue
+		}
+		if heir == nil || m.Role > heir.Role {
+			heir = &m
+		}
+	}
+	if own, _ := g.Role(self.Account.User); own == wire.RoleOwner && heir != nil && heir.Role < wire.RoleOwner {
+		change.Members = []wire.MemberRole{{User: heir.User, Role: wire.RoleOwner}}
+	}
+	if len(change.Drop) == 0 && len(change.Members) == 0 {
+		return change, errNothing
+	}
+	return change, nil
+}
+
+// sayGoodbye sends the proposal by which this device leaves.
+func (c *Client) sayGoodbye(ctx context.Context, s *session, st *step, ch *chat) error {
+	out, err := ch.group.Leave()
+	if err != nil {
+		return err
+	}
+	st.records(ch.ID, out.Records)
+	if err := c.save(st); err != nil {
+		return err
+	}
+	q := wire.Send{Channel: ch.ID, Payload: out.Message}
+	if _, err := io.ReadFull(random, q.ID[:]); err != nil {
+		return err
+	}
+	_, err = wire.Call(ctx, s, q)
+	return err
+}

@@ -1,0 +1,217 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/client/profile"
+	"github.com/quicproquo/qpq/wire"
+)
+
+// outboxPage is how many waiting messages are looked at together.
+const outboxPage = 64
+
+// SendText queues a text. It is durable when SendText returns, and goes out by Run or Sync.
+func (c *Client) SendText(ctx context.Context, id qpq.ChannelID, text string) (MessageID, error) {
+	if text == "" {
+		return MessageID{}, qpq.E(qpq.Invalid, "empty-message", "the message is empty: write something")
+	}
+	if len(text) > maxText {
+		return MessageID{}, qpq.E(qpq.TooLarge, "message-too-large", fmt.Sprintf("the message has %d bytes, and %d are allowed: send it in parts, or as a file", len(text), maxText))
+	}
+	return c.Send(ctx, id, wire.TextBody{Text: text})
+}
+
+// maxText is the most bytes that a text has (wire/messages.capnp).
+const maxText = 65536
+
+// Send queues a message. It is durable when Send returns, and goes out by Run or Sync, in the order of calls.
+func (c *Client) Send(_ context.Context, id qpq.ChannelID, body wire.MessageBody) (MessageID, error) {
+	own, err := c.cfg.Profile.Account()
+	if err != nil {
+		return MessageID{}, err
+	}
+	ch, err := c.cfg.Profile.Channel(id)
+	switch {
+	case err != nil:
+		return MessageID{}, err
+	case ch == nil:
+		return MessageID{}, qpq.E(qpq.NotFound, wire.CodeChannelUnknown, fmt.Sprintf("there is no conversation %s here", id))
+	}
+	if err := standing(&chat{Channel: *ch}); err != nil {
+		return MessageID{}, err
+	}
+	m := wire.Message{Sent: c.cfg.Clock(), Body: body}
+	if _, err := io.ReadFull(random, m.ID[:]); err != nil {
+		return MessageID{}, err
+	}
+	content, err := wire.Marshal(m)
+	if err != nil {
+		return MessageID{}, err
+	}
+	err = c.cfg.Profile.Change(func(tx *profile.Tx) error {
+		position, err := tx.AddEntry(profile.Entry{Channel: id, Time: m.Sent, State: Queued, Sender: own.User, Device: own.Device.ID(), ID: m.ID, Content: content})
+		if err != nil {
+			return err
+		}
+		return tx.Enqueue(position)
+	})
+	if err != nil {
+		return MessageID{}, err
+	}
+	c.news.tell()
+	c.kick()
+	return m.ID, nil
+}
+
+// Wait returns when the hub of a conversation has accepted a message of this account: then it is durable there. It fails with the
+// reason where the message was refused for good, and where ctx is done.
+func (c *Client) Wait(ctx context.Context, id qpq.ChannelID, message MessageID) error {
+	own, err := c.cfg.Profile.Account()
+	if err != nil {
+		return err
+	}
+	for {
+		news := c.news.next()
+		e, err := c.cfg.Profile.Message(id, own.User, message)
+		switch {
+		case err != nil:
+			return err
+		case e == nil:
+			return qpq.E(qpq.NotFound, "message-unknown", "there is no such message")
+		case e.State == Failed:
+			return qpq.E(qpq.Denied, "not-sent", "the server refused the message: the history says why")
+		case e.State != Queued:
+			return nil
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return qpq.Wrap(qpq.Unavailable, "cancelled", "the message is queued, and was not sent yet", ctx.Err())
+		}
+	}
+}
+
+// flush sends what is queued. The caller holds chatting.
+func (c *Client) flush(ctx context.Context, s *session) error {
+	held := map[qpq.ChannelID]bool{} // whose messages have to wait, in order
+	for after := int64(0); ; {
+		if err := c.load(); err != nil {
+			return err
+		}
+		list, err := c.cfg.Profile.Outbox(after, outboxPage)
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		for _, o := range list {
+			after = o.Position
+			if held[o.Channel] {
+				continue
+			}
+			sent, err := c.sendOne(ctx, s, o)
+			if err != nil {
+				return err
+			}
+			held[o.Channel] = !sent
+		}
+	}
+}
+
+// sendOne sends a message that waits. It reports false where it has to wait longer.
+func (c *Client) sendOne(ctx context.Context, s *session, o profile.Outgoing) (bool, error) {
+	for range tries {
+		ch := c.chats[o.Channel]
+		if ch == nil || ch.Standing == Joining || ch.Standing == Healing || ch.Standing == Suspect {
+			return false, nil
+		}
+		if ch.Standing == Ended {
+			return true, c.refused(o, ch, errNotMember)
+		}
+		err := c.encrypt(ctx, s, ch, &o)
+		if errors.Is(err, errJoining) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		request := wire.Send{Channel: o.Channel, ID: o.ID, Payload: o.Ciphertext}
+		reply, err := wire.Call(ctx, s, request)
+		switch {
+		case err == nil && !wire.VerifyMessage(ch.founding.HubKey, request, reply):
+			return false, qpq.E(qpq.Damaged, "bad-receipt", "the server's receipt for a message is not signed by it: the message stays queued")
+		case err == nil:
+			return true, c.settled(o, Accepted, reply)
+		case qpq.CodeOf(err) == wire.CodeMessageIDReused: // an earlier try got through, with another ciphertext
+			return true, c.settled(o, Accepted, wire.SendReply{Time: c.cfg.Clock()})
+		case errors.Is(err, qpq.StaleEpoch):
+			o.Ciphertext = nil
+			if err := c.receive(ctx, s); err != nil {
+				return false, err
+			}
+			if err := c.care(ctx, s); err != nil {
+				return false, err
+			}
+		case errors.Is(err, qpq.NotFound), errors.Is(err, qpq.TooLarge), errors.Is(err, qpq.Invalid), errors.Is(err, qpq.Denied):
+			return true, c.refused(o, ch, err)
+		default:
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// encrypt gives a waiting message its ciphertext. It is durable, with the group's state after it, before it can be sent.
+func (c *Client) encrypt(ctx context.Context, s *session, ch *chat, o *profile.Outgoing) error {
+	if o.Ciphertext != nil && o.Epoch == ch.Epoch {
+		return nil
+	}
+	st := &step{}
+	if err := c.open(st, ch); err != nil {
+		return err
+	}
+	if ch.group == nil {
+		return errors.Join(errJoining, c.save(st))
+	}
+	if ch.group.Waiting() { // somebody left: nobody encrypts to it any more
+		if err := c.commit(ctx, s, ch.ID, noChange); err != nil {
+			return err
+		}
+		if ch = c.chats[ch.ID]; ch == nil || ch.group == nil {
+			return errJoining
+		}
+	}
+	out, err := ch.group.Encrypt(o.Content)
+	if err != nil {
+		return fmt.Errorf("encrypt a message: %w", err)
+	}
+	st.records(ch.ID, out.Records)
+	position, epoch := o.Position, ch.Epoch
+	st.do(func(tx *profile.Tx) error { return tx.SetCiphertext(position, epoch, out.Message) })
+	if err := c.save(st); err != nil {
+		return err
+	}
+	o.Epoch, o.Ciphertext = epoch, out.Message
+	return nil
+}
+
+// settled notes that a message waits no longer.
+func (c *Client) settled(o profile.Outgoing, state MessageState, reply wire.SendReply) error {
+	err := c.cfg.Profile.Change(func(tx *profile.Tx) error {
+		return errors.Join(tx.SetEntry(o.Position, state, reply.Time), tx.Dequeue(o.Position))
+	})
+	c.news.tell()
+	return err
+}
+
+// refused notes that a message cannot be sent.
+func (c *Client) refused(o profile.Outgoing, ch *chat, why error) error {
+	st := &step{}
+	st.notice(ch, c.cfg.Clock(), "not-sent", "a message was not sent: %v", why)
+	if err := c.save(st); err != nil {
+		return err
+	}
+	return c.settled(o, Failed, wire.SendReply{Time: c.cfg.Clock()})
+}

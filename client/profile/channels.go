@@ -1,0 +1,270 @@
+package profile
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/identity"
+)
+
+// What a device keeps of conversations: where it stands in each, its group's secrets, and what must not go backwards. All that
+// one step of a conversation changes is changed in one transaction.
+
+// Tx changes several things at once. It is valid in the function that Change calls.
+type Tx struct{ p *Profile }
+
+// Change runs f in a transaction: all that f changed is durable when Change returns, or, where f fails, nothing is changed.
+func (p *Profile) Change(f func(*Tx) error) error {
+	return p.change(func() error { return f(&Tx{p}) })
+}
+
+// Standing says how a device stands in a conversation.
+type Standing int64
+
+// The values of Standing.
+const (
+	Active  Standing = 1
+	Joining Standing = 2 // not in the group yet
+	Healing Standing = 3 // the group state is lost, damaged or old: it has to be joined anew before anything is sent
+	Suspect Standing = 4 // the members are not those that they should be: the person has to decide
+	Ended   Standing = 5 // no longer a member
+)
+
+// Channel is where a device stands in a conversation.
+type Channel struct {
+	ID           qpq.ChannelID
+	Founding     []byte // wire.Founding
+	Conversation []byte // wire.Conversation: what members agreed on in the last slot
+	Standing     Standing
+	Slot         uint64 // last one accepted
+	AccessSlot   uint64
+	Access       []byte // secret: the access key; empty where it is not known
+	Head         []byte // wire.SlotReceipt of the newest slot seen; empty where there is none
+	Sequence     uint64 // of the channel: the last row seen
+	Epoch        uint64
+	Read         int64     // position of the last entry that was read
+	Updated      time.Time // when this device gave itself fresh keys
+}
+
+const channelColumns = `id, founding, conversation, standing, slot, access_slot, access, head, sequence, epoch, read, updated`
+
+// Channels returns all conversations, by their ids.
+func (p *Profile) Channels() ([]Channel, error) {
+	return p.channels(`SELECT ` + channelColumns + ` FROM channels ORDER BY id`)
+}
+
+// Channel returns a conversation, nil if there is none with the id.
+func (p *Profile) Channel(id qpq.ChannelID) (*Channel, error) {
+	list, err := p.channels(`SELECT `+channelColumns+` FROM channels WHERE id = ?`, id[:])
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	return &list[0], nil
+}
+
+func (p *Profile) channels(query string, args ...any) (list []Channel, err error) {
+	err = p.read(query, func(s *sqlite3.Stmt) error {
+		c := Channel{Founding: s.ColumnBlob(1, nil), Conversation: s.ColumnBlob(2, nil), Standing: Standing(s.ColumnInt64(3)), Slot: uint64(s.ColumnInt64(4)),
+			AccessSlot: uint64(s.ColumnInt64(5)), Head: s.ColumnBlob(7, nil), Sequence: uint64(s.ColumnInt64(8)), Epoch: uint64(s.ColumnInt64(9)),
+			Read: s.ColumnInt64(10), Updated: time.UnixMilli(s.ColumnInt64(11))}
+		copy(c.ID[:], s.ColumnRawBlob(0))
+		if sealed := s.ColumnRawBlob(6); len(sealed) > 0 {
+			if c.Access, err = p.open("access key "+c.ID.String(), sealed); err != nil {
+				return err
+			}
+		}
+		list = append(list, c)
+		return nil
+	}, args...)
+	return list, err
+}
+
+// SetChannel keeps where a device stands in a conversation, but for Read of one that is there.
+func (t *Tx) SetChannel(c Channel) error {
+	access := []byte{}
+	if len(c.Access) > 0 {
+		var err error
+		if access, err = t.p.seal("access key "+c.ID.String(), c.Access); err != nil {
+			return err
+		}
+	}
+	return t.p.exec(`INSERT INTO channels (`+channelColumns+`) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (id) DO UPDATE
+		SET founding = ?2, conversation = ?3, standing = ?4, slot = ?5, access_slot = ?6, access = ?7, head = ?8, sequence = ?9, epoch = ?10, updated = ?12`,
+		c.ID[:], some(c.Founding), some(c.Conversation), int64(c.Standing), int64(c.Slot), int64(c.AccessSlot), access, some(c.Head),
+		int64(c.Sequence), int64(c.Epoch), c.Read, c.Updated.UnixMilli())
+}
+
+// some is b, empty where it is nil: columns have no NULLs.
+func some(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
+// SetRead notes up to which entry a conversation was read.
+func (p *Profile) SetRead(id qpq.ChannelID, position int64) error {
+	return p.change(func() error {
+		return p.exec(`UPDATE channels SET read = ?2 WHERE id = ?1 AND read < ?2`, id[:], position)
+	})
+}
+
+// Record is one part of a group's state. Its value is secret.
+type Record struct {
+	Key   string
+	Value []byte // nil deletes it
+}
+
+// Group returns the records of a conversation's group, by key. It fails with qpq.Damaged where one was altered.
+func (p *Profile) Group(id qpq.ChannelID) (map[string][]byte, error) {
+	records := map[string][]byte{}
+	err := p.read(`SELECT key, value FROM group_records WHERE channel = ?`, func(s *sqlite3.Stmt) (err error) {
+		key := s.ColumnText(0)
+		records[key], err = p.open(recordName(id, key), s.ColumnRawBlob(1))
+		return err
+	}, id[:])
+	return records, err
+}
+
+func recordName(id qpq.ChannelID, key string) string { return "group " + id.String() + " " + key }
+
+// PutGroup stores records of a conversation's group over those before.
+func (t *Tx) PutGroup(id qpq.ChannelID, records []Record) error {
+	for _, r := range records {
+		if r.Value == nil {
+			if err := t.p.exec(`DELETE FROM group_records WHERE channel = ? AND key = ?`, id[:], r.Key); err != nil {
+				return err
+			}
+			continue
+		}
+		sealed, err := t.p.seal(recordName(id, r.Key), r.Value)
+		if err != nil {
+			return err
+		}
+		if err := t.p.exec(`INSERT OR REPLACE INTO group_records VALUES (?, ?, ?)`, id[:], r.Key, sealed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ClearGroup deletes a group's state.
+func (t *Tx) ClearGroup(id qpq.ChannelID) error {
+	return t.p.exec(`DELETE FROM group_records WHERE channel = ?`, id[:])
+}
+
+// Commit is a commit that a hub ordered: for one that loses it.
+type Commit struct {
+	Slot    uint64
+	Commit  []byte
+	Receipt []byte // wire.SlotReceipt
+	User    qpq.UserID
+	Device  qpq.DeviceID
+}
+
+// keptCommits is how many commits of a conversation are kept.
+const keptCommits = 64
+
+// AddCommit keeps a commit, and drops the oldest where there are too many.
+func (t *Tx) AddCommit(id qpq.ChannelID, c Commit) error {
+	err := t.p.exec(`INSERT OR REPLACE INTO commits VALUES (?, ?, ?, ?, ?, ?)`, id[:], int64(c.Slot), some(c.Commit), some(c.Receipt), c.User.String(), c.Device[:])
+	if err != nil || c.Slot < keptCommits {
+		return err
+	}
+	return t.p.exec(`DELETE FROM commits WHERE channel = ? AND slot <= ?`, id[:], int64(c.Slot-keptCommits))
+}
+
+// Commits returns the commits kept that took a slot after one, in order.
+func (p *Profile) Commits(id qpq.ChannelID, after uint64) (list []Commit, err error) {
+	err = p.read(`SELECT slot, "commit", receipt, user, device FROM commits WHERE channel = ? AND slot > ? ORDER BY slot`, func(s *sqlite3.Stmt) error {
+		c := Commit{Slot: uint64(s.ColumnInt64(0)), Commit: s.ColumnBlob(1, nil), Receipt: s.ColumnBlob(2, nil)}
+		copy(c.Device[:], s.ColumnRawBlob(4))
+		user, err := identity.ParseUser(s.ColumnText(3))
+		c.User = user
+		list = append(list, c)
+		return damaged(err)
+	}, id[:], int64(after))
+	return list, err
+}
+
+// Removals returns the accounts that are known to be removed from a conversation.
+func (p *Profile) Removals(id qpq.ChannelID) (list []qpq.UserID, err error) {
+	err = p.read(`SELECT user FROM removals WHERE channel = ? ORDER BY user`, func(s *sqlite3.Stmt) error {
+		u, err := identity.ParseUser(s.ColumnText(0))
+		list = append(list, u)
+		return damaged(err)
+	}, id[:])
+	return list, err
+}
+
+// SetRemoved notes that an account was removed from a conversation, or that it was added again.
+func (t *Tx) SetRemoved(id qpq.ChannelID, u qpq.UserID, removed bool) error {
+	if removed {
+		return t.p.exec(`INSERT OR IGNORE INTO removals VALUES (?, ?)`, id[:], u.String())
+	}
+	return t.p.exec(`DELETE FROM removals WHERE channel = ? AND user = ?`, id[:], u.String())
+}
+
+// Inbox says how far a device read its account's inbox.
+type Inbox struct {
+	Processed    uint64 // all rows up to it are done
+	Acknowledged uint64 // and the server said that it knows
+}
+
+// Inbox returns how far this device read its inbox.
+func (p *Profile) Inbox() (i Inbox, err error) {
+	err = p.read(`SELECT processed, acknowledged FROM inbox`, func(s *sqlite3.Stmt) error {
+		i = Inbox{uint64(s.ColumnInt64(0)), uint64(s.ColumnInt64(1))}
+		return nil
+	})
+	return i, err
+}
+
+// SetInbox notes how far this device read its inbox.
+func (t *Tx) SetInbox(i Inbox) error {
+	return t.p.exec(`INSERT OR REPLACE INTO inbox VALUES (1, ?, ?)`, int64(i.Processed), int64(i.Acknowledged))
+}
+
+// UseKeyPackage drops a key package that was joined with, unless it is of last resort.
+func (t *Tx) UseKeyPackage(ref []byte) error {
+	return t.p.exec(`DELETE FROM key_packages WHERE ref = ? AND last_resort = 0`, ref)
+}
+
+// own notes whose conversations the profile holds. Those of another account before are dropped.
+func (p *Profile) own(u qpq.UserID) error {
+	other := false
+	err := p.query(`SELECT 1 FROM owner WHERE user <> ?`, func(*sqlite3.Stmt) error {
+		other = true
+		return nil
+	}, u.String())
+	if err == nil && other {
+		err = p.forgetChannels()
+	}
+	if err != nil {
+		return err
+	}
+	return p.exec(`INSERT OR REPLACE INTO owner VALUES (1, ?)`, u.String())
+}
+
+// disownGroups drops the state of all groups, which must not be used any more, with the messages that were encrypted in them and not
+// accepted yet. Conversations that go on stand as s.
+func (p *Profile) disownGroups(s Standing) error {
+	return errors.Join(
+		p.exec(`DELETE FROM group_records`),
+		p.exec(`UPDATE outbox SET epoch = 0, ciphertext = x''`),
+		p.exec(`UPDATE channels SET standing = ? WHERE standing <> ?`, int64(s), int64(Ended)))
+}
+
+// forgetChannels drops all conversations.
+func (p *Profile) forgetChannels() error {
+	for _, table := range []string{"outbox", "entries", "inbox", "removals", "commits", "group_records", "channels", "owner"} {
+		if err := p.exec(`DELETE FROM ` + table); err != nil {
+			return fmt.Errorf("forget %s: %w", table, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/client/profile"
+	"github.com/quicproquo/qpq/wire"
+)
+
+// The longest wait before another try to connect, and how often a connected client looks whether something is due.
+const (
+	maxBackoff = 2 * time.Minute
+	rounds     = 15 * time.Minute
+)
+
+// Run stays connected until ctx is done: it receives what comes, sends what is queued, and connects again, after waits that
+// grow, when a connection ends. It returns nil when ctx is done, and an error where trying again is of no use: nobody
+// is signed in, the device was revoked, or another program took over.
+func (c *Client) Run(ctx context.Context) error {
+	wait := c.cfg.Backoff
+	for ctx.Err() == nil {
+		began := c.cfg.Clock()
+		err := c.stay(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		if hopeless(err) {
+			return err
+		}
+		if c.cfg.Clock().Sub(began) > maxBackoff {
+			wait = c.cfg.Backoff
+		}
+		c.notice("offline", err.Error())
+		select { // a random part of the wait, so that the clients of a server that restarts do not all come at once
+		case <-time.After(wait/2 + rand.N(wait/2+1)):
+		case <-ctx.Done():
+		}
+		wait = min(2*wait, maxBackoff)
+	}
+	return nil
+}
+
+// stay connects, and goes on until the connection ends.
+func (c *Client) stay(ctx context.Context) error {
+	s, err := c.member(ctx)
+	if err != nil {
+		return err
+	}
+	ticker := time.NewTicker(rounds)
+	defer ticker.Stop()
+	for {
+		if err := c.round(ctx, s); err != nil {
+			return err
+		}
+		select {
+		case <-c.wake:
+		case <-ticker.C:
+		case <-s.Done():
+			if s.superseded() {
+				return errSuperseded
+			}
+			return qpq.E(qpq.Unavailable, "connection-lost", "the connection to "+s.address+" was lost")
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// Sync connects, receives all there is, and sends all that is queued.
+func (c *Client) Sync(ctx context.Context) error {
+	s, err := c.member(ctx)
+	if err != nil {
+		return err
+	}
+	return c.round(ctx, s)
+}
+
+// round receives all there is, does what is due, and sends what is queued.
+func (c *Client) round(ctx context.Context, s *session) error {
+	if err := c.chatting.take(ctx); err != nil {
+		return err
+	}
+	defer c.chatting.give()
+	if err := c.receive(ctx, s); err != nil {
+		return unreachable(s.address, err)
+	}
+	if err := c.care(ctx, s); err != nil {
+		return unreachable(s.address, err)
+	}
+	return unreachable(s.address, c.flush(ctx, s))
+}
+
+// kick has Run go another round.
+func (c *Client) kick() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// hopeless reports whether to connect again is of no use.
+func hopeless(err error) bool {
+	switch qpq.CodeOf(err) {
+	case wire.CodeDeviceUnknown, errSuperseded.Code, wire.CodeWrongDomain, "protocol", "closed":
+		return true
+	}
+	return errors.Is(err, profile.ErrNoAccount) || errors.Is(err, qpq.Damaged) && qpq.CodeOf(err) == "profile-damaged"
+}
