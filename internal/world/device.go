@@ -88,6 +88,9 @@ func (d *Device) do(ctx context.Context, s Step) {
 		d.w.log(d.name, "%s: the machine died", s.what())
 	case err != nil:
 		d.w.log(d.name, "%s: %v (%s)", s.what(), err, qpq.CodeOf(err))
+		if qpq.CodeOf(err) == "" {
+			d.w.fail("%s: %s fails for a reason that nobody understands: %v", d.name, s.what(), err)
+		}
 	default:
 		d.w.log(d.name, "%s: done", s.what())
 	}

@@ -59,6 +59,11 @@ func (o *Oracle) judgeDevice(ctx context.Context, d *Device) (qpq.DeviceID, bool
 
 // judgeDevices looks whether all devices of an account agree on which there are, and whether each of them is somewhere.
 func (o *Oracle) judgeDevices(ctx context.Context, u *User, present map[qpq.DeviceID]*Device) {
+	for _, d := range present { // who knows a name that a rotation left behind seals it anew at this
+		if r, err := d.program(); err == nil && d.user == u {
+			_, _ = r.Devices(ctx) // the answer counts below
+		}
+	}
 	var first []client.Device
 	for id, d := range present {
 		if d.user != u {

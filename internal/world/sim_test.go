@@ -1,27 +1,103 @@
 package world
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 )
 
 var (
-	first = flag.Uint64("first", 0, "the first seed to play")
-	seeds = flag.Uint64("seeds", 20, "how many seeds to play")
-	tell  = flag.Bool("tell", false, "tell the whole story")
+	first  = flag.Uint64("first", 0, "the first seed to play")
+	seeds  = flag.Uint64("seeds", 0, "how many seeds to play here; 0 plays those of the test, in processes of their own")
+	stride = flag.Uint64("stride", 1, "from one seed to the next")
+	within = flag.Duration("within", 0, "after which no further seed is begun; 0 plays all")
+	tell   = flag.Bool("tell", false, "tell the whole story")
 )
 
+// TestSim plays random histories: 300 of them, 30 with -short. QPQ_SOAK, a duration, has it play 10,000 for at most so long; QPQ_SEEDS says how
+// many instead.
 func TestSim(t *testing.T) {
-	for seed := *first; seed < *first+*seeds; seed++ {
+	if *seeds > 0 {
+		playSeeds(t)
+		return
+	}
+	n, soak := uint64(300), os.Getenv("QPQ_SOAK")
+	if testing.Short() {
+		n = 30
+	}
+	if soak != "" {
+		n = 10_000
+	}
+	if s := os.Getenv("QPQ_SEEDS"); s != "" {
+		var err error
+		if n, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	processes := uint64(runtime.NumCPU())
+	var wg sync.WaitGroup
+	for i := range min(processes, n) {
+		wg.Go(func() {
+			playElsewhere(t, "-first", fmt.Sprint(i), "-stride", fmt.Sprint(processes), "-seeds", fmt.Sprint((n-i+processes-1)/processes), "-within", cmp.Or(soak, "0"))
+		})
+	}
+	wg.Wait()
+}
+
+// playElsewhere plays seeds in a process with one processor, in which a history is repeatable.
+func playElsewhere(t *testing.T, args ...string) {
+	cmd := exec.Command(os.Args[0], append([]string{"-test.run=^TestSim$", "-test.timeout=24h"}, args...)...)
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func playSeeds(t *testing.T) {
+	began := time.Now()
+	for i := range *seeds {
+		if *within > 0 && time.Since(began) > *within {
+			return
+		}
+		seed := *first + i**stride
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			failures, story := Play(t, Chance(seed), Plant{})
 			if len(failures) > 0 {
-				t.Errorf("seed %d:\n%s\n\n%s", seed, strings.Join(failures, "\n"), strings.Join(story, "\n"))
+				t.Errorf("%s\n\n%s\n\nplay it again:\n%s", strings.Join(failures, "\n"), strings.Join(story, "\n"), again(seed))
 			} else if *tell {
 				t.Log("\n" + strings.Join(story, "\n"))
 			}
 		})
+	}
+}
+
+// again is the command that replays a seed.
+func again(seed uint64) string {
+	return fmt.Sprintf("GOMAXPROCS=1 GODEBUG=asyncpreemptoff=1 go test -count=1 -v -run '^TestSim$' ./internal/world -first %d -seeds 1 -tell", seed)
+}
+
+// TestAScenarioIsRead reads back what is written.
+func TestAScenarioIsRead(t *testing.T) {
+	want := Chance(7)
+	var lines []string
+	for _, s := range want.Steps {
+		lines = append(lines, s.String())
+	}
+	got, err := Parse("# a comment\n\n" + strings.Join(lines, "\n"))
+	if err != nil || fmt.Sprint(got.Steps) != fmt.Sprint(want.Steps) {
+		t.Errorf("read %v, %v", got.Steps, err)
+	}
+	for _, bad := range []string{"1s alice/1", "soon alice/1 login", "1s alice/1 fly"} {
+		if _, err := Parse(bad); err == nil {
+			t.Errorf("%q was read", bad)
+		}
 	}
 }

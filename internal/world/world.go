@@ -4,7 +4,7 @@
 //
 // A history is played under testing/synctest, so that hours take a moment. It follows from its seed as far as the
 // product's own goroutines do: with one processor (GOMAXPROCS=1 GODEBUG=asyncpreemptoff=1) they mostly run in the same
-// order again. Which of several ready cases a select takes, and the order of maps, is not repeatable.
+// order again, and keys and nonces are the same. Which of several ready cases a select takes, and the order of maps, is not repeatable.
 package world
 
 import (
@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/cryptotest"
 	"testing/synctest"
 	"time"
 
@@ -50,6 +51,7 @@ type World struct {
 // Play plays a scenario and returns what was wrong, nothing if all was well, and the whole story. A test calls it outside of any bubble.
 func Play(t *testing.T, s Scenario, p Plant) (failures, story []string) {
 	t.Helper()
+	cryptotest.SetGlobalRandom(t, s.Seed)
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Until(time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)))
 		w := &World{t: t, seed: s.Seed, scenario: s, plant: p, users: map[string]*User{}, devices: map[string]*Device{}, began: time.Now()}
