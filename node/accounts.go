@@ -240,9 +240,11 @@ func (s *Server) accountDelete(ctx context.Context, c *conn, q wire.AccountDelet
 	if q.User != user {
 		return none, qpq.E(qpq.Denied, "other-account", fmt.Sprintf("%s was to be deleted, and this connection serves %s", q.User, user))
 	}
-	if err := s.cfg.Store.DeleteAccount(ctx, user.Name, time.Now()); err != nil {
+	notices, err := s.cfg.Store.DeleteAccount(ctx, user.Name, now(), s.limits.Retention)
+	if err != nil {
 		return none, contract(err)
 	}
+	s.announce(notices, c)
 	s.links.forget(user.Name)
 	s.cutOff(user.Name, c, func(qpq.DeviceID) bool { return true })
 	s.metrics.deleted.Inc()

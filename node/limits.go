@@ -36,6 +36,11 @@ type Limits struct {
 
 	Memory int // bytes of large requests and replies under way at a time; 256 MiB
 
+	Retention time.Duration // how long messages stay for those who do not fetch them; 30 days
+	Lapse     time.Duration // after which a device that is not there holds nothing back; 14 days
+	Inbox     int           // bytes that an inbox takes; 64 MiB
+	Payload   int           // bytes of a message; 1 MiB
+
 	VaultItem  int           // bytes of a sealed vault item; 256 KiB
 	VaultItems int           // items of a vault; 256
 	VaultSize  int           // bytes of all items of a vault, which must fit one frame; 4 MiB
@@ -62,6 +67,10 @@ func (l Limits) withDefaults() Limits {
 	l.ClaimInterval = cmp.Or(l.ClaimInterval, time.Minute)
 	l.ClaimBurst = cmp.Or(l.ClaimBurst, 20)
 	l.Memory = cmp.Or(l.Memory, 256<<20)
+	l.Retention = cmp.Or(l.Retention, 30*day)
+	l.Lapse = cmp.Or(l.Lapse, 14*day)
+	l.Inbox = cmp.Or(l.Inbox, 64<<20)
+	l.Payload = cmp.Or(l.Payload, 1<<20)
 	l.VaultItem = cmp.Or(l.VaultItem, 256<<10)
 	l.VaultItems = cmp.Or(l.VaultItems, 256)
 	l.VaultSize = cmp.Or(l.VaultSize, 4<<20)

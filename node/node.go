@@ -44,6 +44,8 @@ type Server struct {
 	rates    rates
 	memory   memory
 	frozen   frozen
+	waiters  waiters
+	swept    string // the account whose inbox the sweep looked at last
 	metrics  *metrics
 	drained  chan struct{} // closed once draining begins
 	drain    sync.Once
@@ -86,6 +88,9 @@ func (s *Server) handlers() wire.Table[*conn] {
 	t.Add(wire.Handle(s.linkCreate), wire.Handle(s.linkOffer), wire.Handle(s.linkTake))
 	t.Add(wire.Handle(s.linkAnswer), wire.Handle(s.linkWait))
 	t.Add(wire.Handle(s.tokenCreate), wire.Handle(s.tokensList), wire.Handle(s.tokenRevoke))
+	t.Add(wire.Handle(s.channelCreate), wire.Handle(s.channelCommit), wire.Handle(s.channelOffer), wire.Handle(s.channelLeave))
+	t.Add(wire.Handle(s.channelInfo), wire.Handle(s.channelsList), wire.Handle(s.channelGroup), wire.Handle(s.channelChunks))
+	t.Add(wire.Handle(s.send), wire.Handle(s.sendEphemeral), wire.Handle(s.inboxFetch), wire.Handle(s.inboxAck))
 	return t
 }
 

@@ -53,6 +53,18 @@ var rules = map[string]rule{
 	"tokenCreate":       {small, 0, 5, none, false},
 	"tokensList":        {small, 0, 5, none, false},
 	"tokenRevoke":       {small, 0, 5, none, false},
+	"channelCreate":     {whole, 0, 20, none, false},
+	"channelCommit":     {whole, 0, 5, none, false},
+	"channelOffer":      {whole, 0, 20, none, false},
+	"channelLeave":      {small, 0, 5, none, false},
+	"channelInfo":       {small, 1 << 20, 2, none, false},
+	"channelsList":      {small, large, 2, none, false},
+	"channelGroup":      {small, 2 << 20, 2, none, false},
+	"channelChunks":     {4 << 10, large, 5, none, false},
+	"send":              {1<<20 + small, 0, 1, none, false},
+	"sendEphemeral":     {8 << 10, 0, 1, none, false},
+	"inboxFetch":        {small, large, 1, none, false},
+	"inboxAck":          {small, 0, 1, none, false},
 }
 
 // checkRules fails unless every method of the contract that is not merely planned has a handler and a rule.

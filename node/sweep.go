@@ -28,6 +28,7 @@ func (s *Server) sweepOnce(ctx context.Context, now time.Time) {
 	for _, b := range []*buckets{&s.rates.addresses, &s.rates.accounts, &s.rates.claims} {
 		b.sweep(now)
 	}
+	s.sweepInboxes(ctx, now)
 	for ctx.Err() == nil {
 		removed, err := s.cfg.Store.Sweep(ctx, now, sweepBatch)
 		if err != nil {
@@ -38,6 +39,29 @@ func (s *Server) sweepOnce(ctx context.Context, now time.Time) {
 		}
 		s.metrics.swept.Add(float64(removed))
 		if removed == 0 {
+			return
+		}
+	}
+}
+
+// Mailboxes that one sweep looks at, in batches: it goes on where the one before ended.
+const (
+	mailboxBatch = 2000
+	mailboxTurns = 5
+)
+
+// sweepInboxes drops the rows of inboxes that nobody fetched in time.
+func (s *Server) sweepInboxes(ctx context.Context, now time.Time) {
+	for range mailboxTurns {
+		next, removed, err := s.cfg.Store.SweepInboxes(ctx, s.swept, now.Add(-s.limits.Retention), mailboxBatch)
+		if err != nil {
+			if ctx.Err() == nil {
+				s.log.Error("old rows of inboxes could not be removed", "cause", err.Error())
+			}
+			return
+		}
+		s.metrics.swept.Add(float64(removed))
+		if s.swept = next; next == "" {
 			return
 		}
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/quicproquo/qpq"
@@ -55,6 +56,9 @@ func (s *Store) Register(ctx context.Context, r Registration) (a Account, err er
 			return err
 		}
 		if err := appendState(tx, r.Name, r.State); err != nil {
+			return err
+		}
+		if err := exec(tx, openMailbox, r.Name); err != nil {
 			return err
 		}
 		if err := putDevice(tx, r.Name, r.Device, r.Now); err != nil {
@@ -127,11 +131,20 @@ func (s *Store) CountAccounts(ctx context.Context) (n int64, err error) {
 }
 
 // DeleteAccount erases all that the store holds of an account but its name and the time, so that the
-// name is never given out again. It returns NotFound if there is no account to erase.
-func (s *Store) DeleteAccount(ctx context.Context, name string, now time.Time) error {
-	return s.update(ctx, "delete an account", func(tx Tx) error {
+// name is never given out again. Members of its channels get a row that says so; the notices are theirs. It returns NotFound if there
+// is no account to erase.
+func (s *Store) DeleteAccount(ctx context.Context, name string, now time.Time, retention time.Duration) (notices []Notice, err error) {
+	err = s.update(ctx, "delete an account", func(tx Tx) (err error) {
 		if err := must(tx, noAccount, eraseAccount, name, millis(now)); err != nil {
 			return err
+		}
+		if notices, err = leaveAll(tx, name, now, retention); err != nil {
+			return err
+		}
+		for more := true; more; {
+			if more, err = drop(tx, name, math.MaxInt64); err != nil {
+				return err
+			}
 		}
 		for _, statement := range eraseRest {
 			if err := exec(tx, statement, name); err != nil {
@@ -140,6 +153,7 @@ func (s *Store) DeleteAccount(ctx context.Context, name string, now time.Time) e
 		}
 		return nil
 	})
+	return notices, err
 }
 
 // States returns up to limit states of the account, from the version given on, oldest first. It
@@ -249,6 +263,8 @@ var eraseRest = []string{
 	`DELETE FROM devices WHERE account = $1`,
 	`DELETE FROM vault_items WHERE account = $1`,
 	`DELETE FROM key_packages WHERE account = $1`,
+	`DELETE FROM channel_members WHERE account = $1`,
+	`DELETE FROM channel_keys WHERE account = $1`,
 	`DELETE FROM inbox WHERE account = $1`,
 	`DELETE FROM mailboxes WHERE account = $1`,
 	`DELETE FROM cursors WHERE account = $1`,

@@ -71,6 +71,9 @@ func (s *Store) StartSession(ctx context.Context, name string, id qpq.DeviceID, 
 				"device runs from an old copy of its state and must rejoin its conversations", counter))
 		}
 		kept = counter
+		if err := exec(tx, noteCursor, name, id[:], millis(now)); err != nil {
+			return err
+		}
 		return exec(tx, updateSession, name, id[:], counter, millis(now))
 	})
 	return kept, err
@@ -93,7 +96,10 @@ func device(tx Tx, name string, id qpq.DeviceID) (d Device, err error) {
 
 func putDevice(tx Tx, name string, d Device, now time.Time) error {
 	exists := qpq.E(qpq.Exists, "device-enrolled", "the account has this device already, or revoked it: make a new device key")
-	return must(tx, exists, insertDevice, name, d.ID[:], some(d.PublicKey), some(d.Certificate), some(d.Label), millis(now))
+	if err := must(tx, exists, insertDevice, name, d.ID[:], some(d.PublicKey), some(d.Certificate), some(d.Label), millis(now)); err != nil {
+		return err
+	}
+	return exec(tx, insertCursor, name, d.ID[:], millis(now)) // at the end of the inbox
 }
 
 func enrol(tx Tx, c AccountChange) error {
@@ -123,6 +129,9 @@ func revokeDevices(tx Tx, c AccountChange) error {
 			return err
 		}
 		if err := exec(tx, deleteCursor, c.Name, id[:]); err != nil {
+			return err
+		}
+		if err := leaveDevice(tx, sender{c.Name, id}); err != nil {
 			return err
 		}
 	}

@@ -41,6 +41,11 @@ const (
 	CodeChunksMissing      = "chunks-missing"      // Conflict: the hub lacks chunks of the manifest: send all
 	CodeGroupGone          = "group-gone"          // NotFound: the hub keeps no group state after this slot any more
 	CodeMessageIDReused    = "message-id-reused"   // Exists: another message has this id
+	CodeBadMessage         = "bad-message"         // Invalid: no MLS message of this group, or not one that belongs here
+	CodeChannelExists      = "channel-exists"      // Exists: another channel has this id
+	CodeChannelFull        = "channel-full"        // TooLarge: more devices or accounts than a channel may have
+	CodeDeviceGone         = "device-gone"         // NotFound: the claim adds a device that its account has no more: look it up again
+	CodePayloadTooLarge    = "payload-too-large"   // TooLarge: the message is larger than policy or server allow
 )
 
 // EncodeError returns the status and payload of a reply that says err. What is no *qpq.Error, and

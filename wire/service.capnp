@@ -56,22 +56,22 @@ interface NodeService {
   tokensList @29 Admin.TokensList -> Admin.TokensListReply $Q.access(admin) $Q.idempotent;
   tokenRevoke @30 Admin.TokenRevoke -> Admin.TokenRevokeReply $Q.access(admin) $Q.idempotent;
 
-  channelCreate @31 Channels.ChannelCreate -> Channels.ChannelCreateReply $Q.idempotent $Q.planned;
-  channelCommit @32 Channels.ChannelCommit -> Channels.ChannelCommitReply $Q.idempotent $Q.planned;
-  channelGroup @33 Channels.ChannelGroup -> Channels.ChannelGroupReply $Q.idempotent $Q.planned;
-  channelInfo @34 Channels.ChannelInfo -> Channels.ChannelInfoReply $Q.idempotent $Q.planned;
-  channelsList @35 Channels.ChannelsList -> Channels.ChannelsListReply $Q.idempotent $Q.planned;
+  channelCreate @31 Channels.ChannelCreate -> Channels.ChannelCreateReply $Q.idempotent;
+  channelCommit @32 Channels.ChannelCommit -> Channels.ChannelCommitReply $Q.idempotent;
+  channelGroup @33 Channels.ChannelGroup -> Channels.ChannelGroupReply $Q.idempotent;
+  channelInfo @34 Channels.ChannelInfo -> Channels.ChannelInfoReply $Q.idempotent;
+  channelsList @35 Channels.ChannelsList -> Channels.ChannelsListReply $Q.idempotent;
 
-  send @36 Delivery.Send -> Delivery.SendReply $Q.idempotent $Q.planned;
-  sendEphemeral @37 Delivery.SendEphemeral -> Delivery.SendEphemeralReply $Q.planned;
-  inboxFetch @38 Delivery.InboxFetch -> Delivery.InboxFetchReply $Q.idempotent $Q.planned;
-  inboxAck @39 Delivery.InboxAck -> Delivery.InboxAckReply $Q.idempotent $Q.planned;
+  send @36 Delivery.Send -> Delivery.SendReply $Q.idempotent;
+  sendEphemeral @37 Delivery.SendEphemeral -> Delivery.SendEphemeralReply;
+  inboxFetch @38 Delivery.InboxFetch -> Delivery.InboxFetchReply $Q.idempotent;
+  inboxAck @39 Delivery.InboxAck -> Delivery.InboxAckReply $Q.idempotent;
 
   blobCreate @40 Blobs.BlobCreate -> Blobs.BlobCreateReply $Q.idempotent $Q.planned;
   blobWrite @41 Blobs.BlobWrite -> Blobs.BlobWriteReply $Q.idempotent $Q.planned;
   blobRead @42 Blobs.BlobRead -> Blobs.BlobReadReply $Q.idempotent $Q.planned;
 
-  channelChunks @43 Channels.ChannelChunks -> Channels.ChannelChunksReply $Q.idempotent $Q.planned;
-  channelOffer @44 Channels.ChannelOffer -> Channels.ChannelOfferReply $Q.idempotent $Q.planned;
-  channelLeave @45 Channels.ChannelLeave -> Channels.ChannelLeaveReply $Q.idempotent $Q.planned;
+  channelChunks @43 Channels.ChannelChunks -> Channels.ChannelChunksReply $Q.idempotent;
+  channelOffer @44 Channels.ChannelOffer -> Channels.ChannelOfferReply $Q.idempotent;
+  channelLeave @45 Channels.ChannelLeave -> Channels.ChannelLeaveReply $Q.idempotent;
 }

@@ -79,30 +79,119 @@ CREATE TABLE tokens (
 );
 CREATE INDEX tokens_expiry ON tokens (expires);
 
--- A message is kept once, however many inboxes it is in. The row outlives its payload, to recognise
--- a repeated send, until forget.
-CREATE TABLE messages (
+-- A channel of which this server is the hub. Of a direct one, pair names both accounts.
+CREATE TABLE channels (
+    channel  BYTEA  NOT NULL PRIMARY KEY,
+    founding BYTEA  NOT NULL,
+    pair     TEXT,
+    slot     BIGINT NOT NULL,
+    sequence BIGINT NOT NULL,
+    floor    BIGINT NOT NULL,
+    epochs   BYTEA  NOT NULL,
+    timer    BIGINT NOT NULL,
+    payload  BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX channels_pair ON channels (pair);
+
+-- The accounts that a channel's messages go to, and which of their devices may send.
+CREATE TABLE channel_members (
     channel BYTEA  NOT NULL,
-    message BYTEA  NOT NULL,
-    hash    BYTEA  NOT NULL,
-    payload BYTEA,
-    expires BIGINT NOT NULL,
-    forget  BIGINT NOT NULL,
+    account TEXT   NOT NULL,
+    devices BYTEA  NOT NULL,
+    PRIMARY KEY (channel, account)
+);
+CREATE INDEX channel_members_account ON channel_members (account, channel);
+
+-- Slots are kept for their receipts; those of the window, from which commits may go on, with roster and group state.
+CREATE TABLE channel_slots (
+    channel     BYTEA  NOT NULL,
+    slot        BIGINT NOT NULL,
+    parent      BIGINT NOT NULL,
+    previous    BYTEA  NOT NULL,
+    hash        BYTEA  NOT NULL,
+    signature   BYTEA  NOT NULL,
+    time        BIGINT NOT NULL,
+    sender      TEXT   NOT NULL,
+    device      BYTEA  NOT NULL,
+    sequence    BIGINT NOT NULL,
+    epoch       BIGINT NOT NULL,
+    floor       BIGINT NOT NULL,
+    timer       BIGINT NOT NULL,
+    payload     BIGINT NOT NULL,
+    removed     BYTEA  NOT NULL,
+    access_slot BIGINT NOT NULL,
+    forget      BIGINT NOT NULL,
+    roster      BYTEA,
+    group_info  BYTEA,
+    manifest    BYTEA,
+    PRIMARY KEY (channel, slot)
+);
+CREATE INDEX channel_slots_expiry ON channel_slots (forget) WHERE forget > 0;
+
+CREATE TABLE channel_chunks (
+    channel BYTEA NOT NULL,
+    hash    BYTEA NOT NULL,
+    chunk   BYTEA NOT NULL,
+    PRIMARY KEY (channel, hash)
+);
+
+-- Access keys of a channel, sealed to accounts.
+CREATE TABLE channel_keys (
+    account TEXT   NOT NULL,
+    channel BYTEA  NOT NULL,
+    slot    BIGINT NOT NULL,
+    sealed  BYTEA  NOT NULL,
+    PRIMARY KEY (channel, slot, account)
+);
+CREATE INDEX channel_keys_account ON channel_keys (account);
+
+-- What inboxes hold is kept once, however many they are; waiting is how many rows still need the payload.
+-- A message is known by the id that its sender chose, 16 bytes; what the hub itself makes by 9 bytes. The row
+-- outlives its payload, to recognise repetitions. At due the payload goes, and at the next due the row.
+CREATE TABLE messages (
+    channel  BYTEA  NOT NULL,
+    message  BYTEA  NOT NULL,
+    hash     BYTEA  NOT NULL,
+    sequence BIGINT NOT NULL,
+    time     BIGINT NOT NULL,
+    sender   TEXT   NOT NULL,
+    device   BYTEA  NOT NULL,
+    slot     BIGINT,
+    waiting  BIGINT NOT NULL,
+    due      BIGINT NOT NULL,
+    payload  BYTEA,
+    PRIMARY KEY (channel, message)
+);
+CREATE INDEX messages_due ON messages (due);
+
+-- Payloads that are too large to be written again whenever waiting changes.
+CREATE TABLE payloads (
+    channel BYTEA NOT NULL,
+    message BYTEA NOT NULL,
+    payload BYTEA NOT NULL,
     PRIMARY KEY (channel, message)
 );
 
--- The last sequence number given out per inbox. Whoever appends locks this row until commit, so that
--- the order of numbers is the order of commits.
+-- Per inbox: the last sequence number given out, the last one whose row is gone whoever read it, and the
+-- bytes that the rows count for. Whoever appends locks this row until commit, so that the order of
+-- numbers is the order of commits.
 CREATE TABLE mailboxes (
     account TEXT   NOT NULL PRIMARY KEY,
-    last    BIGINT NOT NULL
+    last    BIGINT NOT NULL,
+    dropped BIGINT NOT NULL,
+    size    BIGINT NOT NULL
 );
 
 CREATE TABLE inbox (
-    account TEXT   NOT NULL,
-    seq     BIGINT NOT NULL,
-    channel BYTEA  NOT NULL,
-    message BYTEA  NOT NULL,
+    account  TEXT   NOT NULL,
+    seq      BIGINT NOT NULL,
+    kind     BIGINT NOT NULL,
+    channel  BYTEA  NOT NULL,
+    sequence BIGINT NOT NULL,
+    time     BIGINT NOT NULL,
+    size     BIGINT NOT NULL,
+    message  BYTEA,
+    device   BYTEA,
     PRIMARY KEY (account, seq)
 );
 

@@ -113,7 +113,7 @@ func TestSharedCommits(t *testing.T) {
 	insert := func(i, n int) error {
 		return e.Update(background, func(tx store.Tx) error {
 			ran.Add(1)
-			_, err := tx.Exec(`INSERT INTO mailboxes (account, last) VALUES ($1, $2)`, fmt.Sprint(i, n), int64(n))
+			_, err := tx.Exec(`INSERT INTO mailboxes (account, last, dropped, size) VALUES ($1, $2, 0, 0)`, fmt.Sprint(i, n), int64(n))
 			return err
 		})
 	}

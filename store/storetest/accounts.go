@@ -79,12 +79,14 @@ func testTombstone(t *testing.T, e store.Engine) {
 	s, ctx := Open(t, e), t.Context()
 	register(t, s, "alice")
 	later := Epoch.Add(time.Hour)
-	ok(t, s.DeleteAccount(ctx, "alice", later))
-	_, err := s.Account(ctx, "alice")
+	_, err := s.DeleteAccount(ctx, "alice", later, month)
+	ok(t, err)
+	_, err = s.Account(ctx, "alice")
 	wantKind(t, err, qpq.NotFound, "account-erased")
 	_, err = s.Register(ctx, registration("alice"))
 	wantKind(t, err, qpq.Exists, "name-taken")
-	wantKind(t, s.DeleteAccount(ctx, "alice", later), qpq.NotFound, "no-account")
+	_, err = s.DeleteAccount(ctx, "alice", later, month)
+	wantKind(t, err, qpq.NotFound, "no-account")
 	wantKind(t, s.ChangeAccount(ctx, store.AccountChange{Name: "alice"}), qpq.NotFound, "account-erased")
 	_, err = s.LatestState(ctx, "alice")
 	wantKind(t, err, qpq.NotFound, "no-account")
@@ -102,13 +104,12 @@ func testErasureIsComplete(t *testing.T, e store.Engine) {
 	for _, name := range []string{"alice", "bob"} {
 		register(t, s, name)
 		ok(t, s.AddKeyPackages(ctx, name, qpq.DeviceID{1}, []store.KeyPackage{{Ref: []byte(name), Expires: Epoch.Add(time.Hour)}}, many))
-		ok(t, s.Acknowledge(ctx, name, qpq.DeviceID{1}, 1, Epoch))
 	}
-	_, err := s.Enqueue(ctx, store.Message{Hash: []byte("h")}, []string{"alice", "bob"})
-	ok(t, err)
+	ch := newChannel(t, s, 1, "alice", "bob")
+	ch.say(1, "alice", "hello")
 
 	tables := accountTables(t, e)
-	if len(tables) < 7 {
+	if len(tables) < 9 {
 		t.Fatalf("only %v have a column account", tables)
 	}
 	count := func(table, name string) (n int64) {
@@ -122,7 +123,8 @@ func testErasureIsComplete(t *testing.T, e store.Engine) {
 			t.Errorf("the test puts nothing into %s", table)
 		}
 	}
-	ok(t, s.DeleteAccount(ctx, "alice", Epoch))
+	_, err := s.DeleteAccount(ctx, "alice", Epoch, month)
+	ok(t, err)
 	for _, table := range tables {
 		if n := count(table, "alice"); n != 0 {
 			t.Errorf("%d rows of alice are left in %s", n, table)

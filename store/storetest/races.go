@@ -118,20 +118,25 @@ func raceInbox(t *testing.T, s *store.Store) {
 	for _, name := range append(accounts, "all") {
 		register(t, s, name)
 	}
+	var channels []*channel
+	for i := range accounts {
+		channels = append(channels, newChannel(t, s, byte(7+i), accounts[i], accounts[(i+1)%3], "all"))
+	}
 	got := race(func(i int) error {
-		to := []string{accounts[i%3], accounts[(i+1)%3], "all"}
-		_, err := s.Enqueue(t.Context(), store.Message{Channel: qpq.ChannelID{7}, ID: [16]byte{byte(i)}, Hash: []byte{byte(i)}}, to)
+		ch := channels[i%3]
+		_, err := s.Send(t.Context(), ch.message(byte(i), accounts[i%3], "text"))
 		return err
 	})
 	if got[""] != racers {
 		t.Errorf("inbox: outcomes %v", got)
 	}
-	list, err := s.Inbox(t.Context(), "all", 0, 100)
-	ok(t, err)
-	seen := map[[16]byte]bool{}
-	for i, d := range list {
-		if seen[d.ID] = true; d.Seq != int64(i+1) {
-			t.Errorf("number %d at place %d", d.Seq, i)
+	seen, numbers := map[string]bool{}, map[qpq.ChannelID]int64{}
+	for i, row := range fetch(t, s, "all", 1, 0).Rows {
+		if seen[string(row.ID)] = true; row.Seq != int64(i+1) {
+			t.Errorf("number %d at place %d", row.Seq, i)
+		}
+		if numbers[row.Channel]++; row.Sequence != numbers[row.Channel] {
+			t.Errorf("number %d of the channel comes after %d", row.Sequence, numbers[row.Channel]-1)
 		}
 	}
 	if len(seen) != racers {

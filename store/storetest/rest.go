@@ -81,54 +81,6 @@ func testTokens(t *testing.T, e store.Engine) {
 	}
 }
 
-func testInbox(t *testing.T, e store.Engine) {
-	s, ctx := Open(t, e), t.Context()
-	register(t, s, "alice")
-	register(t, s, "bob")
-	m := store.Message{Channel: qpq.ChannelID{1}, ID: [16]byte{1}, Hash: []byte("h1"), Payload: []byte("p1"), Expires: Epoch, Forget: Epoch}
-	repeated, err := s.Enqueue(ctx, m, []string{"bob", "nobody", "alice", "bob"})
-	if err != nil || repeated {
-		t.Fatalf("enqueue: %v, %v", repeated, err)
-	}
-	repeated, err = s.Enqueue(ctx, m, []string{"alice", "carol"})
-	if err != nil || !repeated {
-		t.Errorf("a repetition: %v, %v", repeated, err)
-	}
-	other := m
-	other.Hash = []byte("h2")
-	_, err = s.Enqueue(ctx, other, []string{"alice"})
-	wantKind(t, err, qpq.Exists, "message-id-reused")
-	other.ID, other.Payload = [16]byte{2}, []byte("p2")
-	_, err = s.Enqueue(ctx, other, []string{"alice"})
-	ok(t, err)
-	want := []store.Delivery{{Seq: 1, Channel: m.Channel, ID: m.ID, Payload: m.Payload}, {Seq: 2, Channel: m.Channel, ID: other.ID, Payload: other.Payload}}
-	for name, want := range map[string][]store.Delivery{"alice": want, "bob": want[:1], "carol": nil, "nobody": nil} {
-		got, err := s.Inbox(ctx, name, 0, 10)
-		ok(t, err)
-		if d := cmp.Diff(want, got); d != "" {
-			t.Errorf("inbox of %s (-want +got):\n%s", name, d)
-		}
-	}
-	if rest, err := s.Inbox(ctx, "alice", 1, 10); err != nil || len(rest) != 1 || rest[0].Seq != 2 {
-		t.Errorf("after 1: %v, %v", rest, err)
-	}
-}
-
-func testCursors(t *testing.T, e store.Engine) {
-	s, ctx := Open(t, e), t.Context()
-	register(t, s, "alice")
-	for _, step := range []struct{ ack, want int64 }{{1, 1}, {2, 2}, {1, 2}} {
-		ok(t, s.Acknowledge(ctx, "alice", qpq.DeviceID{1}, step.ack, Epoch))
-		if seq, err := s.Cursor(ctx, "alice", qpq.DeviceID{1}); err != nil || seq != step.want {
-			t.Errorf("after acknowledging %d the cursor is %d, %v", step.ack, seq, err)
-		}
-	}
-	ok(t, s.Acknowledge(ctx, "nobody", qpq.DeviceID{1}, 5, Epoch))
-	if seq, err := s.Cursor(ctx, "nobody", qpq.DeviceID{1}); err != nil || seq != 0 {
-		t.Errorf("nobody has a cursor at %d, %v", seq, err)
-	}
-}
-
 func testSweep(t *testing.T, e store.Engine) {
 	s, ctx, id := Open(t, e), t.Context(), qpq.DeviceID{1}
 	register(t, s, "alice")

@@ -39,7 +39,6 @@ func Run(t *testing.T, open func(testing.TB) store.Engine) {
 		{"Attempts", testAttempts},
 		{"Tokens", testTokens},
 		{"Inbox", testInbox},
-		{"Cursors", testCursors},
 		{"Sweep", testSweep},
 		{"Races", testRaces},
 		{"Model", testModel},

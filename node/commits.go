@@ -1,0 +1,258 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/mls/frame"
+	"github.com/quicproquo/qpq/store"
+	"github.com/quicproquo/qpq/wire"
+)
+
+// generation counts the re-initialisations of a channel's group: there are none yet.
+const generation = 0
+
+// maxSlot bounds slots, so that they can be counted on from.
+const maxSlot = 1 << 62
+
+// groupID is the id of a channel's MLS group.
+func groupID(channel qpq.ChannelID) []byte {
+	return append(channel[:], 0, 0, 0, generation)
+}
+
+// commit is what a hub sees of a commit.
+type commit struct {
+	claim    wire.Claim
+	epoch    uint64 // that it ends
+	external bool   // whoever makes it joins by it
+	hash     [32]byte
+}
+
+func badMessage(why string) error {
+	return qpq.E(qpq.Invalid, wire.CodeBadMessage, "a message was handed in that cannot be one of this conversation: "+why)
+}
+
+func badClaim(format string, args ...any) error {
+	return qpq.E(qpq.Invalid, wire.CodeBadClaim, "a change was handed in that cannot be made: "+fmt.Sprintf(format, args...))
+}
+
+// readCommit reads the header of a commit and its claim.
+func readCommit(channel qpq.ChannelID, message []byte) (commit, error) {
+	h, err := frame.Parse(message)
+	if err != nil {
+		return commit{}, badMessage("it is malformed")
+	}
+	k := commit{epoch: h.Epoch, hash: sha256.Sum256(message)}
+	k.external = h.WireFormat == frame.PublicMessage && h.Sender == frame.NewMemberCommit
+	switch {
+	case h.ContentType != frame.Commit || h.WireFormat != frame.PrivateMessage && !k.external:
+		return commit{}, badMessage("it is no commit")
+	case !bytes.Equal(h.GroupID, groupID(channel)):
+		return commit{}, badMessage("it is of another group")
+	}
+	k.claim, err = wire.Unmarshal[wire.Claim](h.AuthenticatedData)
+	if err == nil && (k.claim.Slot > maxSlot || k.claim.Parent >= k.claim.Slot) {
+		err = badClaim("slot %d cannot build on slot %d", k.claim.Slot, k.claim.Parent)
+	}
+	return k, err
+}
+
+func (s *Server) channelCommit(ctx context.Context, c *conn, q wire.ChannelCommit) (wire.ChannelCommitReply, error) {
+	var none wire.ChannelCommitReply
+	user, device := c.who()
+	k, err := readCommit(q.Channel, q.Commit)
+	if err != nil {
+		return none, err
+	}
+	by := wire.MemberDevice{User: user, Device: device}
+	if err := s.checkWelcome(k, q.Welcome); err != nil {
+		return none, err
+	}
+	group, err := s.groupState(q.Group)
+	if err != nil {
+		return none, err
+	}
+	w := store.Commit{Channel: q.Channel, Slot: int64(k.claim.Slot), Parent: int64(k.claim.Parent), Hash: k.hash[:], Commit: q.Commit, Welcome: q.Welcome,
+		Group: group, Account: user.Name, Device: device, Now: now(), Retention: s.limits.Retention, Quota: int64(s.limits.Inbox)}
+	done, err := s.cfg.Store.CommitChannel(ctx, w, func(st store.Standing) (store.Ruling, error) {
+		return s.judge(q.Channel, st, by, k, w)
+	})
+	if err != nil {
+		return none, contract(err)
+	}
+	s.announce(done.Notices, c)
+	return wire.ChannelCommitReply{Receipt: receiptOf(done.Slot), Sequence: uint64(done.Sequence)}, nil
+}
+
+// checkWelcome fails unless there is a welcome where, and only where, others join.
+func (s *Server) checkWelcome(k commit, welcome []byte) error {
+	if needed := len(k.claim.Joined) > 0 && !k.external; needed != (len(welcome) > 0) {
+		return badClaim("a welcome belongs to the devices that somebody else adds, and to nothing else")
+	}
+	if len(welcome) == 0 {
+		return nil
+	}
+	if h, err := frame.Parse(welcome); err != nil || h.WireFormat != frame.Welcome {
+		return badMessage("its welcome is none")
+	}
+	return nil
+}
+
+// judge decides what a commit does to a channel, from what its claim says. It signs the slot.
+func (s *Server) judge(channel qpq.ChannelID, st store.Standing, by wire.MemberDevice, k commit, w store.Commit) (store.Ruling, error) {
+	r := store.Ruling{Roster: st.Roster.Clone(), Policy: st.Policy}
+	if k.epoch != uint64(st.Epoch) {
+		return r, badClaim("it is of epoch %d, and slot %d began epoch %d", k.epoch, k.claim.Parent, st.Epoch)
+	}
+	if k.claim.Rekeys && w.Group.AccessSlot != w.Slot || !k.claim.Rekeys && w.Group.AccessSlot != st.Access {
+		return r, badClaim("its group state is under the access key of slot %d", w.Group.AccessSlot)
+	}
+	if err := s.checkNames(k.claim); err != nil {
+		return r, err
+	}
+	if err := decide(st, by, k, &r); err != nil {
+		return r, err
+	}
+	s.effect(k, &r)
+	head := receiptOf(st.Head)
+	receipt := wire.SlotReceipt{Slot: k.claim.Slot, Parent: k.claim.Parent, Previous: wire.SlotHash(channel, head), Commit: k.hash, Time: w.Now}
+	r.Slot = slotOf(wire.SignSlot(s.cfg.SigningKey, channel, receipt))
+	return r, nil
+}
+
+// effect adds to a ruling what a claim does beside the roster.
+func (s *Server) effect(k commit, r *store.Ruling) {
+	if p := k.claim.Policy; p != nil {
+		r.Policy = store.Policy{Timer: seconds(p.TimerSeconds), Payload: int64(p.MaxPayload)}
+	}
+	for _, u := range k.claim.Removed {
+		r.Removed = append(r.Removed, u.Name)
+	}
+	r.Removes = !k.external && len(k.claim.Removed)+len(k.claim.Left) > 0
+	if !k.external {
+		for _, d := range k.claim.Joined {
+			r.Welcome = append(r.Welcome, store.Address{Account: d.User.Name, Device: d.Device})
+		}
+	}
+}
+
+// checkNames fails unless a claim is about accounts of this server, each once in a list.
+func (s *Server) checkNames(c wire.Claim) error {
+	users, devices := map[qpq.UserID]bool{}, map[wire.MemberDevice]bool{}
+	for _, m := range c.Roles {
+		if users[m.User] {
+			return badClaim("%s is in it twice", m.User)
+		}
+		users[m.User] = true
+	}
+	for _, u := range c.Removed {
+		if users[u] {
+			return badClaim("%s is in it twice", u)
+		}
+		users[u] = true
+	}
+	for _, list := range [][]wire.MemberDevice{c.Joined, c.Left} {
+		for _, d := range list {
+			if devices[d] {
+				return badClaim("a device of %s is in it twice", d.User)
+			}
+			devices[d] = true
+			users[d.User] = true
+		}
+	}
+	for u := range users {
+		if err := s.home(u); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Server) channelOffer(ctx context.Context, c *conn, q wire.ChannelOffer) (wire.ChannelOfferReply, error) {
+	var none wire.ChannelOfferReply
+	user, _ := c.who()
+	group, err := s.groupState(q.Group)
+	if err != nil {
+		return none, err
+	}
+	o := store.Offer{Channel: q.Channel, Account: user.Name, Now: now()}
+	if len(q.Founding) > 0 && q.Creation != nil {
+		if o.Creation, err = s.offeredChannel(q); err != nil {
+			return none, err
+		}
+	}
+	commits := map[int64]commit{}
+	receipts := map[int64]wire.SlotReceipt{}
+	for i, offered := range q.Commits {
+		k, err := readCommit(q.Channel, offered.Commit)
+		if err != nil {
+			return none, err
+		}
+		if !s.signed(q.Channel, k, offered.Receipt) {
+			return none, badOffer
+		}
+		if err := s.home(offered.From.User); err != nil {
+			return none, err
+		}
+		w := store.Commit{Channel: q.Channel, Slot: int64(k.claim.Slot), Parent: int64(k.claim.Parent), Hash: k.hash[:], Commit: offered.Commit,
+			Account: offered.From.User.Name, Device: offered.From.Device, Now: now(), Retention: s.limits.Retention, Quota: int64(s.limits.Inbox)}
+		if i == len(q.Commits)-1 {
+			w.Group = group
+		} else if k.claim.Rekeys {
+			w.Group.AccessSlot = w.Slot
+		} else {
+			w.Group.AccessSlot = -1
+		}
+		commits[w.Slot], receipts[w.Slot] = k, offered.Receipt
+		o.Commits = append(o.Commits, w)
+	}
+	slot, notices, err := s.cfg.Store.OfferChannel(ctx, o, func(w store.Commit, st store.Standing) (store.Ruling, error) {
+		return s.accept(q.Channel, st, commits[w.Slot], receipts[w.Slot])
+	})
+	if err != nil {
+		return none, contract(err)
+	}
+	s.announce(notices, c)
+	return wire.ChannelOfferReply{Slot: uint64(slot)}, nil
+}
+
+var badOffer = qpq.E(qpq.Invalid, "bad-offer", "commits were offered that this server did not sign, or not in this order")
+
+// signed reports whether a receipt is this server's own for a commit.
+func (s *Server) signed(channel qpq.ChannelID, k commit, r wire.SlotReceipt) bool {
+	return r.Slot == k.claim.Slot && r.Parent == k.claim.Parent && r.Commit == k.hash && wire.VerifySlot(s.hubKey(), channel, r)
+}
+
+// offeredChannel returns a channel that this server made once, as its receipt proves.
+func (s *Server) offeredChannel(q wire.ChannelOffer) (*store.NewChannel, error) {
+	f, err := wire.Unmarshal[wire.Founding](q.Founding)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkFounding(f); err != nil {
+		return nil, err
+	}
+	if f.Channel != q.Channel || q.Creation.Slot != 0 || q.Creation.Commit != sha256.Sum256(q.Founding) || !wire.VerifySlot(s.hubKey(), q.Channel, *q.Creation) {
+		return nil, badOffer
+	}
+	n, err := s.newChannel(f, q.Founding, wire.GroupState{}, *q.Creation)
+	if len(q.Commits) == 0 {
+		n.Group, err = s.groupState(q.Group)
+	}
+	return &n, err
+}
+
+// accept rules on a commit that was accepted before: it is not judged again.
+func (s *Server) accept(channel qpq.ChannelID, st store.Standing, k commit, receipt wire.SlotReceipt) (store.Ruling, error) {
+	r := store.Ruling{Roster: st.Roster.Clone(), Policy: st.Policy, Slot: slotOf(receipt)}
+	if receipt.Previous != wire.SlotHash(channel, receiptOf(st.Head)) || k.epoch != uint64(st.Epoch) {
+		return r, badOffer
+	}
+	_, _ = applyClaim(k.claim, &r.Roster) // who is not here any more stays out
+	s.effect(k, &r)
+	r.Welcome = nil
+	return r, nil
+}

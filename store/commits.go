@@ -1,0 +1,447 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/quicproquo/qpq"
+)
+
+// Commit is a commit that wants a slot of a channel.
+type Commit struct {
+	Channel   qpq.ChannelID
+	Slot      int64
+	Parent    int64 // the slot that it builds on
+	Hash      []byte
+	Commit    []byte
+	Welcome   []byte // nil for none
+	Group     GroupState
+	Account   string // whose device hands it in
+	Device    qpq.DeviceID
+	Now       time.Time
+	Retention time.Duration // how long it stays for those who do not fetch it
+	Quota     int64         // bytes of an inbox
+}
+
+// Standing is what a commit is judged by.
+type Standing struct {
+	Founding []byte
+	Direct   bool
+	Head     Slot // the newest
+	Epoch    int64
+	Access   int64 // the slot at which the access key of the parent was made
+	Roster   Roster
+	Policy   Policy
+}
+
+// Ruling is what becomes of a channel by a commit.
+type Ruling struct {
+	Slot    Slot // signed
+	Roster  Roster
+	Policy  Policy
+	Removes bool     // somebody must not get what is sent from now on: messages of earlier epochs are refused
+	Removed []string // accounts
+	Welcome []Address
+}
+
+// Address is a device that a welcome is for.
+type Address struct {
+	Account string
+	Device  qpq.DeviceID
+}
+
+// Committed is what became of a commit.
+type Committed struct {
+	Slot     Slot
+	Sequence int64 // of the channel
+	Notices  []Notice
+}
+
+var (
+	staleSlot     = qpq.E(qpq.StaleEpoch, "stale-slot", "another commit came first: fetch it and make the change anew")
+	chunksMissing = qpq.E(qpq.Conflict, "chunks-missing", "the server lacks chunks of the ratchet tree: send all of them")
+)
+
+// CommitChannel gives a commit its slot: compare-and-swap on the newest one. judge decides what it does, from the state after the
+// slot that it builds on; it may be called several times and has no effects. A commit that has its slot already, from the same device,
+// gets the first reply. It fails with what judge fails with; with StaleEpoch and code "stale-slot"; NotFound and "channel-unknown",
+// "user-unknown" or "device-gone"; Conflict and "chunks-missing".
+func (s *Store) CommitChannel(ctx context.Context, c Commit, judge func(Standing) (Ruling, error)) (done Committed, err error) {
+	err = s.update(ctx, "commit to a channel", func(tx Tx) error {
+		done = Committed{}
+		row, err := readChannel(tx, c.Channel)
+		if err != nil {
+			return err
+		}
+		if c.Slot <= row.slot {
+			return repeatedCommit(tx, c, &done)
+		}
+		if err := needMember(tx, c.Channel, c.Account); err != nil {
+			return err
+		}
+		window, err := readWindow(tx, c.Channel, row.slot)
+		if err != nil {
+			return err
+		}
+		for _, st := range window {
+			if st.Number > c.Parent && slices.Contains(st.Removed, c.Account) {
+				return staleSlot // who was removed does not go on from before it
+			}
+		}
+		done, err = place(tx, row, window, c, judge, true)
+		return err
+	})
+	return done, err
+}
+
+// repeatedCommit answers a commit for a slot that is taken.
+func repeatedCommit(tx Tx, c Commit, done *Committed) error {
+	st, by, found, err := readSlot(tx, c.Channel, c.Slot)
+	switch {
+	case err != nil:
+		return err
+	case !found || !bytes.Equal(st.Hash, c.Hash) || by != (sender{c.Account, c.Device}):
+		if err := needMember(tx, c.Channel, c.Account); err != nil {
+			return err
+		}
+		return staleSlot
+	}
+	done.Slot = st
+	_, err = one(tx, into{&done.Sequence}, selectSlotSequence, c.Channel[:], c.Slot)
+	return err
+}
+
+// place gives a commit the slot after the newest. Unless strict, members that are not here are left out.
+func place(tx Tx, row channelRow, window []slotState, c Commit, judge func(Standing) (Ruling, error), strict bool) (done Committed, err error) {
+	i := slices.IndexFunc(window, func(st slotState) bool { return st.Number == c.Parent })
+	if c.Slot != row.slot+1 || i < 0 {
+		return done, staleSlot
+	}
+	parent := window[i]
+	if parent.Roster, err = rosterOf(tx, row.id, []slotState{parent}); err != nil {
+		return done, err
+	}
+	st := Standing{Founding: row.founding, Direct: row.direct, Epoch: parent.Epoch, Access: parent.AccessSlot, Roster: parent.Roster.Clone(), Policy: parent.Policy}
+	if st.Head, _, _, err = readSlot(tx, row.id, row.slot); err != nil {
+		return done, err
+	}
+	ruling, err := judge(st)
+	if err != nil {
+		return done, err
+	}
+	if c.Group.Info != nil && !complete(window, c.Group) {
+		return done, chunksMissing
+	}
+	if _, err := present(tx, parent.Roster, &ruling.Roster, strict); err != nil {
+		return done, err
+	}
+	next := slotState{Slot: ruling.Slot, Epoch: parent.Epoch + 1, Floor: parent.Floor, Policy: ruling.Policy, AccessSlot: c.Group.AccessSlot,
+		Removed: ruling.Removed, Sequence: row.sequence + 1, Roster: ruling.Roster, Manifest: c.Group.manifest()}
+	if ruling.Removes {
+		next.Floor = next.Epoch
+	}
+	if err := putSlot(tx, row.id, next, sender{c.Account, c.Device}, c.Group, c.Now); err != nil {
+		return done, err
+	}
+	done = Committed{Slot: next.Slot, Sequence: next.Sequence}
+	done.Notices, err = advance(tx, c, window, parent, next, ruling.Welcome)
+	return done, err
+}
+
+// complete reports whether every chunk of a group state is there or comes along.
+func complete(window []slotState, g GroupState) bool {
+	have := map[[32]byte]bool{}
+	for _, st := range window {
+		for h := range slices.Chunk(st.Manifest, 32) {
+			have[[32]byte(h)] = true
+		}
+	}
+	for _, h := range g.Manifest {
+		if _, comes := g.Chunks[h]; !comes && !have[h] {
+			return false
+		}
+	}
+	return true
+}
+
+// advance makes a slot the newest: it moves the window, hands the commit out, and settles who is a member from now on.
+func advance(tx Tx, c Commit, window []slotState, parent, next slotState, welcome []Address) ([]Notice, error) {
+	after := append(slices.Clone(window), next)
+	if len(after) > Window {
+		after = after[len(after)-Window:]
+	}
+	tipsAfter := tips(after)
+	if err := updateHead(tx, c.Channel, next, tipsAfter); err != nil {
+		return nil, err
+	}
+	roster, err := rosterOf(tx, c.Channel, tipsAfter)
+	if err != nil {
+		return nil, err
+	}
+	gone, err := settleMembers(tx, c.Channel, parent.Roster, roster)
+	if err != nil {
+		return nil, err
+	}
+	e := event{channel: c.Channel, kind: KindCommit, message: key('c', next.Number), hash: c.Hash, payload: c.Commit, sequence: next.Sequence,
+		slot: next.Number, by: sender{c.Account, c.Device}, time: c.Now, due: c.Now.Add(c.Retention)}
+	notices, err := e.fanOut(tx)
+	if err != nil {
+		return nil, err
+	}
+	e.kind, e.message, e.hash, e.payload = KindWelcome, key('w', next.Number), nil, c.Welcome
+	if notices, err = e.deliverWelcome(tx, welcome, notices); err != nil {
+		return nil, err
+	}
+	e.kind, e.message, e.payload = KindRemoved, nil, nil
+	for _, name := range gone {
+		if err := exec(tx, deleteMember, c.Channel[:], name); err != nil {
+			return nil, err
+		}
+		if notices, err = e.deliver(tx, name, nil, notices); err != nil {
+			return nil, err
+		}
+	}
+	if err := moveWindow(tx, c.Channel, window, after, c.Now, c.Retention); err != nil {
+		return nil, err
+	}
+	notices = newest(notices)
+	return notices, enforce(tx, notices, c.Quota)
+}
+
+// settleMembers makes the accounts of the parent and of the tips members, for the commit to reach them, and returns those that
+// are members no longer once it has.
+func settleMembers(tx Tx, id qpq.ChannelID, parent, after Roster) (gone []string, err error) {
+	before, err := readMembers(tx, id)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range after {
+		devices := encodeDevices(m.Devices)
+		if had, ok := before[m.Account]; ok && bytes.Equal(had, devices) {
+			continue
+		}
+		if err := exec(tx, putMember, id[:], m.Account, devices); err != nil {
+			return nil, err
+		}
+	}
+	for _, m := range parent {
+		if _, ok := before[m.Account]; !ok && after.Find(m.Account) == nil {
+			if err := exec(tx, putMember, id[:], m.Account, []byte{}); err != nil {
+				return nil, err
+			}
+			before[m.Account] = nil
+		}
+	}
+	for name := range before {
+		if after.Find(name) == nil {
+			gone = append(gone, name)
+		}
+	}
+	slices.Sort(gone)
+	return gone, nil
+}
+
+// tips returns the slots of a window that no other one builds on.
+func tips(window []slotState) (list []slotState) {
+	for _, st := range window {
+		if !slices.ContainsFunc(window, func(o slotState) bool { return o.Parent == st.Number && o.Number != st.Number }) {
+			list = append(list, st)
+		}
+	}
+	return list
+}
+
+// rosterOf returns the members of some slots together. It reads rosters that are not there.
+func rosterOf(tx Tx, id qpq.ChannelID, slots []slotState) (Roster, error) {
+	var rosters []Roster
+	for _, st := range slots {
+		if st.Roster == nil {
+			var b []byte
+			if _, err := one(tx, into{&b}, selectRoster, id[:], st.Number); err != nil {
+				return nil, err
+			}
+			r, err := decodeRoster(b)
+			if err != nil {
+				return nil, err
+			}
+			st.Roster = r
+		}
+		rosters = append(rosters, st.Roster)
+	}
+	return union(rosters...), nil
+}
+
+// updateHead writes what sends are checked by. A floor is no higher than the newest epoch, so that whoever made the newest
+// slot can always send.
+func updateHead(tx Tx, id qpq.ChannelID, newest slotState, tips []slotState) error {
+	floor := int64(0)
+	var epochs []int64
+	for _, st := range tips {
+		floor = max(floor, st.Floor)
+		if !slices.Contains(epochs, st.Epoch) {
+			epochs = append(epochs, st.Epoch)
+		}
+	}
+	return exec(tx, updateChannel, id[:], newest.Number, newest.Sequence, min(floor, newest.Epoch), epochsOf(epochs...),
+		int64(newest.Policy.Timer/time.Millisecond), newest.Policy.Payload)
+}
+
+// moveWindow forgets roster and group state of what left the window, and the chunks and keys that only it needed.
+func moveWindow(tx Tx, id qpq.ChannelID, before, after []slotState, now time.Time, retention time.Duration) error {
+	oldest := after[0].Number
+	keep := map[[32]byte]bool{}
+	access := map[int64]bool{}
+	for _, st := range after {
+		access[st.AccessSlot] = true
+		for h := range slices.Chunk(st.Manifest, 32) {
+			keep[[32]byte(h)] = true
+		}
+	}
+	for _, st := range before {
+		if st.Number >= oldest {
+			break
+		}
+		if err := exec(tx, closeSlot, id[:], st.Number, millis(now.Add(retention+forgetAfter))); err != nil {
+			return err
+		}
+		for h := range slices.Chunk(st.Manifest, 32) {
+			if keep[[32]byte(h)] {
+				continue
+			}
+			if err := exec(tx, deleteChunk, id[:], h); err != nil {
+				return err
+			}
+		}
+		if !access[st.AccessSlot] {
+			if err := exec(tx, deleteKeys, id[:], st.AccessSlot); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// readWindow returns the newest slots, oldest first, without their rosters.
+func readWindow(tx Tx, id qpq.ChannelID, newest int64) (window []slotState, err error) {
+	err = tx.Query(func(r Row) error {
+		var st slotState
+		var removed []byte
+		var timer int64
+		err := r.Scan(&st.Number, &st.Parent, &st.Epoch, &st.Floor, &timer, &st.Policy.Payload, &removed, &st.AccessSlot, &st.Manifest)
+		st.Policy.Timer = time.Duration(timer) * time.Millisecond
+		if len(removed) > 0 {
+			st.Removed = strings.Split(string(removed), "\n")
+		}
+		window = append(window, st)
+		return err
+	}, selectWindow, id[:], newest-Window)
+	if err == nil && len(window) == 0 {
+		err = errRoster
+	}
+	return window, err
+}
+
+// readMembers returns the devices of all that messages go to.
+func readMembers(tx Tx, id qpq.ChannelID) (map[string][]byte, error) {
+	members := map[string][]byte{}
+	return members, tx.Query(func(r Row) error {
+		var name string
+		var devices []byte
+		err := r.Scan(&name, &devices)
+		members[name] = devices
+		return err
+	}, selectMembers, id[:])
+}
+
+// key names what the hub makes among messages, whose ids are longer.
+func key(what byte, number int64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{what}, uint64(number))
+}
+
+// Offer gives a hub that was restored from a copy back what it lost of a channel.
+type Offer struct {
+	Channel  qpq.ChannelID
+	Creation *NewChannel // where the channel may be lost as a whole
+	Commits  []Commit    // in order; the last one with its group state
+	Account  string      // who offers
+	Now      time.Time
+}
+
+// OfferChannel takes the commits that follow the newest slot, if they are what the hub signed once: judge verifies that and says what
+// they do. Those that are here already are passed over. It fails with what judge fails with, with StaleEpoch and code "stale-slot" if
+// another commit has the slot or some are missing in between, and with NotFound and "channel-unknown".
+func (s *Store) OfferChannel(ctx context.Context, o Offer, judge func(Commit, Standing) (Ruling, error)) (slot int64, notices []Notice, err error) {
+	err = s.update(ctx, "take back a channel", func(tx Tx) error {
+		slot, notices = 0, nil
+		row, err := readChannel(tx, o.Channel)
+		if err == error(noChannel) && o.Creation != nil {
+			if id, _, created, err := existing(tx, *o.Creation); err != nil {
+				return err
+			} else if created || id != (qpq.ChannelID{}) {
+				return staleSlot
+			}
+			if err := insertNewChannel(tx, *o.Creation, false); err != nil {
+				return err
+			}
+			row, err = readChannel(tx, o.Channel)
+		}
+		if err != nil {
+			return err
+		}
+		for _, c := range o.Commits {
+			if c.Slot <= row.slot {
+				if st, _, found, err := readSlot(tx, o.Channel, c.Slot); err != nil {
+					return err
+				} else if found && !bytes.Equal(st.Hash, c.Hash) {
+					return staleSlot
+				}
+				continue
+			}
+			window, err := readWindow(tx, o.Channel, row.slot)
+			if err != nil {
+				return err
+			}
+			done, err := place(tx, row, window, c, func(st Standing) (Ruling, error) { return judge(c, st) }, false)
+			if err != nil {
+				return err
+			}
+			row.slot, row.sequence = c.Slot, done.Sequence
+			notices = newest(append(notices, done.Notices...))
+		}
+		slot = row.slot
+		return needMember(tx, o.Channel, o.Account)
+	})
+	return slot, notices, err
+}
+
+// newest merges notices: of an inbox counts the last.
+func newest(notices []Notice) []Notice {
+	at := map[string]int{}
+	out := notices[:0]
+	for _, n := range notices {
+		if i, ok := at[n.Account]; ok {
+			out[i] = n
+			continue
+		}
+		at[n.Account] = len(out)
+		out = append(out, n)
+	}
+	return out
+}
+
+const (
+	selectSlotSequence = `SELECT sequence FROM channel_slots WHERE channel = $1 AND slot = $2`
+	selectWindow       = `SELECT slot, parent, epoch, floor, timer, payload, removed, access_slot, manifest FROM channel_slots
+		WHERE channel = $1 AND slot > $2 ORDER BY slot`
+	selectRoster  = `SELECT roster FROM channel_slots WHERE channel = $1 AND slot = $2`
+	selectMembers = `SELECT account, devices FROM channel_members WHERE channel = $1`
+	updateChannel = `UPDATE channels SET slot = $2, sequence = $3, floor = $4, epochs = $5, timer = $6, payload = $7 WHERE channel = $1`
+	closeSlot     = `UPDATE channel_slots SET roster = NULL, group_info = NULL, manifest = NULL, forget = $3 WHERE channel = $1 AND slot = $2`
+	deleteChunk   = `DELETE FROM channel_chunks WHERE channel = $1 AND hash = $2`
+	deleteKeys    = `DELETE FROM channel_keys WHERE channel = $1 AND slot = $2`
+	deleteMember  = `DELETE FROM channel_members WHERE channel = $1 AND account = $2`
+)

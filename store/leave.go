@@ -1,0 +1,162 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/quicproquo/qpq"
+)
+
+// LeaveChannel ends the membership of an account: it is on no roster any more. The other members get a row that says so, and the
+// account a last one. It fails with NotFound and code "channel-unknown", and with Denied and "direct" for a direct channel, which keeps
+// its accounts.
+func (s *Store) LeaveChannel(ctx context.Context, id qpq.ChannelID, account string, device qpq.DeviceID, now time.Time, retention time.Duration) (notices []Notice, err error) {
+	err = s.update(ctx, "leave a channel", func(tx Tx) error {
+		if err := needMember(tx, id, account); err != nil {
+			return err
+		}
+		row, err := readChannel(tx, id)
+		if err != nil {
+			return err
+		}
+		if row.direct {
+			return qpq.E(qpq.Denied, "direct", "a direct conversation keeps its two people: nobody leaves it")
+		}
+		notices, err = leave(tx, row, sender{account, device}, now, retention)
+		return err
+	})
+	return notices, err
+}
+
+// leaveAll takes an account that is deleted out of all its channels.
+func leaveAll(tx Tx, account string, now time.Time, retention time.Duration) (notices []Notice, err error) {
+	channels, err := channelsOf(tx, account)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range channels {
+		row, err := readChannel(tx, id)
+		if err != nil {
+			return nil, err
+		}
+		more, err := leave(tx, row, sender{account: account}, now, retention)
+		if err != nil {
+			return nil, err
+		}
+		notices = append(notices, more...)
+	}
+	return newest(notices), nil
+}
+
+func leave(tx Tx, row channelRow, who sender, now time.Time, retention time.Duration) ([]Notice, error) {
+	if err := editRosters(tx, row.id, row.slot, func(r *Roster) bool { return r.Remove(who.account) }); err != nil {
+		return nil, err
+	}
+	if err := exec(tx, deleteMember, row.id[:], who.account); err != nil {
+		return nil, err
+	}
+	name := append(key('l', row.sequence), make([]byte, 8)...) // longer than any id of a message
+	e := event{channel: row.id, kind: KindLeft, message: append(name, who.account...), sequence: row.sequence, slot: noSlot, by: who, time: now, due: now.Add(retention)}
+	notices, err := e.fanOut(tx)
+	if err != nil {
+		return nil, err
+	}
+	if len(notices) == 0 {
+		if err := dropChannel(tx, row, now, retention); err != nil {
+			return nil, err
+		}
+	}
+	e.kind, e.message = KindRemoved, nil
+	return e.deliver(tx, who.account, nil, notices)
+}
+
+// dropChannel forgets a channel that has no members. Its slots stay as long as rows of them may.
+func dropChannel(tx Tx, row channelRow, now time.Time, retention time.Duration) error {
+	if err := exec(tx, closeSlots, row.id[:], millis(now.Add(retention+forgetAfter))); err != nil {
+		return err
+	}
+	for _, statement := range dropRest {
+		if err := exec(tx, statement, row.id[:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leaveDevice takes a device that is revoked off all rosters. Its account stays a member.
+func leaveDevice(tx Tx, who sender) error {
+	channels, err := channelsOf(tx, who.account)
+	if err != nil {
+		return err
+	}
+	for _, id := range channels {
+		row, err := readChannel(tx, id)
+		if err != nil {
+			return err
+		}
+		var devices []byte
+		if _, err := one(tx, into{&devices}, selectMember, id[:], who.account); err != nil {
+			return err
+		}
+		r := Roster{{Account: who.account, Devices: decodeDevices(devices)}}
+		if r.Leave(who.account, who.device) {
+			if err := exec(tx, putMember, id[:], who.account, encodeDevices(r[0].Devices)); err != nil {
+				return err
+			}
+		}
+		if err := editRosters(tx, id, row.slot, func(r *Roster) bool { return r.Leave(who.account, who.device) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// editRosters changes the rosters of a channel's window; edit reports whether it changed one.
+func editRosters(tx Tx, id qpq.ChannelID, newest int64, edit func(*Roster) bool) error {
+	changed := map[int64][]byte{}
+	err := tx.Query(func(r Row) error {
+		var slot int64
+		var b []byte
+		if err := r.Scan(&slot, &b); err != nil {
+			return err
+		}
+		roster, err := decodeRoster(b)
+		if err == nil && edit(&roster) {
+			changed[slot] = roster.encode()
+		}
+		return err
+	}, selectRosters, id[:], newest-Window)
+	if err != nil {
+		return err
+	}
+	for slot, b := range changed {
+		if err := exec(tx, updateRoster, id[:], slot, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func channelsOf(tx Tx, account string) (list []qpq.ChannelID, err error) {
+	return list, tx.Query(func(r Row) error {
+		var b []byte
+		err := r.Scan(&b)
+		var id qpq.ChannelID
+		copy(id[:], b)
+		list = append(list, id)
+		return err
+	}, selectChannelsOf, account)
+}
+
+const (
+	selectRosters    = `SELECT slot, roster FROM channel_slots WHERE channel = $1 AND slot > $2 ORDER BY slot`
+	updateRoster     = `UPDATE channel_slots SET roster = $3 WHERE channel = $1 AND slot = $2`
+	selectChannelsOf = `SELECT channel FROM channel_members WHERE account = $1 ORDER BY channel`
+	closeSlots       = `UPDATE channel_slots SET roster = NULL, group_info = NULL, manifest = NULL, forget = $2 WHERE channel = $1`
+)
+
+var dropRest = []string{
+	`DELETE FROM channels WHERE channel = $1`,
+	`DELETE FROM channel_chunks WHERE channel = $1`,
+	`DELETE FROM channel_keys WHERE channel = $1`,
+}
