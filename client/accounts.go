@@ -196,7 +196,11 @@ func (c *Client) Lookup(ctx context.Context, user qpq.UserID) (*identity.Account
 	if err != nil {
 		return nil, unreachable(s.address, err)
 	}
-	return state, c.cfg.Profile.SetContact(state)
+	if err := c.cfg.Profile.SetContact(state); err != nil {
+		return nil, err
+	}
+	c.contacts.Store(user, state)
+	return state, nil
 }
 
 // Whoami is what is known of the own account and of the server.

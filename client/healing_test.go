@@ -1,0 +1,146 @@
+package client_test
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/client/profile"
+	"github.com/quicproquo/qpq/store/sqlite"
+)
+
+// three returns the devices of three people in one conversation.
+func three(t *testing.T, s *server) (id qpq.ChannelID, alice, bob, carol *device) {
+	t.Helper()
+	alice, bob, carol = s.device(t), s.device(t), s.device(t)
+	alice.register("alice")
+	bob.register("bob")
+	carol.register("carol")
+	id = must(alice.CreateGroup(context.Background(), "three", bob.user(), carol.user()))
+	settle(t, bob, carol)
+	return id, alice, bob, carol
+}
+
+// talk has each say something that all others show.
+func talk(t *testing.T, id qpq.ChannelID, devices ...*device) {
+	t.Helper()
+	settle(t, devices...)
+	for i, d := range devices {
+		d.says(id, "word "+string(rune('a'+i)))
+	}
+	settle(t, devices...)
+	for _, d := range devices {
+		all := d.texts(id)
+		for i, from := range devices {
+			if want := from.user().Name + ": word " + string(rune('a'+i)); !slices.Contains(all, want) {
+				t.Errorf("%s does not show %q but %q; notices %q", d.user(), want, all, d.codes(id))
+			}
+		}
+	}
+}
+
+func TestLostGroupStateHeals(t *testing.T) {
+	s := newServer(t, nil)
+	id, alice, bob, carol := three(t, s)
+	check(t, bob.profile.Change(func(tx *profile.Tx) error { return tx.ClearGroup(id) }))
+	bob.reopen(s.dial)
+	alice.says(id, "unheard")
+	talk(t, id, bob, alice, carol)
+	if !slices.Contains(bob.codes(id), "healed") {
+		t.Errorf("bob was told %q", bob.codes(id))
+	}
+}
+
+func TestRestoredProfileHeals(t *testing.T) {
+	s := newServer(t, nil)
+	id, alice, bob, carol := three(t, s)
+	bob.close()
+	backup := t.TempDir()
+	check(t, copyFiles(bob.dir, backup))
+	bob.open(s.dial)
+	settle(t, bob)
+	bob.says(id, "newer")
+	check(t, bob.UpdateKeys(context.Background(), id))
+	settle(t, alice, carol)
+	bob.close()
+	check(t, copyFiles(backup, bob.dir))
+	bob.open(s.dial)
+	talk(t, id, bob, alice, carol)
+	if !bob.noticed("old-copy") || !slices.Contains(bob.codes(id), "healed") {
+		t.Errorf("bob was told %v and %q", bob.notices, bob.codes(id))
+	}
+}
+
+func TestServerThatLostCommitsIsGivenThemBack(t *testing.T) {
+	s := newServer(t, nil)
+	id, alice, bob, carol := three(t, s)
+	talk(t, id, alice, bob, carol)
+	s.stop()
+	yesterday := filepath.Join(t.TempDir(), "qpq.db")
+	check(t, sqlite.Copy(s.path, yesterday))
+	s.start()
+	check(t, alice.UpdateKeys(context.Background(), id))
+	check(t, alice.Remove(context.Background(), id, carol.user()))
+	settle(t, bob)
+	bob.says(id, "of today")
+	settle(t, alice)
+	s.stop()
+	s.path = yesterday
+	s.start()
+	for _, d := range []*device{bob, alice} {
+		check(t, d.Sync(context.Background()))
+	}
+	alice.says(id, "hello again")
+	settle(t, bob)
+	bob.says(id, "hello alice")
+	settle(t, alice, carol)
+	for _, d := range []*device{alice, bob} {
+		if all := strings.Join(d.texts(id), ", "); !strings.HasSuffix(all, "alice: hello again, bob: hello alice") {
+			t.Errorf("%s shows %s; notices %q", d.user(), all, d.codes(id))
+		}
+	}
+	if all := strings.Join(carol.texts(id), ", "); strings.Contains(all, "hello") {
+		t.Errorf("carol, who was removed, shows %s", all)
+	}
+	if v := must(alice.Conversation(id)); len(v.Members) != 2 || v.Standing != client.Active {
+		t.Errorf("alice sees %+v", v)
+	}
+}
+
+func TestOfflineForManyCommits(t *testing.T) {
+	s := newServer(t, nil)
+	id, alice, bob, carol := three(t, s)
+	for range 40 {
+		check(t, alice.UpdateKeys(context.Background(), id))
+		alice.says(id, "more")
+	}
+	settle(t, carol)
+	if n := len(carol.texts(id)); n != 40 {
+		t.Errorf("carol shows %d of 40 messages; notices %q", n, carol.codes(id))
+	}
+	talk(t, id, bob, alice, carol)
+}
+
+func TestRevokedDeviceIsRemoved(t *testing.T) {
+	s := newServer(t, nil)
+	id, alice, bob, carol := three(t, s)
+	ctx := context.Background()
+	phone := s.device(t)
+	_, err := phone.Login(ctx, "bob", with(secret), "phone")
+	check(t, err)
+	talk(t, id, phone, alice, bob, carol)
+	check(t, bob.RevokeDevice(ctx, must(phone.Whoami(ctx)).Device, with(secret)))
+	settle(t, bob, alice, carol)
+	alice.says(id, "without the phone")
+	talk(t, id, alice, bob, carol)
+	if err := phone.Sync(ctx); err == nil {
+		t.Error("a revoked device still reads")
+	}
+	if slices.Contains(phone.texts(id), "alice: without the phone") {
+		t.Error("the revoked device shows what came after")
+	}
+}
