@@ -76,7 +76,7 @@ func (s *Server) sendEphemeral(ctx context.Context, c *conn, q wire.SendEphemera
 		return none, contract(err)
 	}
 	for _, name := range members {
-		s.pushAccount(name, c, wire.EphemeralPush{Channel: q.Channel, Payload: q.Payload})
+		s.pushAccount(name, c, wire.EphemeralPush(q))
 	}
 	return none, nil
 }
