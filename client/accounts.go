@@ -22,7 +22,7 @@ func chain(ctx context.Context, s *session, user qpq.UserID, known *identity.Acc
 		}
 		reply, err := wire.Call(ctx, s, wire.AccountLookup{User: user, After: version})
 		if err != nil {
-			return nil, err
+			return nil, unreachable(s.address, err)
 		}
 		switch {
 		case reply.Newest < version:
