@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 
 	"golang.org/x/crypto/chacha20poly1305"
 
@@ -36,6 +37,9 @@ func exportAccess(e exporter, id qpq.ChannelID, slot uint64) (Access, error) {
 }
 
 // aead returns the cipher for a purpose.
+// clone copies an access key, so that who wipes one has the other left.
+func (a Access) clone() Access { return Access{a.Slot, slices.Clone(a.Key)} }
+
 func (a Access) aead(label string) (cipher interface {
 	Seal(dst, nonce, plaintext, additionalData []byte) []byte
 	Open(dst, nonce, ciphertext, additionalData []byte) ([]byte, error)

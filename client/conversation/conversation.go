@@ -115,7 +115,7 @@ func Restore(c Config, records map[string][]byte, slot uint64, access Access) (*
 
 // view reads what the members of a group agree on.
 func view(c Config, m *mls.Group, slot uint64, access Access) (*Group, error) {
-	g := &Group{config: c, mls: m, slot: slot, access: access}
+	g := &Group{config: c, mls: m, slot: slot, access: access.clone()}
 	var err error
 	if g.conversation, err = conversationOf(m.Extensions()); err != nil {
 		return nil, err
@@ -161,8 +161,8 @@ func (g *Group) Conversation() wire.Conversation { return g.conversation }
 // Slot returns the last slot that was accepted.
 func (g *Group) Slot() uint64 { return g.slot }
 
-// Access returns the access key. The caller does not change it.
-func (g *Group) Access() Access { return g.access }
+// Access returns a copy of the access key, which outlives the group.
+func (g *Group) Access() Access { return g.access.clone() }
 
 // Epoch returns the number of the group's epoch.
 func (g *Group) Epoch() uint64 { return g.mls.Epoch() }
