@@ -124,4 +124,8 @@ func testInbox(t *testing.T, e store.Engine) {
 	if rest := fetch(t, s, "alice", 1, 1).Rows; len(rest) != 1 || rest[0].Seq != 2 {
 		t.Errorf("after 1: %v", rest)
 	}
+	acknowledge(t, s, "bob", 1, 2, Epoch)
+	if rest := fetch(t, s, "bob", 1, 0).Rows; len(rest) != 0 {
+		t.Errorf("the only device acknowledged all, and these rows stay: %v", rest)
+	}
 }
