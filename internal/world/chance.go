@@ -32,7 +32,6 @@ type chance struct {
 	at      time.Duration
 	devices []string
 	trouble int
-	saved   []string
 }
 
 // step adds a step, soon after the one before.
