@@ -131,7 +131,7 @@ func (s *Server) effect(k commit, r *store.Ruling) {
 	for _, u := range k.claim.Removed {
 		r.Removed = append(r.Removed, u.Name)
 	}
-	r.Removes = !k.external && len(k.claim.Removed)+len(k.claim.Left) > 0
+	r.Cuts = len(k.claim.Removed)+len(k.claim.Left)+len(k.claim.Joined) > 0
 	if !k.external {
 		for _, d := range k.claim.Joined {
 			r.Welcome = append(r.Welcome, store.Address{Account: d.User.Name, Device: d.Device})

@@ -130,7 +130,7 @@ func pairName(pair [2]string) string {
 }
 
 func insertNewChannel(tx Tx, c NewChannel, strict bool) error {
-	if _, err := present(tx, nil, &c.Roster, strict); err != nil {
+	if err := present(tx, nil, &c.Roster, strict); err != nil {
 		return err
 	}
 	insert, args := insertChannel, []any{c.ID[:], c.Founding, epochsOf(0)}
@@ -149,8 +149,9 @@ func insertNewChannel(tx Tx, c NewChannel, strict bool) error {
 	return putSlot(tx, c.ID, st, sender{c.Account, c.Device}, c.Group, c.Now)
 }
 
-// present checks that the devices that a roster gains exist and may be used. Unless strict, it takes away those that may not.
-func present(tx Tx, before Roster, after *Roster, strict bool) (complete bool, err error) {
+// present checks that the devices that a roster has and another has not exist and may be used. Unless strict, it takes away those that
+// may not.
+func present(tx Tx, before Roster, after *Roster, strict bool) error {
 	var gone []sender
 	for _, m := range *after {
 		if before.Find(m.Account) == nil {
@@ -158,7 +159,7 @@ func present(tx Tx, before Roster, after *Roster, strict bool) (complete bool, e
 				gone = append(gone, sender{account: m.Account})
 				continue
 			} else if err != nil {
-				return false, err
+				return err
 			}
 		}
 		for _, id := range m.Devices {
@@ -168,23 +169,23 @@ func present(tx Tx, before Roster, after *Roster, strict bool) (complete bool, e
 			if d, err := device(tx, m.Account, id); qpq.KindOf(err) == qpq.NotFound || err == nil && !d.Revoked.IsZero() {
 				gone = append(gone, sender{m.Account, id})
 			} else if err != nil {
-				return false, err
+				return err
 			}
 		}
 	}
 	for _, g := range gone {
 		switch {
 		case strict && g.device.IsZero():
-			return false, qpq.E(qpq.NotFound, "user-unknown", fmt.Sprintf("there is no user %q here", g.account))
+			return qpq.E(qpq.NotFound, "user-unknown", fmt.Sprintf("there is no user %q here", g.account))
 		case strict:
-			return false, qpq.E(qpq.NotFound, "device-gone", fmt.Sprintf("%q has no device %s any more: look the user up again", g.account, g.device.Short()))
+			return qpq.E(qpq.NotFound, "device-gone", fmt.Sprintf("%q has no device %s any more: look the user up again", g.account, g.device.Short()))
 		case g.device.IsZero():
 			after.Remove(g.account)
 		default:
 			after.Leave(g.account, g.device)
 		}
 	}
-	return len(gone) == 0, nil
+	return nil
 }
 
 // sender is who handed something in.
@@ -339,8 +340,8 @@ func (s *Store) ChannelMembers(ctx context.Context, id qpq.ChannelID, account st
 			return noChannel
 		}
 		members, err := readMembers(tx, id)
-		for name := range members {
-			list = append(list, name)
+		for _, m := range members {
+			list = append(list, m.Account)
 		}
 		return err
 	})

@@ -43,7 +43,7 @@ type Ruling struct {
 	Slot    Slot // signed
 	Roster  Roster
 	Policy  Policy
-	Removes bool     // somebody must not get what is sent from now on: messages of earlier epochs are refused
+	Cuts    bool     // somebody must not get, or could not read, what is sent from now on in an earlier epoch: it is refused
 	Removed []string // accounts
 	Welcome []Address
 }
@@ -122,7 +122,14 @@ func place(tx Tx, row channelRow, window []slotState, c Commit, judge func(Stand
 		return done, staleSlot
 	}
 	parent := window[i]
+	members, err := readMembers(tx, row.id)
+	if err != nil {
+		return done, err
+	}
 	if parent.Roster, err = rosterOf(tx, row.id, []slotState{parent}); err != nil {
+		return done, err
+	}
+	if err := present(tx, members, &parent.Roster, false); err != nil { // that of another branch may have whoever is gone since
 		return done, err
 	}
 	st := Standing{Founding: row.founding, Direct: row.direct, Epoch: parent.Epoch, Access: parent.AccessSlot, Roster: parent.Roster.Clone(), Policy: parent.Policy}
@@ -136,12 +143,18 @@ func place(tx Tx, row channelRow, window []slotState, c Commit, judge func(Stand
 	if c.Group.Info != nil && !complete(window, c.Group) {
 		return done, chunksMissing
 	}
-	if _, err := present(tx, parent.Roster, &ruling.Roster, strict); err != nil {
+	for _, m := range parent.Roster {
+		members.Put(m.Account, 0)
+		for _, d := range m.Devices {
+			members.Join(m.Account, d)
+		}
+	}
+	if err := present(tx, members, &ruling.Roster, strict); err != nil {
 		return done, err
 	}
 	next := slotState{Slot: ruling.Slot, Epoch: parent.Epoch + 1, Floor: parent.Floor, Policy: ruling.Policy, AccessSlot: c.Group.AccessSlot,
 		Removed: ruling.Removed, Sequence: row.sequence + 1, Roster: ruling.Roster, Manifest: c.Group.manifest()}
-	if ruling.Removes {
+	if ruling.Cuts {
 		next.Floor = next.Epoch
 	}
 	if err := putSlot(tx, row.id, next, sender{c.Account, c.Device}, c.Group, c.Now); err != nil {
@@ -220,28 +233,27 @@ func settleMembers(tx Tx, id qpq.ChannelID, parent, after Roster) (gone []string
 		return nil, err
 	}
 	for _, m := range after {
-		devices := encodeDevices(m.Devices)
-		if had, ok := before[m.Account]; ok && bytes.Equal(had, devices) {
+		if had := before.Find(m.Account); had != nil && slices.Equal(had.Devices, m.Devices) {
 			continue
 		}
-		if err := exec(tx, putMember, id[:], m.Account, devices); err != nil {
+		if err := exec(tx, putMember, id[:], m.Account, encodeDevices(m.Devices)); err != nil {
 			return nil, err
 		}
 	}
+	for _, m := range before {
+		if after.Find(m.Account) == nil {
+			gone = append(gone, m.Account)
+		}
+	}
 	for _, m := range parent {
-		if _, ok := before[m.Account]; !ok && after.Find(m.Account) == nil {
-			if err := exec(tx, putMember, id[:], m.Account, []byte{}); err != nil {
-				return nil, err
-			}
-			before[m.Account] = nil
+		if before.Find(m.Account) != nil || after.Find(m.Account) != nil {
+			continue
 		}
-	}
-	for name := range before {
-		if after.Find(name) == nil {
-			gone = append(gone, name)
+		if err := exec(tx, putMember, id[:], m.Account, []byte{}); err != nil {
+			return nil, err
 		}
+		gone = append(gone, m.Account)
 	}
-	slices.Sort(gone)
 	return gone, nil
 }
 
@@ -345,16 +357,18 @@ func readWindow(tx Tx, id qpq.ChannelID, newest int64) (window []slotState, err 
 	return window, err
 }
 
-// readMembers returns the devices of all that messages go to.
-func readMembers(tx Tx, id qpq.ChannelID) (map[string][]byte, error) {
-	members := map[string][]byte{}
-	return members, tx.Query(func(r Row) error {
-		var name string
+// readMembers returns all that messages go to, without their roles.
+func readMembers(tx Tx, id qpq.ChannelID) (r Roster, err error) {
+	err = tx.Query(func(row Row) error {
+		var m Member
 		var devices []byte
-		err := r.Scan(&name, &devices)
-		members[name] = devices
+		err := row.Scan(&m.Account, &devices)
+		m.Devices = decodeDevices(devices)
+		r = append(r, m)
 		return err
 	}, selectMembers, id[:])
+	slices.SortFunc(r, func(a, b Member) int { return strings.Compare(a.Account, b.Account) }) // databases sort text in ways of their own
+	return r, err
 }
 
 // key names what the hub makes among messages, whose ids are longer.

@@ -13,9 +13,11 @@ import (
 var background = context.Background()
 
 func TestSuite(t *testing.T) {
+	statements := &recording{statements: map[string]bool{}}
 	storetest.Run(t, func(t testing.TB) store.Engine {
-		return open(t, sqlite.Config{Path: filepath.Join(t.TempDir(), "qpq.db")})
+		return &recorder{open(t, sqlite.Config{Path: filepath.Join(t.TempDir(), "qpq.db")}), statements}
 	})
+	t.Run("EveryStatementHasAnIndex", statements.explain)
 }
 
 // open opens an engine that is closed with the test.

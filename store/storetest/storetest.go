@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(testing.TB) store.Engine) {
 		{"Sweep", testSweep},
 		{"Races", testRaces},
 		{"Model", testModel},
+		{"ChannelModel", testChannelModel},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
 	}
