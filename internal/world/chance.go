@@ -4,26 +4,128 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 )
 
-// Chance makes up a scenario: what some users with some devices do, and what goes wrong. It follows from the seed alone.
+// Chance makes up a scenario: what some users with some devices do, and what goes wrong. It follows from the seed alone. Every fourth
+// is about accounts alone.
 func Chance(seed uint64) Scenario {
 	c := &chance{r: rand.New(rand.NewPCG(seed, 1))}
 	c.s.Seed = seed
 	c.s.Weather = Weather{Delay: []time.Duration{0, 20 * time.Millisecond, 2 * time.Second}[c.r.IntN(3)], Loss: []float64{0, 0, 0.02, 0.1}[c.r.IntN(4)]}
-	users := []string{"alice", "bob"}[:1+c.r.IntN(2)]
-	for _, u := range users {
-		for i := range 1 + c.r.IntN(3) {
-			c.devices = append(c.devices, fmt.Sprintf("%s/%d", u, i+1))
-		}
-		c.step(u+"/1", "register")
-	}
 	c.trouble = c.r.IntN(4) // how much of it: none, some, much
-	for range 10 + c.r.IntN(30) {
-		c.more()
+	if seed%4 == 0 {
+		c.accounts()
+	} else {
+		c.conversations()
 	}
 	return c.s
+}
+
+// accounts is about people who sign up, in and out.
+func (c *chance) accounts() {
+	for _, u := range []string{"alice", "bob"}[:1+c.r.IntN(2)] {
+		c.user(u, 1+c.r.IntN(3))
+	}
+	for range 10 + c.r.IntN(30) {
+		c.more(c.change)
+	}
+}
+
+// conversations is about people who talk.
+func (c *chance) conversations() {
+	for _, u := range []string{"alice", "bob", "carol", "dave"}[:2+c.r.IntN(3)] {
+		c.user(u, 1+c.r.IntN(2))
+	}
+	for _, d := range c.devices {
+		if !strings.HasSuffix(d, "/1") && c.r.IntN(3) > 0 {
+			c.step(d, "login")
+		}
+	}
+	c.at += 5 * time.Second
+	c.open()
+	for range 15 + c.r.IntN(40) {
+		switch c.r.IntN(12) {
+		case 0:
+			c.more(c.change)
+		case 1:
+			c.open()
+		default:
+			c.more(c.talk)
+		}
+	}
+}
+
+// user adds a user with devices, who registers on the first.
+func (c *chance) user(name string, devices int) {
+	c.users = append(c.users, name)
+	for i := range devices {
+		c.devices = append(c.devices, fmt.Sprintf("%s/%d", name, i+1))
+	}
+	c.step(name+"/1", "register")
+}
+
+// open opens another conversation.
+func (c *chance) open() {
+	who := c.pick(c.devices)
+	var others []string
+	for _, u := range c.users {
+		if u != userOf(who) && c.r.IntN(3) > 0 {
+			others = append(others, u)
+		}
+	}
+	if len(others) > 0 && c.r.IntN(3) == 0 {
+		c.step(who, "direct", others[0])
+		c.directs = append(c.directs, [2]string{userOf(who), others[0]})
+		return
+	}
+	name := fmt.Sprintf("g%d", len(c.groups)+1)
+	c.groups = append(c.groups, name)
+	c.step(who, "group", append([]string{name}, others...)...)
+}
+
+// where picks a conversation that somebody may be in.
+func (c *chance) where(who string) string {
+	if len(c.directs) > 0 && c.r.IntN(3) == 0 {
+		pair := c.directs[c.r.IntN(len(c.directs))]
+		switch userOf(who) {
+		case pair[0]:
+			return pair[1]
+		case pair[1]:
+			return pair[0]
+		}
+	}
+	if len(c.groups) == 0 {
+		return c.pick(c.users)
+	}
+	return c.pick(c.groups)
+}
+
+// talk adds something that somebody says or changes in a conversation.
+func (c *chance) talk() {
+	who := c.pick(c.devices)
+	where := c.where(who)
+	switch n := c.r.IntN(24); {
+	case n < 14:
+		c.step(who, "send", where, fmt.Sprintf("text%d", len(c.s.Steps)))
+	case n < 16:
+		c.step(who, "invite", where, c.pick(c.users))
+	case n < 18:
+		c.step(who, "remove", where, c.pick(c.users))
+	case n < 19:
+		c.step(who, "leave", where)
+	case n < 20:
+		c.step(who, "title", where, fmt.Sprintf("title%d", len(c.s.Steps)))
+	case n < 21:
+		c.step(who, "role", where, c.pick(c.users), c.pick([]string{"member", "moderator", "admin", "owner"}))
+	case n < 22:
+		c.step(who, "update", where)
+	case n < 23:
+		c.step(who, "restart")
+	default:
+		c.step(who, "sync")
+	}
 }
 
 type chance struct {
@@ -31,6 +133,9 @@ type chance struct {
 	s       Scenario
 	at      time.Duration
 	devices []string
+	users   []string
+	groups  []string
+	directs [][2]string
 	trouble int
 }
 
@@ -44,11 +149,16 @@ func (c *chance) step(who, do string, with ...string) {
 func (c *chance) pick(from []string) string { return from[c.r.IntN(len(from))] }
 
 // more adds something that somebody does, or trouble.
-func (c *chance) more() {
+func (c *chance) more(what func()) {
 	if c.r.IntN(6) < c.trouble {
 		c.mishap()
 		return
 	}
+	what()
+}
+
+// change adds something that somebody does with an account.
+func (c *chance) change() {
 	who := c.pick(c.devices)
 	var others []string
 	for _, d := range c.devices {
@@ -78,7 +188,9 @@ func (c *chance) more() {
 
 // methods are calls at which it hurts when the connection breaks.
 var methods = []string{"registerFinish", "loginFinish", "accountPublish", "passwordFinish", "authenticate", "keyPackagesUpload", "vaultPut", "linkOffer",
-	"linkAnswer", "linkTake", "linkWait", "accountDelete", "deviceRename"}
+	"linkAnswer", "linkTake", "linkWait", "accountDelete", "deviceRename",
+	"send", "send", "send", "channelCommit", "channelCommit", "channelCommit", "channelCreate", "channelLeave", "channelGroup", "inboxFetch", "inboxAck",
+	"keyPackagesClaim"}
 
 // mishap adds trouble.
 func (c *chance) mishap() {

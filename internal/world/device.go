@@ -31,6 +31,8 @@ type Device struct {
 	todo    chan Step
 	pending sync.WaitGroup // what is in todo, or being done
 
+	eyes Eyes
+
 	mu      sync.Mutex
 	skew    time.Duration // by which its clock is wrong
 	run     *running      // nil while it is off
@@ -41,6 +43,9 @@ type Device struct {
 type running struct {
 	*client.Client
 	profile *profile.Profile
+	nudge   chan struct{} // has room for one: somebody may have signed in
+	end     context.CancelFunc
+	work    sync.WaitGroup
 }
 
 func (w *World) addDevice(name string, index uint64) *Device {
@@ -83,6 +88,12 @@ func (d *Device) do(ctx context.Context, s Step) {
 	defer cancel()
 	d.w.log(d.name, "%s …", s.what())
 	err := actions[s.Do](ctx, d, s.With)
+	if r, err := d.program(); err == nil {
+		select {
+		case r.nudge <- struct{}{}:
+		default:
+		}
+	}
 	switch {
 	case d.disk.Dead():
 		d.w.log(d.name, "%s: the machine died", s.what())
@@ -119,9 +130,13 @@ func (d *Device) start() error {
 		return err
 	}
 	c := client.New(client.Config{Profile: p, Dial: d.line.dial, Server: domain, KSF: opaque.Identity, Clock: d.clock, Notice: d.notice})
+	ctx, end := context.WithCancel(context.Background())
+	r := &running{Client: c, profile: p, nudge: make(chan struct{}, 1), end: end}
+	r.work.Go(func() { d.stay(ctx, r) })
+	r.work.Go(func() { d.look(ctx, r) })
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.run = &running{c, p}
+	d.run = r
 	return nil
 }
 
@@ -134,7 +149,9 @@ func (d *Device) off() {
 	if r == nil {
 		return
 	}
+	r.end()
 	_ = r.Client.Close()
+	r.work.Wait()
 	if err := r.profile.Close(); err != nil && !d.disk.Dead() {
 		d.w.fail("%s: the profile cannot be closed: %v", d.name, err)
 	}
@@ -181,6 +198,19 @@ func (d *Device) notice(n client.Notice) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.notices = append(d.notices, n)
+}
+
+// id returns the id of the device that the profile is of, and how far it is in its account.
+func (d *Device) id() (qpq.DeviceID, profile.Status) {
+	r, err := d.program()
+	if err != nil {
+		return qpq.DeviceID{}, 0
+	}
+	a, err := r.profile.Account()
+	if err != nil {
+		return qpq.DeviceID{}, 0
+	}
+	return a.Device.ID(), a.Status
 }
 
 // short names a device in words.

@@ -15,12 +15,13 @@ import (
 
 // judge compares what people find at the end with what must be true. All is healed, and everybody had time.
 func (o *Oracle) judge() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+	ctx, cancel := context.WithTimeout(context.Background(), 24*time.Hour)
 	defer cancel()
 	present := map[qpq.DeviceID]*Device{}
 	for _, d := range o.w.order {
 		if id, ok := o.judgeDevice(ctx, d); ok {
 			present[id] = d
+			o.present[d] = true
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(o.accounts)) {
@@ -30,7 +31,12 @@ func (o *Oracle) judge() {
 		}
 		o.judgeDevices(ctx, u, present)
 		o.judgeVault(ctx, u, a, present)
-		o.judgeAccount(ctx, u, a)
+	}
+	o.judgeChats(ctx)
+	for _, name := range slices.Sorted(maps.Keys(o.accounts)) {
+		if a := o.accounts[name]; a.tried {
+			o.judgeAccount(ctx, o.w.users[name], a)
+		}
 	}
 }
 

@@ -38,10 +38,15 @@ type line struct {
 	open   chan struct{}   // closed while traffic passes
 	heard  chan struct{}   // closed while the device reads what the server says by itself
 	breaks map[string]fate // of the next calls of methods
+	calls  map[string]int  // made so far, by method
+	storm  bool            // there were so many that the line was cut for good
 }
 
+// storm is how many calls of one device in one history are too many.
+const storm = 20_000
+
 func (n *Net) newLine(device string, index uint64) *line {
-	l := &line{net: n, name: device, rand: rand.New(rand.NewPCG(n.w.seed, index)), open: make(chan struct{}), heard: make(chan struct{}), breaks: map[string]fate{}}
+	l := &line{net: n, name: device, rand: rand.New(rand.NewPCG(n.w.seed, index)), open: make(chan struct{}), heard: make(chan struct{}), breaks: map[string]fate{}, calls: map[string]int{}}
 	close(l.open)
 	close(l.heard)
 	return l
@@ -72,6 +77,9 @@ func (l *line) breakAt(method string, f fate) {
 func (l *line) gate(gate *chan struct{}, shut bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.storm {
+		return
+	}
 	select {
 	case <-*gate:
 		if shut {
@@ -125,6 +133,11 @@ const (
 func (l *line) fate(method string) fate {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.calls[method]++
+	if l.calls[method] > storm && !l.storm {
+		l.storm, l.open = true, make(chan struct{})
+		l.net.w.fail("%s calls without end: %v", l.name, l.calls)
+	}
 	if f, ok := l.breaks[method]; ok {
 		delete(l.breaks, method)
 		return f

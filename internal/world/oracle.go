@@ -17,7 +17,11 @@ type Oracle struct {
 	accounts map[string]*account
 	ids      map[string]qpq.DeviceID // of devices by name, as last known to be in an account
 	members  map[qpq.DeviceID]*membership
+	chats    map[string]*chat
 	back     bool // the server was set back to an older copy
+
+	present  map[*Device]bool // at the end: is in its account
+	replaced map[*Device]bool // its profile is of another device than once
 }
 
 // account is what is known of an account.
@@ -78,8 +82,19 @@ func (b *belief) change(v string) func(outcome) {
 
 func (b *belief) list() []string { return slices.Sorted(maps.Keys(b.possible)) }
 
+// impossible returns the values that it had and has no more.
+func (b *belief) impossible() (list []string) {
+	for _, v := range slices.Sorted(maps.Keys(b.ever)) {
+		if !b.possible[v] {
+			list = append(list, v)
+		}
+	}
+	return list
+}
+
 func newOracle(w *World) *Oracle {
-	return &Oracle{w: w, accounts: map[string]*account{}, ids: map[string]qpq.DeviceID{}, members: map[qpq.DeviceID]*membership{}}
+	return &Oracle{w: w, accounts: map[string]*account{}, ids: map[string]qpq.DeviceID{}, members: map[qpq.DeviceID]*membership{},
+		chats: map[string]*chat{}, present: map[*Device]bool{}, replaced: map[*Device]bool{}}
 }
 
 func (o *Oracle) account(u *User) *account {
@@ -163,6 +178,9 @@ func (o *Oracle) knows(d *Device, who *client.Whoami) {
 		o.w.fail("%s is in an account that was deleted", d.name)
 	}
 	a.registered, a.tried = true, true
+	if before, had := o.ids[d.name]; had && before != who.Device {
+		o.replaced[d] = true
+	}
 	o.ids[d.name] = who.Device
 	m := o.members[who.Device]
 	if m == nil {
@@ -214,4 +232,15 @@ func (o *Oracle) setBackDevice(d *Device) {
 			m.excused = true
 		}
 	}
+	d.eyes.forget()
+}
+
+// excusedDevice reports whether a device was set back.
+func (o *Oracle) excusedDevice(d *Device) bool {
+	for _, m := range o.members {
+		if m.device == d && m.excused {
+			return true
+		}
+	}
+	return false
 }

@@ -88,8 +88,8 @@ func (w *World) play() {
 	for _, d := range w.order {
 		d.pending.Wait()
 	}
-	w.heal() // what broke meanwhile
-	time.Sleep(10 * time.Minute)
+	w.heal()                     // what broke meanwhile
+	time.Sleep(40 * time.Minute) // longer than programs wait between two rounds
 	w.oracle.judge()
 	end()
 	running.Wait()

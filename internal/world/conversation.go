@@ -1,0 +1,247 @@
+package world
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/identity"
+	"github.com/quicproquo/qpq/wire"
+)
+
+// In scenarios a group has the name that it was made with, and a direct conversation that of the other user.
+
+func init() {
+	for name, do := range map[string]action{
+		"direct":  direct,
+		"group":   group,
+		"invite":  invite,
+		"remove":  remove,
+		"leave":   leave,
+		"title":   title,
+		"role":    role,
+		"update":  updateKeys,
+		"confirm": confirm,
+		"send":    send,
+		"sync":    syncNow,
+	} {
+		actions[name] = do
+	}
+}
+
+// userID returns the id of a user by name.
+func userID(name string) qpq.UserID {
+	id, err := identity.ParseUser(name + "@" + domain)
+	if err != nil {
+		panic(err) // all are made up here
+	}
+	return id
+}
+
+func userIDs(names []string) (list []qpq.UserID) {
+	for _, name := range names {
+		list = append(list, userID(name))
+	}
+	return list
+}
+
+// called returns by what name the oracle keeps a conversation that a user calls by another.
+func (w *World) called(by *User, name string) string {
+	if _, isUser := w.users[name]; !isUser {
+		return name
+	}
+	pair := []string{by.name, name}
+	slices.Sort(pair)
+	return strings.Join(pair, "+")
+}
+
+// find returns the conversation that is called so.
+func (d *Device) find(r *running, name string) (*chat, error) {
+	c := d.w.oracle.chat(d.w.called(d.user, name))
+	if id, known := c.known(); known {
+		_, err := r.Conversation(id)
+		return c, err
+	}
+	v, err := r.FindConversation(name)
+	if err != nil {
+		return nil, err
+	}
+	c.is(v.ID)
+	return c, nil
+}
+
+// direct opens the direct conversation with a user.
+func direct(ctx context.Context, d *Device, args []string) error {
+	r, err := d.program()
+	if err != nil {
+		return err
+	}
+	c := d.w.oracle.chat(d.w.called(d.user, args[0]))
+	c.makesDirect(d.user.name, args[0])
+	id, err := r.Direct(ctx, userID(args[0]))
+	if err == nil && !d.disk.Dead() {
+		c.is(id)
+	}
+	return err
+}
+
+// group makes a group with users.
+func group(ctx context.Context, d *Device, args []string) error {
+	r, err := d.program()
+	if err != nil {
+		return err
+	}
+	c := d.w.oracle.chat(args[0])
+	end := c.changing(d, true, append([]string{d.user.name}, args[1:]...)...)
+	id, err := r.CreateGroup(ctx, args[0], userIDs(args[1:])...)
+	if err == nil && !d.disk.Dead() {
+		c.is(id)
+	}
+	end(outcomeOf(d, err))
+	return err
+}
+
+// invite adds users to a group.
+func invite(ctx context.Context, d *Device, args []string) error {
+	return d.within(args[0], func(r *running, c *chat, id qpq.ChannelID) error {
+		end := c.changing(d, true, args[1:]...)
+		err := r.Invite(ctx, id, userIDs(args[1:])...)
+		end(outcomeOf(d, err))
+		return err
+	})
+}
+
+// remove removes users from a group.
+func remove(ctx context.Context, d *Device, args []string) error {
+	return d.within(args[0], func(r *running, c *chat, id qpq.ChannelID) error {
+		end := c.changing(d, false, args[1:]...)
+		err := r.Remove(ctx, id, userIDs(args[1:])...)
+		end(outcomeOf(d, err))
+		return err
+	})
+}
+
+// leave leaves a conversation.
+func leave(ctx context.Context, d *Device, args []string) error {
+	return d.within(args[0], func(r *running, c *chat, id qpq.ChannelID) error {
+		end := c.changing(d, false, d.user.name)
+		err := r.Leave(ctx, id)
+		end(outcomeOf(d, err))
+		return err
+	})
+}
+
+// title gives a group another title.
+func title(ctx context.Context, d *Device, args []string) error {
+	return d.within(args[0], func(r *running, _ *chat, id qpq.ChannelID) error { return r.SetTitle(ctx, id, args[1]) })
+}
+
+// role gives a member another role.
+func role(ctx context.Context, d *Device, args []string) error {
+	return d.within(args[0], func(r *running, _ *chat, id qpq.ChannelID) error {
+		for _, to := range []wire.Role{wire.RoleMember, wire.RoleModerator, wire.RoleAdmin, wire.RoleOwner} {
+			if to.String() == args[2] {
+				return r.SetRole(ctx, id, userID(args[1]), to)
+			}
+		}
+		panic("no role " + args[2])
+	})
+}
+
+// updateKeys gives the device fresh keys in a conversation.
+func updateKeys(ctx context.Context, d *Device, args []string) error {
+	return d.within(args[0], func(r *running, _ *chat, id qpq.ChannelID) error { return r.UpdateKeys(ctx, id) })
+}
+
+// confirm accepts the members of a conversation.
+func confirm(ctx context.Context, d *Device, args []string) error {
+	return d.within(args[0], func(r *running, _ *chat, id qpq.ChannelID) error { return r.Confirm(ctx, id) })
+}
+
+// send sends a text, and waits a while for the hub to accept it.
+func send(ctx context.Context, d *Device, args []string) error {
+	return d.within(args[0], func(r *running, c *chat, id qpq.ChannelID) error {
+		m := c.sending(d, args[1])
+		message, err := r.SendText(ctx, id, args[1])
+		if err != nil || d.disk.Dead() {
+			c.notSent(m, outcomeOf(d, err))
+			return err
+		}
+		c.queued(m, message)
+		if err = r.Wait(ctx, id, message); err == nil && !d.disk.Dead() {
+			c.accepted(m)
+		}
+		return err
+	})
+}
+
+// syncNow receives and sends all there is.
+func syncNow(ctx context.Context, d *Device, _ []string) error {
+	r, err := d.program()
+	if err != nil {
+		return err
+	}
+	return r.Sync(ctx)
+}
+
+// within runs f on a conversation.
+func (d *Device) within(name string, f func(*running, *chat, qpq.ChannelID) error) error {
+	r, err := d.program()
+	if err != nil {
+		return err
+	}
+	c, err := d.find(r, name)
+	if err != nil {
+		return err
+	}
+	id, _ := c.known()
+	return f(r, c, id)
+}
+
+// stay has the program stay connected, also when somebody signs in later.
+func (d *Device) stay(ctx context.Context, r *running) {
+	for {
+		err := r.Run(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil && !d.disk.Dead() && !errors.Is(err, qpq.NotFound) {
+			d.w.log(d.name, "is no longer connected: %v (%s)", err, qpq.CodeOf(err))
+		}
+		select {
+		case <-r.nudge:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// look shows the person all that comes.
+func (d *Device) look(ctx context.Context, r *running) {
+	for e, err := range r.Entries(ctx, d.eyes.position()) {
+		if d.disk.Dead() || ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			d.w.fail("%s cannot read its history: %s", d.name, cause(err))
+			return
+		}
+		d.eyes.see(d, e)
+	}
+}
+
+// standing returns how a device stands in a conversation, nil if it knows nothing of it.
+func (d *Device) standing(id qpq.ChannelID) *client.Conversation {
+	r, err := d.program()
+	if err != nil || d.disk.Dead() {
+		return nil
+	}
+	v, err := r.Conversation(id)
+	if err != nil {
+		return nil
+	}
+	return v
+}

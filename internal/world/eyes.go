@@ -1,0 +1,66 @@
+package world
+
+import (
+	"sync"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/wire"
+)
+
+// Eyes are what a person has seen on a device, in order.
+type Eyes struct {
+	mu   sync.Mutex
+	last int64 // position of the newest entry
+	seen []client.Entry
+}
+
+// position returns from where on there is news.
+func (e *Eyes) position() int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.last
+}
+
+// see takes another entry.
+func (e *Eyes) see(d *Device, entry client.Entry) {
+	if entry.Notice != nil {
+		d.w.log(d.name, "reads: %s", entry.Notice.Text)
+	} else {
+		d.w.log(d.name, "reads: %s: %s", entry.Message.Sender.Name, textOf(entry))
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if entry.Position <= e.last {
+		d.w.fail("%s is shown position %d after %d", d.name, entry.Position, e.last)
+	}
+	e.last = entry.Position
+	e.seen = append(e.seen, entry)
+}
+
+// forget is for a device that was set back: its person begins anew.
+func (e *Eyes) forget() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.last, e.seen = 0, nil
+}
+
+// entries returns what was seen of a conversation.
+func (e *Eyes) entries(id qpq.ChannelID) (list []client.Entry) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, x := range e.seen {
+		if x.Channel == id {
+			list = append(list, x)
+		}
+	}
+	return list
+}
+
+// textOf returns the text of a message.
+func textOf(e client.Entry) string {
+	if text, ok := e.Message.Body.Body.(wire.TextBody); ok {
+		return text.Text
+	}
+	return "(no text)"
+}
