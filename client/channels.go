@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -145,6 +146,13 @@ func (c *Client) Invite(ctx context.Context, id qpq.ChannelID, users ...qpq.User
 
 // Remove removes users with all their devices: they read nothing that comes after.
 func (c *Client) Remove(ctx context.Context, id qpq.ChannelID, users ...qpq.UserID) error {
+	own, err := c.cfg.Profile.Account()
+	if err != nil {
+		return err
+	}
+	if slices.Contains(users, own.User) {
+		return qpq.E(qpq.Invalid, "remove-self", "nobody removes themselves: leave the conversation instead")
+	}
 	return c.amend(ctx, id, func(g *conversation.Group) (conversation.Change, error) {
 		gone := slices.DeleteFunc(slices.Clone(users), func(u qpq.UserID) bool {
 			_, member := g.Role(u)
@@ -219,27 +227,29 @@ func (c *Client) Confirm(ctx context.Context, id qpq.ChannelID) error {
 	return nil
 }
 
-// Leave ends the membership of the own account. The last owner makes somebody else one first.
+// Leave ends the membership of the own account. The last owner makes somebody else one first. A direct conversation cannot be left.
 func (c *Client) Leave(ctx context.Context, id qpq.ChannelID) error {
+	v, err := c.Conversation(id)
+	if err != nil {
+		return err
+	}
+	if v.Direct {
+		return qpq.E(qpq.Denied, wire.CodeDirect, "a direct conversation keeps its two people: nobody leaves it")
+	}
 	return c.connected(ctx, func(s *session) error {
-		if err := c.commit(ctx, s, id, c.handOver); err != nil {
-			return err
+		for range tries {
+			if err := c.commit(ctx, s, id, c.handOver); err != nil {
+				return err
+			}
+			again, err := c.sayGoodbye(ctx, s, id)
+			if err != nil || !again {
+				return err
+			}
+			if err := c.receive(ctx, s); err != nil {
+				return err
+			}
 		}
-		st := &step{}
-		ch, err := c.ready(st, id)
-		if err != nil {
-			return err
-		}
-		if err := c.sayGoodbye(ctx, s, st, ch); err != nil {
-			return err
-		}
-		if _, err := wire.Call(ctx, s, wire.ChannelLeave{Channel: id}); err != nil {
-			return err
-		}
-		st = &step{}
-		c.end(st, ch)
-		st.notice(ch, c.cfg.Clock(), "left", "you left the conversation")
-		return c.save(st)
+		return errBusy
 	})
 }
 
@@ -270,26 +280,35 @@ func (c *Client) handOver(g *conversation.Group) (change conversation.Change, er
 	if own, _ := g.Role(self.Account.User); own == wire.RoleOwner && heir != nil && heir.Role < wire.RoleOwner {
 		change.Members = []wire.MemberRole{{User: heir.User, Role: wire.RoleOwner}}
 	}
-	if len(change.Drop) == 0 && len(change.Members) == 0 {
+	if len(change.Drop) == 0 && len(change.Members) == 0 && !g.Waiting() {
 		return change, errNothing
 	}
 	return change, nil
 }
 
-// sayGoodbye sends the proposal by which this device leaves.
-func (c *Client) sayGoodbye(ctx context.Context, s *session, st *step, ch *chat) error {
+// sayGoodbye ends the membership at the hub, with the proposal by which others commit it. It reports true where somebody's commit came first.
+func (c *Client) sayGoodbye(ctx context.Context, s *session, id qpq.ChannelID) (again bool, err error) {
+	st := &step{}
+	ch, err := c.ready(st, id)
+	if err != nil {
+		return false, errors.Join(err, c.save(st))
+	}
 	out, err := ch.group.Leave()
 	if err != nil {
-		return err
+		return false, err
 	}
-	st.records(ch.ID, out.Records)
+	st.records(id, out.Records)
 	if err := c.save(st); err != nil {
-		return err
+		return false, err
 	}
-	q := wire.Send{Channel: ch.ID, Payload: out.Message}
-	if _, err := io.ReadFull(random, q.ID[:]); err != nil {
-		return err
+	_, err = wire.Call(ctx, s, wire.ChannelLeave{Channel: id, Goodbye: out.Message})
+	switch {
+	case errors.Is(err, qpq.StaleEpoch):
+		return true, nil
+	case err != nil && !errors.Is(err, qpq.NotFound): // which says that an earlier try got through
+		return false, err
 	}
-	_, err = wire.Call(ctx, s, q)
-	return err
+	c.end(st, ch)
+	st.notice(ch, c.cfg.Clock(), "left", "you left the conversation")
+	return false, c.save(st)
 }

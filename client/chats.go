@@ -21,7 +21,9 @@ type chat struct {
 	profile.Channel
 	founding wire.Founding // zero where the device never was in the group
 	group    *conversation.Group
-	lost     int // messages that could not be read since that was told
+	departed []qpq.UserID // who ended their membership, and are in the group still
+	filled   *session     // on which it was tried to bring in who is missing
+	lost     int          // messages that could not be read since that was told
 }
 
 // news wakes those that wait for entries.
@@ -151,6 +153,9 @@ func (c *Client) load() error {
 	chats := map[qpq.ChannelID]*chat{}
 	for _, v := range list {
 		ch := &chat{Channel: v}
+		if ch.departed, err = c.cfg.Profile.Departures(v.ID); err != nil {
+			return err
+		}
 		if len(v.Founding) > 0 {
 			if ch.founding, err = wire.Unmarshal[wire.Founding](v.Founding); err != nil {
 				return err

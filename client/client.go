@@ -72,8 +72,8 @@ type Client struct {
 
 	chatting turn                    // held by who uses the fields below
 	chats    map[qpq.ChannelID]*chat // nil until they were read
-	heads    *session                // on which the hub's channels were compared with those known here
 	restored bool                    // the server turned out to be restored from an older copy
+	joins    map[qpq.ChannelID]*join // commits by which this device joins, whose answer was lost
 
 	reload   atomic.Bool   // a new connection may have changed what is stored of conversations
 	contacts sync.Map      // newest account states known, by qpq.UserID; of others only
@@ -90,7 +90,7 @@ func New(c Config) *Client {
 		c.Clock = time.Now
 	}
 	c.Backoff, c.KeyUpdate = cmp.Or(c.Backoff, time.Second), cmp.Or(c.KeyUpdate, keyUpdate)
-	return &Client{cfg: c, server: c.Server, connecting: newTurn(), account: newTurn(), chatting: newTurn(),
+	return &Client{cfg: c, server: c.Server, connecting: newTurn(), account: newTurn(), chatting: newTurn(), joins: map[qpq.ChannelID]*join{},
 		wake: make(chan struct{}, 1), closed: make(chan struct{})}
 }
 

@@ -45,8 +45,10 @@ func (c *Client) commit(ctx context.Context, s *session, id qpq.ChannelID, build
 			return err
 		}
 	}
-	return qpq.E(qpq.Conflict, "busy", "others change this conversation all the time: try again in a while")
+	return errBusy
 }
+
+var errBusy = qpq.E(qpq.Conflict, "busy", "others change this conversation all the time: try again in a while")
 
 // ready returns a chat whose group can be changed.
 func (c *Client) ready(st *step, id qpq.ChannelID) (*chat, error) {

@@ -20,11 +20,11 @@ import (
 // care does what is due: it joins conversations that this device is not in, or has to join anew, commits what waits, removes
 // devices that were revoked, and gives itself fresh keys now and then. The caller holds chatting.
 func (c *Client) care(ctx context.Context, s *session) error {
-	if c.heads != s {
+	if !s.compared.Load() {
 		if err := c.compareHeads(ctx, s); err != nil {
 			return err
 		}
-		c.heads = s
+		s.compared.Store(true)
 	}
 	for _, id := range c.channelIDs() {
 		if err := c.careFor(ctx, s, id); err != nil {
@@ -71,10 +71,56 @@ func (c *Client) careFor(ctx context.Context, s *session, id qpq.ChannelID) erro
 	if p := ch.group.Pending(); p != nil { // of a call that was cut off, and took no slot yet
 		return c.resend(ctx, s, ch, p)
 	}
-	if due := c.cfg.Clock().Sub(ch.Updated) >= c.cfg.KeyUpdate; ch.group.Waiting() || due {
-		return c.commit(ctx, s, id, c.dropRevoked(true))
+	if incomplete, err := c.incomplete(ch.group); err != nil {
+		return err
+	} else if incomplete && ch.filled != s { // the call that founded it was cut off, or there is another device
+		ch.filled = s
+		if err := c.commit(ctx, s, id, c.fill(ctx, s)); err != nil {
+			return err
+		}
 	}
-	return c.commit(ctx, s, id, c.dropRevoked(false))
+	if due := c.cfg.Clock().Sub(ch.Updated) >= c.cfg.KeyUpdate; ch.group.Waiting() || due {
+		return c.tidy(ctx, s, ch, true)
+	}
+	return c.tidy(ctx, s, ch, false)
+}
+
+// tidy commits what waits, and removes who is no longer there; anyway says to commit even where there is nothing of that. Proposals that
+// cannot be committed are set aside: they must not keep anybody from talking.
+func (c *Client) tidy(ctx context.Context, s *session, ch *chat, anyway bool) error {
+	err := c.commit(ctx, s, ch.ID, c.leftovers(anyway))
+	if err == nil || lost(err) || errors.Is(err, qpq.Unavailable) || errors.Is(err, qpq.Conflict) || ctx.Err() != nil {
+		return err
+	}
+	if ch = c.chats[ch.ID]; ch == nil || ch.group == nil || !ch.group.Waiting() {
+		return err
+	}
+	st := &step{}
+	st.records(ch.ID, ch.group.SetAside())
+	return c.save(st)
+}
+
+// incomplete reports whether a member account has no device in a group, or a device of the own one is not in it.
+func (c *Client) incomplete(g *conversation.Group) (bool, error) {
+	devices, err := g.Devices()
+	if err != nil {
+		return false, err
+	}
+	for _, m := range g.Conversation().Members {
+		if len(devices[m.User]) == 0 {
+			return true, nil
+		}
+	}
+	self, err := c.self()
+	if err != nil {
+		return false, err
+	}
+	for _, d := range self.Account.Devices {
+		if !slices.Contains(devices[self.Account.User], d.ID()) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // resend offers a commit again that was on its way when something ended.
@@ -88,8 +134,9 @@ func (c *Client) resend(ctx context.Context, s *session, ch *chat, p *mls.Pendin
 	return err
 }
 
-// dropRevoked builds the change that removes devices which their accounts revoked; anyway says to commit even if there are none.
-func (c *Client) dropRevoked(anyway bool) func(*conversation.Group) (conversation.Change, error) {
+// leftovers builds the change that removes devices which their accounts revoked, and accounts that left; anyway says to commit even if
+// there are none.
+func (c *Client) leftovers(anyway bool) func(*conversation.Group) (conversation.Change, error) {
 	return func(g *conversation.Group) (change conversation.Change, err error) {
 		devices, err := g.Devices()
 		if err != nil {
@@ -106,46 +153,108 @@ func (c *Client) dropRevoked(anyway bool) func(*conversation.Group) (conversatio
 				}
 			}
 		}
-		if len(change.Drop) == 0 && !anyway {
+		if change.Remove, err = c.departures(g); err != nil {
+			return change, err
+		}
+		if len(change.Drop)+len(change.Remove) == 0 && !anyway {
 			return change, errNothing
 		}
 		return change, nil
 	}
 }
 
-// compareHeads compares how far the hub is with what this device knows, once a connection.
+// departures returns the accounts that left and that this device may remove: those whose goodbye waits are removed by it.
+func (c *Client) departures(g *conversation.Group) (list []qpq.UserID, err error) {
+	ch := c.chats[g.Founding().Channel]
+	own, err := c.cfg.Profile.Account()
+	if err != nil || ch == nil || g.Waiting() || g.Founding().Direct {
+		return nil, err
+	}
+	role, _ := g.Role(own.User)
+	for _, u := range ch.departed {
+		if theirs, member := g.Role(u); member && role >= wire.RoleModerator && role > theirs {
+			list = append(list, u)
+		}
+	}
+	return list, nil
+}
+
+// compareHeads compares how far the hub is with what this device knows, at the start of a connection and now and then.
 func (c *Client) compareHeads(ctx context.Context, s *session) error {
 	reply, err := wire.Call(ctx, s, wire.ChannelsList{})
 	if err != nil {
 		return err
 	}
-	st, listed := &step{}, map[qpq.ChannelID]bool{}
+	heads := map[qpq.ChannelID]wire.ChannelHead{}
+	differs := false
 	for _, h := range reply.Channels {
-		listed[h.Channel] = true
-		ch := c.chats[h.Channel]
-		if ch == nil || ch.Standing == Ended {
-			ch = c.chatFor(ch, h.Channel)
-			ch.Standing, ch.Sequence = Joining, h.Sequence
-			st.touch(ch)
-			continue
-		}
-		head, known := ch.head()
-		switch {
-		case known && h.Slot < head.Slot:
-			if err := c.offer(ctx, s, ch, h.Slot, true); err != nil {
-				return err
-			}
-		case known && h.Slot > head.Slot && ch.Standing == Active: // the inbox was read before: it did not have what lies between
-			ch.Standing = Healing
-			st.touch(ch)
+		heads[h.Channel] = h
+		differs = differs || c.lags(h)
+	}
+	var unlisted []qpq.ChannelID
+	for _, id := range c.channelIDs() {
+		if _, listed := heads[id]; !listed && c.chats[id].Standing != Ended {
+			unlisted = append(unlisted, id)
 		}
 	}
-	for _, id := range c.channelIDs() {
+	restored := c.restored
+	if differs || len(unlisted) > 0 { // perhaps because of what came since the inbox was read
+		if err := c.receive(ctx, s); err != nil {
+			return err
+		}
+	}
+	if err := c.unlisted(ctx, s, unlisted, restored); err != nil {
+		return err
+	}
+	st := &step{}
+	for _, h := range reply.Channels {
+		if err := c.compareHead(ctx, s, st, h); err != nil {
+			return err
+		}
+	}
+	c.restored = false
+	return c.save(st)
+}
+
+// lags reports whether the hub has more of a channel than this device has seen.
+func (c *Client) lags(h wire.ChannelHead) bool {
+	ch := c.chats[h.Channel]
+	if ch == nil || ch.Standing == Ended {
+		return true
+	}
+	head, known := ch.head()
+	return known && h.Slot > head.Slot && ch.Standing == Active
+}
+
+// compareHead acts on how far the hub is with a channel.
+func (c *Client) compareHead(ctx context.Context, s *session, st *step, h wire.ChannelHead) error {
+	ch := c.chats[h.Channel]
+	if ch == nil || ch.Standing == Ended {
+		ch = c.chatFor(ch, h.Channel)
+		ch.Standing, ch.Sequence = Joining, h.Sequence
+		st.touch(ch)
+		return nil
+	}
+	head, known := ch.head()
+	switch {
+	case known && h.Slot < head.Slot:
+		return c.offer(ctx, s, ch, h.Slot, true)
+	case c.lags(h): // the inbox did not have what lies between
+		ch.Standing = Healing
+		st.touch(ch)
+	}
+	return nil
+}
+
+// unlisted ends conversations that the hub does not list for this account. One that was restored is told of them.
+func (c *Client) unlisted(ctx context.Context, s *session, ids []qpq.ChannelID, restored bool) error {
+	st := &step{}
+	for _, id := range ids {
 		ch := c.chats[id]
-		if listed[id] || ch.Standing == Ended {
+		if ch == nil || ch.Standing == Ended {
 			continue
 		}
-		if c.restored && ch.Standing == Active {
+		if restored && ch.Standing == Active {
 			if err := c.offer(ctx, s, ch, 0, false); err == nil {
 				continue
 			} else if lost(err) {
@@ -155,7 +264,6 @@ func (c *Client) compareHeads(ctx context.Context, s *session) error {
 		c.end(st, ch)
 		st.notice(ch, c.cfg.Clock(), "removed", "the server does not know this account as a member any more")
 	}
-	c.restored = false
 	return c.save(st)
 }
 
@@ -246,16 +354,52 @@ func (c *Client) rejoinAfter(ctx context.Context, s *session, ch *chat, info wir
 		return false, c.save(st)
 	}
 	ch.Standing = before
-	reply, err := wire.Call(ctx, s, *request)
-	if errors.Is(err, qpq.StaleEpoch) {
-		g.Wipe()
-		return true, nil
-	}
-	if err != nil {
-		g.Wipe()
+	return c.submitJoin(ctx, s, ch, &join{g, p, request})
+}
+
+// join is a commit by which this device joins.
+type join struct {
+	group   *conversation.Group
+	commit  *mls.PendingCommit
+	request *wire.ChannelCommit
+}
+
+// submitJoin has the hub give a commit that joins its slot. It reports true where another commit came first. Where the answer is lost, the
+// commit is kept.
+func (c *Client) submitJoin(ctx context.Context, s *session, ch *chat, j *join) (again bool, err error) {
+	reply, err := wire.Call(ctx, s, *j.request)
+	if lost(err) {
+		c.joins[ch.ID] = j
 		return false, err
 	}
-	return false, c.rejoined(ch, g, p, reply)
+	delete(c.joins, ch.ID)
+	if err == nil {
+		return false, c.rejoined(ch, j.group, j.commit, reply)
+	}
+	j.group.Wipe()
+	if errors.Is(err, qpq.StaleEpoch) {
+		return true, nil
+	}
+	return false, err
+}
+
+// finishJoins finds out what became of commits whose answers were lost, before anything that came after them is received.
+func (c *Client) finishJoins(ctx context.Context, s *session) error {
+	for _, id := range c.channelIDs() {
+		j, ch := c.joins[id], c.chats[id]
+		if j == nil {
+			continue
+		}
+		if ch.Standing != Joining && ch.Standing != Healing {
+			j.group.Wipe()
+			delete(c.joins, id)
+			continue
+		}
+		if _, err := c.submitJoin(ctx, s, ch, j); lost(err) {
+			return err
+		}
+	}
+	return nil
 }
 
 // rejoined notes that this device is in the group.
@@ -276,7 +420,7 @@ func (c *Client) rejoined(ch *chat, g *conversation.Group, p *mls.PendingCommit,
 		st.notice(ch, reply.Receipt.Time, "joined", "this device joined the conversation: what was said before cannot be read on it")
 	}
 	ch.group, ch.Standing, ch.Sequence = g, Active, reply.Sequence
-	ch.Head, ch.Updated = encodeReceipt(reply.Receipt), c.cfg.Clock()
+	ch.Head, ch.Updated, ch.Doubted = encodeReceipt(reply.Receipt), c.cfg.Clock(), 0
 	id := ch.ID
 	st.do(func(tx *profile.Tx) error { return tx.ClearGroup(id) })
 	if err := st.group(ch, g.Records()); err != nil {
@@ -292,7 +436,8 @@ func (c *Client) doubt(ch *chat, why error) error {
 		return why
 	}
 	st := &step{}
-	ch.Standing = Active
+	head, _ := ch.head()
+	ch.Standing, ch.Doubted = Active, head.Slot
 	st.touch(ch)
 	st.notice(ch, c.cfg.Clock(), "void", "a change of the conversation could not be read, and the server has nothing to join it by: it does not count")
 	return c.save(st)

@@ -20,6 +20,9 @@ func (c *Client) receive(ctx context.Context, s *session) error {
 	if err := c.load(); err != nil {
 		return err
 	}
+	if err := c.finishJoins(ctx, s); err != nil {
+		return err
+	}
 	at, err := c.cfg.Profile.Inbox()
 	if err != nil {
 		return err
@@ -29,7 +32,7 @@ func (c *Client) receive(ctx context.Context, s *session) error {
 		if err != nil {
 			return err
 		}
-		if reply.Acknowledged < at.Acknowledged {
+		if reply.Acknowledged < at.Acknowledged || reply.Head < at.Processed {
 			c.restored = true
 			c.notice("server-restored", "the server was restored from a copy that is older than what this device has seen: messages of the time between may be lost, and it is told what is known here")
 			at = profile.Inbox{Processed: reply.Acknowledged, Acknowledged: reply.Acknowledged}
@@ -97,6 +100,8 @@ func (c *Client) takeRow(ctx context.Context, s *session, st *step, r wire.Inbox
 			st.touch(ch)
 			st.notice(ch, r.Time, "gap", "messages were dropped by the server because too many waited for this account")
 		}
+	case wire.InboxKindLeft:
+		return c.takeFarewell(st, ch, r)
 	case wire.InboxKindRemoved:
 		if ch != nil && ch.Standing != Ended {
 			c.end(st, ch)
@@ -106,20 +111,27 @@ func (c *Client) takeRow(ctx context.Context, s *session, st *step, r wire.Inbox
 	return nil
 }
 
-// follow notes a row's number in the channel, and tells of numbers that are missing.
-func (c *Client) follow(st *step, ch *chat, r wire.InboxRow) {
+// follow notes a row's number in the channel, and tells of numbers that are missing. It reports false for a row from before this device
+// was there, or one that it took before.
+func (c *Client) follow(st *step, ch *chat, r wire.InboxRow) bool {
+	if r.ChannelSequence <= ch.Sequence {
+		return false
+	}
 	if ch.Sequence > 0 && r.ChannelSequence > ch.Sequence+1 && ch.Standing == Active {
 		st.notice(ch, r.Time, "gap", "%d messages did not reach this account: the server dropped them", r.ChannelSequence-ch.Sequence-1)
 	}
-	ch.Sequence = max(ch.Sequence, r.ChannelSequence)
+	ch.Sequence = r.ChannelSequence
 	st.touch(ch)
+	return true
 }
 
 func (c *Client) takeMessage(st *step, ch *chat, r wire.InboxRow) error {
 	if ch == nil || ch.Standing == Joining || ch.Standing == Ended {
 		return nil // from before this device was there, or after
 	}
-	c.follow(st, ch, r)
+	if !c.follow(st, ch, r) {
+		return nil
+	}
 	if err := c.open(st, ch); err != nil {
 		return err
 	}
@@ -145,6 +157,41 @@ func (c *Client) takeMessage(st *step, ch *chat, r wire.InboxRow) error {
 		return nil // a proposal
 	}
 	return c.show(st, ch, r, text)
+}
+
+// takeFarewell notes that an account left. Members commit it: with its own proposal, or by their role.
+func (c *Client) takeFarewell(st *step, ch *chat, r wire.InboxRow) error {
+	if ch == nil || ch.Standing == Joining || ch.Standing == Ended || r.From == nil {
+		return nil
+	}
+	if err := c.open(st, ch); err != nil {
+		return err
+	}
+	c.depart(st, ch, r.From.User, true)
+	if ch.group == nil || len(r.Payload) == 0 {
+		return nil
+	}
+	records, err := ch.group.Farewell(r.From.User, r.Payload)
+	if errors.Is(err, conversation.ErrKnown) || errors.Is(err, conversation.ErrUnreadable) {
+		return nil
+	}
+	st.records(ch.ID, records)
+	return err
+}
+
+// depart notes that an account ended its membership, or that its group knows.
+func (c *Client) depart(st *step, ch *chat, u qpq.UserID, departed bool) {
+	i := slices.Index(ch.departed, u)
+	switch {
+	case departed == (i >= 0):
+		return
+	case departed:
+		ch.departed = append(ch.departed, u)
+	default:
+		ch.departed = slices.Delete(ch.departed, i, i+1)
+	}
+	id := ch.ID
+	st.do(func(tx *profile.Tx) error { return tx.SetDeparted(id, u, departed) })
 }
 
 // ours reports whether a row is a message of this very device, which knows it.
@@ -314,8 +361,7 @@ func (c *Client) takeCommit(ctx context.Context, s *session, st *step, ch *chat,
 	if ch == nil || ch.Standing == Joining || ch.Standing == Ended || r.Receipt == nil {
 		return nil
 	}
-	c.follow(st, ch, r)
-	if !c.ordered(st, ch, r) || ch.Standing == Healing {
+	if !c.follow(st, ch, r) || !c.ordered(st, ch, r) || ch.Standing == Healing {
 		return nil
 	}
 	if err := c.open(st, ch); err != nil || ch.group == nil {
@@ -379,8 +425,14 @@ func (c *Client) ordered(st *step, ch *chat, r wire.InboxRow) bool {
 }
 
 // otherBranch takes a commit that does not build on the last one accepted here. All slots after that one were void, as this
-// device judges; so is a commit that builds on one of them, or goes back behind.
+// device judges; so is a commit that builds on one of them, or goes back behind. But where the device could not read what it took for
+// void, and another one builds on it, that one could: the device joins there.
 func (c *Client) otherBranch(st *step, ch *chat, r wire.InboxRow) error {
+	if ch.Doubted > 0 && r.Receipt.Parent >= ch.Doubted {
+		ch.Standing = Healing
+		st.touch(ch)
+		return nil
+	}
 	st.notice(ch, r.Time, "void", "a change of the conversation by %s builds on one that does not count, and does not count either", from(r))
 	return nil
 }
@@ -388,10 +440,12 @@ func (c *Client) otherBranch(st *step, ch *chat, r wire.InboxRow) error {
 // accepted notes what a commit did.
 func (c *Client) accepted(st *step, ch *chat, done *conversation.Accepted, r wire.InboxRow) error {
 	if done.Removed {
-		st.notice(ch, r.Time, "removed", "%s removed this device from the conversation", done.Committer.User)
 		own, err := c.cfg.Profile.Account()
 		if err != nil {
 			return err
+		}
+		if done.Committer.Device != own.Device.ID() { // else it joined anew, and its state of that is lost
+			st.notice(ch, r.Time, "removed", "%s removed this device from the conversation", done.Committer.User)
 		}
 		if slices.Contains(done.Claim.Removed, own.User) {
 			c.end(st, ch)
@@ -402,6 +456,7 @@ func (c *Client) accepted(st *step, ch *chat, done *conversation.Accepted, r wir
 		st.touch(ch)
 		return nil
 	}
+	ch.Doubted = 0
 	if err := st.group(ch, done.Records); err != nil {
 		return err
 	}
@@ -425,6 +480,7 @@ func (c *Client) tellChange(st *step, ch *chat, done *conversation.Accepted, r w
 			continue
 		}
 		added = append(added, m.User)
+		c.depart(st, ch, m.User, false)
 		st.do(func(tx *profile.Tx) error { return tx.SetRemoved(id, m.User, false) })
 	}
 	if len(added) > 0 {
@@ -432,6 +488,7 @@ func (c *Client) tellChange(st *step, ch *chat, done *conversation.Accepted, r w
 	}
 	for _, u := range done.Claim.Removed {
 		u := u
+		c.depart(st, ch, u, false)
 		st.do(func(tx *profile.Tx) error { return tx.SetRemoved(id, u, true) })
 	}
 	if len(done.Claim.Removed) > 0 {

@@ -175,8 +175,8 @@ func (c *Client) encrypt(ctx context.Context, s *session, ch *chat, o *profile.O
 	if ch.group == nil {
 		return errors.Join(errJoining, c.save(st))
 	}
-	if ch.group.Waiting() { // somebody left: nobody encrypts to it any more
-		if err := c.commit(ctx, s, ch.ID, noChange); err != nil {
+	if ch.group.Waiting() { // somebody left: nobody encrypts to them any more
+		if err := c.tidy(ctx, s, ch, true); err != nil {
 			return err
 		}
 		if ch = c.chats[ch.ID]; ch == nil || ch.group == nil {

@@ -59,6 +59,7 @@ func (c *Client) stay(ctx context.Context) error {
 		select {
 		case <-c.wake:
 		case <-ticker.C:
+			s.compared.Store(false)
 		case <-s.Done():
 			if s.superseded() {
 				return errSuperseded

@@ -30,13 +30,14 @@ const clockTolerance = 5 * time.Minute
 // session is a connection to the home server.
 type session struct {
 	*transport.Session
-	conn    transport.Conn
-	address string
-	info    wire.ServerInfoReply
-	reply   wire.AuthenticateReply
-	account atomic.Pointer[profile.Account] // as whose device the connection is authenticated; nil for a guest
-	events  chan wire.PushEvent
-	over    atomic.Bool // another program took over as this device
+	conn     transport.Conn
+	address  string
+	info     wire.ServerInfoReply
+	reply    wire.AuthenticateReply
+	account  atomic.Pointer[profile.Account] // as whose device the connection is authenticated; nil for a guest
+	events   chan wire.PushEvent
+	over     atomic.Bool // another program took over as this device
+	compared atomic.Bool // the hub's channels were compared with those known here
 }
 
 // errSuperseded says that this device is in use elsewhere.

@@ -28,6 +28,10 @@ type CommitOptions struct {
 	Leaf *LeafOptions
 	// GroupInfo is what the welcome's group info tells.
 	GroupInfo GroupInfoOptions
+	// Settle, if not nil, is called once it is known what the commit does. It may set AuthenticatedData and GroupInfo of its
+	// options, and refuses the commit by an error. It may be called again, where the commit is then tried with fewer of the
+	// proposals that were received.
+	Settle func(Change, *CommitOptions) error
 }
 
 // Commit prepares a commit. Nothing changes before it is applied; while it is pending, messages can be
@@ -169,6 +173,12 @@ func (b *committing) build(identity Identity, withPath bool) (*PendingCommit, er
 		}
 		b.commit.Path.Nodes = nodes
 	}
+	change := newChange(b.sender, n, g.tree, b.items, withPath)
+	if b.options.Settle != nil {
+		if err := b.options.Settle(change, &b.options); err != nil {
+			return nil, err
+		}
+	}
 	signed, err := b.frame()
 	if err != nil {
 		return nil, err
@@ -180,7 +190,7 @@ func (b *committing) build(identity Identity, withPath bool) (*PendingCommit, er
 	if len(encoded) > g.config.MaxMessageSize {
 		return nil, fmt.Errorf("%w: commit of %d bytes", ErrTooLarge, len(encoded))
 	}
-	p := &PendingCommit{Message: encoded, group: g, next: n, Change: newChange(b.sender, n, g.tree, b.items, withPath)}
+	p := &PendingCommit{Message: encoded, group: g, next: n, Change: change}
 	p.Welcome, err = b.welcome()
 	return p, err
 }

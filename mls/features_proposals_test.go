@@ -72,17 +72,17 @@ func TestSelfRemove(t *testing.T) {
 		fails(t, err, ErrWrongEpoch)
 		_, _, err = JoinExternal(r.config, r.info(alice), r.identity("dave"), ExternalOptions{SelfRemoves: [][]byte{good(alice.ProposeRemove(1))(t).Message}})
 		fails(t, err, ErrProposal)
-		alice.DropProposals()
-		bob.DropProposals()
+		alice.DropProposals(nil)
+		bob.DropProposals(nil)
 	})
 	r.Run("by value, and by the committer", func(t *testing.T) {
 		r.refuses(bob, r.forgeCommit(alice, &message.SelfRemove{}), ErrProposal)
 		out := r.propose(alice, good(alice.ProposeSelfRemove())(t), nil)
 		r.refuses(bob, r.forge(alice, &message.FramedContent{Type: message.ContentCommit, Commit: &message.Commit{
 			Proposals: []message.ProposalOrRef{{Reference: out.Ref}}}}), ErrProposal)
-		alice.DropProposals()
-		bob.DropProposals()
-		carol.DropProposals()
+		alice.DropProposals(nil)
+		bob.DropProposals(nil)
+		carol.DropProposals(nil)
 	})
 	r.Run("where a member does not know it", func(t *testing.T) {
 		capabilities := *alice.tree.Leaf(0).Capabilities
@@ -136,7 +136,7 @@ func TestExternalSenders(t *testing.T) {
 		r.refuses(alice, propose(1, service, &message.Remove{Removed: 1}), ErrUnknownSender)
 		r.refuses(alice, propose(0, other, &message.Remove{Removed: 1}), ErrSignature)
 		good(alice.Process(propose(0, service, &message.Remove{Removed: 1})))(t)
-		alice.DropProposals()
+		alice.DropProposals(nil)
 	})
 	for _, p := range []Proposal{&message.Update{LeafNode: alice.tree.Leaf(0)}, &message.ExternalInit{}, &message.SelfRemove{}} {
 		r.Run(fmt.Sprintf("may not propose type %d", p.Type()), func(t *testing.T) {
@@ -319,7 +319,7 @@ func TestProposalsWaitForACommit(t *testing.T) {
 	if again := good(carol.Process(out.Message))(t).(*ReceivedProposal); len(carol.Proposals()) != 1 || again.Ref == nil {
 		t.Error("a public proposal that comes twice counts twice")
 	}
-	if list := alice.DropProposals(); len(list) != 1 || len(alice.Proposals()) != 0 {
+	if list := alice.DropProposals(nil); len(list) != 1 || len(alice.Proposals()) != 0 {
 		t.Errorf("records %v", list)
 	}
 	good(alice.Encrypt([]byte("text"), nil))(t)

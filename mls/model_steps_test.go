@@ -549,7 +549,7 @@ func (w *modelWorld) discard(c *modelClient) {
 // drop has a client drop the proposals that it knows.
 func (w *modelWorld) drop(c *modelClient) {
 	if w.one(2) {
-		w.save(c, c.group.DropProposals())
+		w.save(c, c.group.DropProposals(nil))
 	}
 }
 

@@ -80,7 +80,11 @@ func (p *PendingCommit) Discard() []Record {
 	if p.next == nil || p.group.pending != p {
 		return nil
 	}
+	g := p.group
 	p.next.wipe()
-	p.next, p.group.pending = nil, nil
+	p.next, g.pending = nil, nil
+	if g.status != joining {
+		g.epoch.secrets.Touch(g.own) // Records, which tell of the key that the commit used up, may never have been stored
+	}
 	return []Record{{Key: recordPending}}
 }

@@ -26,11 +26,15 @@ func (g *Group) Proposals() []AttributedProposal {
 	return list
 }
 
-// DropProposals sets aside the proposals that wait for a commit, for instance because policy forbids them: this client will
-// not commit them. A commit of somebody else can still refer to them. It returns what to store.
-func (g *Group) DropProposals() []Record {
+// DropProposals sets aside proposals that wait for a commit, for instance because policy forbids them: those that which
+// reports true for, all if it is nil. This client will not commit them; a commit of somebody else can still refer to
+// them. It returns what to store.
+func (g *Group) DropProposals(which func(AttributedProposal) bool) []Record {
 	var records []Record
 	for _, p := range g.waiting() {
+		if which != nil && !which(AttributedProposal{p.item.Proposal, p.item.Sender}) {
+			continue
+		}
 		p.dropped = true
 		records = append(records, p.record())
 	}

@@ -43,7 +43,7 @@ func TestProposalsThatWait(t *testing.T) {
 	t.Run("are set aside, and others may still commit them", func(t *testing.T) {
 		r, _ := waiting(t)
 		g := r.members[3]
-		if list := g.DropProposals(); len(list) != 5 || len(g.Proposals()) != 0 {
+		if list := g.DropProposals(nil); len(list) != 5 || len(g.Proposals()) != 0 {
 			t.Fatalf("%d records, %d proposals still wait", len(list), len(g.Proposals()))
 		}
 		g = r.restored(g)

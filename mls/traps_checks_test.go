@@ -60,7 +60,7 @@ func TestLifetimes(t *testing.T) {
 				return
 			}
 			good(bob.Process(r.forgeProposal(alice, add)))(t)
-			bob.DropProposals()
+			bob.DropProposals(nil)
 		})
 	}
 	r.Run("as long as is allowed", func(t *testing.T) {
@@ -235,7 +235,7 @@ func TestHybridGroupAcceptsNobodyWithoutIt(t *testing.T) {
 			n.Capabilities = &without
 			r.signLeaf(alice, n)
 		}), ErrCapabilities)
-		alice.DropProposals()
+		alice.DropProposals(nil)
 	})
 	r.Run("by a commit", func(t *testing.T) {
 		_, err := alice.Commit(CommitOptions{Leaf: lacking})

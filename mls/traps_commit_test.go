@@ -107,7 +107,7 @@ func TestPathIsRequired(t *testing.T) {
 			t.Error("the commit has no path")
 		}
 		p.Discard()
-		alice.DropProposals()
+		alice.DropProposals(nil)
 	})
 	psk := r.config
 	psk.PSK = func(PreSharedKeyID) ([]byte, bool) { return []byte("key"), true }
@@ -277,8 +277,8 @@ func TestPreSharedKeyTwice(t *testing.T) {
 		out := r.propose(alice, good(alice.Propose(first, nil))(t), nil)
 		r.refuses(bob, r.forge(alice, &message.FramedContent{Type: message.ContentCommit, Commit: &message.Commit{
 			Proposals: []message.ProposalOrRef{{Reference: out.Ref}, {Proposal: first}}}}), ErrProposal)
-		alice.DropProposals()
-		bob.DropProposals()
+		alice.DropProposals(nil)
+		bob.DropProposals(nil)
 	})
 	r.commit(alice, CommitOptions{Proposals: []Proposal{first, second}})
 }
@@ -308,4 +308,43 @@ func TestJoinThatWasDiscarded(t *testing.T) {
 	}
 	_, err = p.Apply()
 	fails(t, err, ErrStale)
+}
+
+// What a commit used up is not forgotten where its records were never stored.
+func TestDiscardedBeforeItWasStored(t *testing.T) {
+	r := newRig(t, 2, Config{})
+	alice, bob := r.members[0], r.members[1]
+	stored := map[string][]byte{}
+	store := func(list []Record) {
+		for _, x := range list {
+			if x.Value == nil {
+				delete(stored, x.Key)
+				continue
+			}
+			stored[x.Key] = bytes.Clone(x.Value)
+		}
+	}
+	store(bob.Records())
+	good(bob.Commit(CommitOptions{}))(t).Discard()
+	out := good(alice.Encrypt([]byte("text"), nil))(t)
+	m := good(bob.Process(out.Message))(t).(*ApplicationMessage)
+	store(m.Records)
+	good(Restore(r.config, stored))(t)
+}
+
+// A commit is told what it does before it is made, and may be refused.
+func TestSettle(t *testing.T) {
+	r := newRig(t, 3, Config{})
+	alice := r.members[0]
+	refusal := errors.New("no")
+	_, err := alice.Commit(CommitOptions{Settle: func(Change, *CommitOptions) error { return refusal }})
+	fails(t, err, refusal)
+	p := good(alice.Commit(CommitOptions{Proposals: []Proposal{&message.Remove{Removed: 2}}, Settle: func(c Change, o *CommitOptions) error {
+		o.AuthenticatedData = []byte{byte(len(c.Removed))}
+		return nil
+	}}))(t)
+	staged := good(r.members[1].Process(p.Message))(t).(*StagedCommit)
+	if string(staged.AuthenticatedData) != "\x01" {
+		t.Errorf("the commit says %x", staged.AuthenticatedData)
+	}
 }

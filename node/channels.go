@@ -168,7 +168,15 @@ func (s *Server) channelChunks(ctx context.Context, c *conn, q wire.ChannelChunk
 
 func (s *Server) channelLeave(ctx context.Context, c *conn, q wire.ChannelLeave) (wire.ChannelLeaveReply, error) {
 	user, device := c.who()
-	notices, err := s.cfg.Store.LeaveChannel(ctx, q.Channel, user.Name, device, now(), s.limits.Retention)
+	l := store.Leave{Channel: q.Channel, Account: user.Name, Device: device, Goodbye: q.Goodbye, Now: now(), Retention: s.limits.Retention}
+	if len(q.Goodbye) > 0 {
+		epoch, err := readMessage(q.Channel, q.Goodbye)
+		if err != nil {
+			return wire.ChannelLeaveReply{}, err
+		}
+		l.Epoch = int64(min(epoch, maxSlot))
+	}
+	notices, err := s.cfg.Store.LeaveChannel(ctx, l)
 	if err != nil {
 		return wire.ChannelLeaveReply{}, contract(err)
 	}

@@ -56,7 +56,7 @@ var rules = map[string]rule{
 	"channelCreate":     {whole, 0, 20, none, false},
 	"channelCommit":     {whole, 0, 5, none, false},
 	"channelOffer":      {whole, 0, 20, none, false},
-	"channelLeave":      {small, 0, 5, none, false},
+	"channelLeave":      {8<<10 + small, 0, 5, none, false},
 	"channelInfo":       {small, 1 << 20, 2, none, false},
 	"channelsList":      {small, large, 2, none, false},
 	"channelGroup":      {small, 2 << 20, 2, none, false},

@@ -265,12 +265,14 @@ type channelRow struct {
 	direct   bool
 	slot     int64
 	sequence int64
+	floor    int64  // below it no epoch is taken
+	epochs   []byte // of tips
 }
 
 func readChannel(tx Tx, id qpq.ChannelID) (c channelRow, err error) {
 	var direct int64
 	c.id = id
-	found, err := one(tx, into{&c.founding, &direct, &c.slot, &c.sequence}, selectChannel, id[:])
+	found, err := one(tx, into{&c.founding, &direct, &c.slot, &c.sequence, &c.floor, &c.epochs}, selectChannel, id[:])
 	c.direct = direct != 0
 	if err == nil && !found {
 		err = noChannel
@@ -423,7 +425,7 @@ const (
 		VALUES ($1, $2, $3, NULL, 0, 0, 0, 0, 0)`
 	insertDirect = `INSERT INTO channels (channel, founding, epochs, pair, slot, sequence, floor, timer, payload)
 		VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 0)`
-	selectChannel  = `SELECT founding, CASE WHEN pair IS NULL THEN 0 ELSE 1 END, slot, sequence FROM channels WHERE channel = $1`
+	selectChannel  = `SELECT founding, CASE WHEN pair IS NULL THEN 0 ELSE 1 END, slot, sequence, floor, epochs FROM channels WHERE channel = $1`
 	selectChannels = `SELECT c.channel, c.slot, c.sequence FROM channel_members AS m JOIN channels AS c ON c.channel = m.channel
 		WHERE m.account = $1 ORDER BY m.channel LIMIT $2`
 	putMember = `INSERT INTO channel_members (channel, account, devices) VALUES ($1, $2, $3)

@@ -85,12 +85,14 @@ func admit(tx Tx, m Message) (sequence int64, timer time.Duration, refused, err 
 	case repeated > 0:
 		refused = errReused
 	case !current(m.Epoch, floor, epochs):
-		refused = qpq.E(qpq.StaleEpoch, "stale-epoch", "the conversation moved on since the message was encrypted: fetch what is new and encrypt it again")
+		refused = staleEpoch
 	case most > 0 && int64(len(m.Payload)) > most:
 		refused = qpq.E(qpq.TooLarge, "payload-too-large", fmt.Sprintf("the message has %d bytes, and this conversation takes at most %d", len(m.Payload), most))
 	}
 	return sequence + 1, time.Duration(ms) * time.Millisecond, refused, nil
 }
+
+var staleEpoch = qpq.E(qpq.StaleEpoch, "stale-epoch", "the conversation moved on since the message was encrypted: fetch what is new and encrypt it again")
 
 // current reports whether messages of an epoch are taken: that of a tip and few before it.
 func current(epoch, floor int64, epochs []byte) bool {

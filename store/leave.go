@@ -7,22 +7,36 @@ import (
 	"github.com/quicproquo/qpq"
 )
 
-// LeaveChannel ends the membership of an account: it is on no roster any more. The other members get a row that says so, and the
-// account a last one. It fails with NotFound and code "channel-unknown", and with Denied and "direct" for a direct channel, which keeps
-// its accounts.
-func (s *Store) LeaveChannel(ctx context.Context, id qpq.ChannelID, account string, device qpq.DeviceID, now time.Time, retention time.Duration) (notices []Notice, err error) {
+// Leave is the wish of an account to be a member no longer.
+type Leave struct {
+	Channel   qpq.ChannelID
+	Account   string
+	Device    qpq.DeviceID
+	Goodbye   []byte // for the other members; may be empty
+	Epoch     int64  // of Goodbye
+	Now       time.Time
+	Retention time.Duration
+}
+
+// LeaveChannel ends the membership of an account: it is on no roster any more. The other members get a row that says so, with the goodbye,
+// and the account a last one. It fails with NotFound and code "channel-unknown", with StaleEpoch and "stale-epoch" for a
+// goodbye of an epoch that is too old, and with Denied and "direct" for a direct channel, which keeps its accounts.
+func (s *Store) LeaveChannel(ctx context.Context, l Leave) (notices []Notice, err error) {
 	err = s.update(ctx, "leave a channel", func(tx Tx) error {
-		if err := needMember(tx, id, account); err != nil {
+		if err := needMember(tx, l.Channel, l.Account); err != nil {
 			return err
 		}
-		row, err := readChannel(tx, id)
+		row, err := readChannel(tx, l.Channel)
 		if err != nil {
 			return err
 		}
 		if row.direct {
 			return qpq.E(qpq.Denied, "direct", "a direct conversation keeps its two people: nobody leaves it")
 		}
-		notices, err = leave(tx, row, sender{account, device}, now, retention)
+		if len(l.Goodbye) > 0 && !current(l.Epoch, row.floor, row.epochs) {
+			return staleEpoch
+		}
+		notices, err = leave(tx, row, sender{l.Account, l.Device}, l.Goodbye, l.Now, l.Retention)
 		return err
 	})
 	return notices, err
@@ -39,7 +53,7 @@ func leaveAll(tx Tx, account string, now time.Time, retention time.Duration) (no
 		if err != nil {
 			return nil, err
 		}
-		more, err := leave(tx, row, sender{account: account}, now, retention)
+		more, err := leave(tx, row, sender{account: account}, nil, now, retention)
 		if err != nil {
 			return nil, err
 		}
@@ -48,7 +62,7 @@ func leaveAll(tx Tx, account string, now time.Time, retention time.Duration) (no
 	return newest(notices), nil
 }
 
-func leave(tx Tx, row channelRow, who sender, now time.Time, retention time.Duration) ([]Notice, error) {
+func leave(tx Tx, row channelRow, who sender, goodbye []byte, now time.Time, retention time.Duration) ([]Notice, error) {
 	if err := editRosters(tx, row.id, row.slot, func(r *Roster) bool { return r.Remove(who.account) }); err != nil {
 		return nil, err
 	}
@@ -56,7 +70,7 @@ func leave(tx Tx, row channelRow, who sender, now time.Time, retention time.Dura
 		return nil, err
 	}
 	name := append(key('l', row.sequence), make([]byte, 8)...) // longer than any id of a message
-	e := event{channel: row.id, kind: KindLeft, message: append(name, who.account...), sequence: row.sequence, slot: noSlot, by: who, time: now, due: now.Add(retention)}
+	e := event{channel: row.id, kind: KindLeft, message: append(name, who.account...), payload: goodbye, sequence: row.sequence, slot: noSlot, by: who, time: now, due: now.Add(retention)}
 	notices, err := e.fanOut(tx)
 	if err != nil {
 		return nil, err
@@ -66,7 +80,7 @@ func leave(tx Tx, row channelRow, who sender, now time.Time, retention time.Dura
 			return nil, err
 		}
 	}
-	e.kind, e.message = KindRemoved, nil
+	e.kind, e.message, e.payload = KindRemoved, nil, nil
 	return e.deliver(tx, who.account, nil, notices)
 }
 

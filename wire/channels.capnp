@@ -223,6 +223,7 @@ struct ChannelLeave {
   # ChannelLeave ends the membership of the own account. Members commit it when they see it.
 
   channel @0 :Data $Q.channel;
+  goodbye @1 :Data $Q.max(8192);         # the proposal by which the last device of the account leaves the group; may be empty
 }
 
 struct ChannelLeaveReply {

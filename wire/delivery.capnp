@@ -40,7 +40,7 @@ enum InboxKind $Q.open {
   welcome @2; # for one device
   gap @3;     # application messages of this channel were dropped for lack of space, up to channelSequence
   removed @4; # the account is no longer a member
-  left @5;    # an account ended its membership: somebody has to commit it
+  left @5;    # an account ended its membership: somebody has to commit it, by the proposal that is the payload, if there is one
 }
 
 struct InboxRow {

@@ -27,34 +27,25 @@ func (g *Group) Commit(slot uint64, c Change) (*mls.PendingCommit, *wire.Channel
 	if err != nil {
 		return nil, nil, err
 	}
-	// The claim is part of the commit that it describes: what the commit will do is found out by preparing one that is not used.
-	o := mls.CommitOptions{Proposals: proposals, GroupInfo: mls.GroupInfoOptions{ExternalPub: true}}
-	draft, err := g.mls.Commit(o)
-	if err != nil {
-		return nil, nil, explain(err)
-	}
-	e, err := g.effectOf(draft.Change)
-	if err == nil {
-		err = g.check(draft.Change, e)
-	}
-	draft.Discard()
-	if err != nil {
-		return nil, nil, err
-	}
-	claim := g.claim(e, slot)
-	if o.AuthenticatedData, err = wire.Marshal(claim); err != nil {
-		return nil, nil, err
-	}
-	if !claim.Rekeys {
-		grant, err := wire.Marshal(wire.AccessGrant{Slot: g.access.Slot, Key: [32]byte(g.access.Key)})
-		if err != nil {
-			return nil, nil, err
+	var claim wire.Claim
+	var e *effect
+	var refused error
+	settle := func(change mls.Change, o *mls.CommitOptions) error {
+		if e, refused = g.effectOf(change); refused == nil {
+			refused = g.check(change, e)
 		}
-		o.GroupInfo.Extensions = mls.Extensions{{Type: ExtensionAccess, Data: grant}}
+		if refused == nil {
+			claim = g.claim(e, slot)
+			refused = g.describe(claim, o)
+		}
+		return refused
 	}
-	p, err := g.mls.Commit(o)
-	if err != nil {
-		return nil, nil, explain(err)
+	p, err := g.mls.Commit(mls.CommitOptions{Proposals: proposals, Settle: settle})
+	switch {
+	case refused != nil:
+		return nil, nil, refused
+	case err != nil:
+		return nil, nil, qpq.Wrap(qpq.Invalid, "cannot-commit", fmt.Sprintf("the change cannot be made: %v", err), err)
 	}
 	request, err := g.request(p, claim, e, g.mls.RatchetTree())
 	if err != nil {
@@ -62,6 +53,20 @@ func (g *Group) Commit(slot uint64, c Change) (*mls.PendingCommit, *wire.Channel
 		return nil, nil, err
 	}
 	return p, request, nil
+}
+
+// describe puts the claim of a commit into it, and what those who join by it need.
+func (g *Group) describe(claim wire.Claim, o *mls.CommitOptions) (err error) {
+	if o.AuthenticatedData, err = wire.Marshal(claim); err != nil {
+		return err
+	}
+	o.GroupInfo = mls.GroupInfoOptions{ExternalPub: true}
+	if claim.Rekeys {
+		return nil
+	}
+	grant, err := wire.Marshal(wire.AccessGrant{Slot: g.access.Slot, Key: [32]byte(g.access.Key)})
+	o.GroupInfo.Extensions = mls.Extensions{{Type: ExtensionAccess, Data: grant}}
+	return err
 }
 
 // request returns what the hub is told of a pending commit. It has the ratchet tree of the slot before; nil stands for none.
@@ -184,8 +189,4 @@ func (g *Group) extensions(next wire.Conversation) (mls.Extensions, error) {
 		}
 	}
 	return x, nil
-}
-
-func explain(err error) error {
-	return qpq.Wrap(qpq.Invalid, "cannot-commit", fmt.Sprintf("the change cannot be made: %v", err), err)
 }

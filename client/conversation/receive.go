@@ -27,7 +27,8 @@ type Text struct {
 	Content []byte
 }
 
-// Receive opens a message that is no commit. The result is nil for a proposal, which waits for a commit. It fails with ErrKnown and ErrUnreadable.
+// Receive opens a message that is no commit. The result is nil for a proposal, which is set aside: what members propose counts only
+// with the hub's word (Farewell). It fails with ErrKnown and ErrUnreadable.
 func (g *Group) Receive(payload []byte) (*Text, []mls.Record, error) {
 	received, err := g.mls.Process(payload)
 	if errors.Is(err, mls.ErrConsumed) {
@@ -41,14 +42,42 @@ func (g *Group) Receive(payload []byte) (*Text, []mls.Record, error) {
 		from, err := deviceOf(m.SenderLeaf)
 		return &Text{Records: m.Records, From: from, Content: m.Plaintext}, m.Records, err
 	case *mls.ReceivedProposal:
-		if _, ok := m.Proposal.(*message.SelfRemove); !ok {
-			return nil, append(m.Records, g.mls.DropProposals()...), nil
-		}
-		return nil, m.Records, nil
+		return nil, g.putAside(m), nil
 	case *mls.Echo:
 		return nil, nil, ErrKnown
 	}
 	return nil, nil, fmt.Errorf("%w: a commit came as a message", ErrUnreadable)
+}
+
+// Farewell takes the proposal by which the last device of an account leaves, which waits for a commit: the hub says that the account
+// left. It fails with ErrKnown and ErrUnreadable; anything else than such a proposal is set aside.
+func (g *Group) Farewell(u qpq.UserID, goodbye []byte) ([]mls.Record, error) {
+	received, err := g.mls.Process(goodbye)
+	if errors.Is(err, mls.ErrConsumed) {
+		return nil, ErrKnown
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
+	}
+	switch m := received.(type) {
+	case *mls.ReceivedProposal:
+		from, err := g.deviceAt(mls.LeafIndex(m.Sender.Index))
+		if err != nil {
+			return nil, err
+		}
+		if _, ok := m.Proposal.(*message.SelfRemove); !ok || from.User != u || g.founding.Direct {
+			return g.putAside(m), nil
+		}
+		return m.Records, nil
+	case *mls.ApplicationMessage:
+		return m.Records, nil
+	}
+	return nil, ErrKnown
+}
+
+// putAside sets a proposal aside that was received. It returns what to store.
+func (g *Group) putAside(m *mls.ReceivedProposal) []mls.Record {
+	return append(m.Records, g.mls.DropProposals(func(p mls.AttributedProposal) bool { return p.Proposal == m.Proposal })...)
 }
 
 // Encrypt encrypts an application message. Where Waiting reports proposals, they have to be committed first.
@@ -57,8 +86,19 @@ func (g *Group) Encrypt(content []byte) (*mls.Outgoing, error) { return g.mls.En
 // Waiting reports whether proposals wait for a commit.
 func (g *Group) Waiting() bool { return len(g.mls.Proposals()) > 0 }
 
-// Leave returns the message by which this device leaves; somebody else commits it.
-func (g *Group) Leave() (*mls.Outgoing, error) { return g.mls.ProposeSelfRemove() }
+// SetAside sets the proposals that wait aside: they cannot be committed. It returns what to store.
+func (g *Group) SetAside() []mls.Record { return g.mls.DropProposals(nil) }
+
+// Leave returns the message by which this device leaves; somebody else commits it. The group goes on until then.
+func (g *Group) Leave() (*mls.Outgoing, error) {
+	out, err := g.mls.ProposeSelfRemove()
+	if err != nil {
+		return nil, err
+	}
+	own := message.MemberSender(g.mls.OwnIndex()) // here it must not wait: nobody commits that they leave
+	out.Records = append(out.Records, g.mls.DropProposals(func(p mls.AttributedProposal) bool { return p.Sender == own })...)
+	return out, nil
+}
 
 // Accepted is a commit that took effect.
 type Accepted struct {

@@ -48,9 +48,10 @@ type Channel struct {
 	Epoch        uint64
 	Read         int64     // position of the last entry that was read
 	Updated      time.Time // when this device gave itself fresh keys
+	Doubted      uint64    // slot whose commit could not be read here and was taken for void; 0 is none
 }
 
-const channelColumns = `id, founding, conversation, standing, slot, access_slot, access, head, sequence, epoch, read, updated`
+const channelColumns = `id, founding, conversation, standing, slot, access_slot, access, head, sequence, epoch, read, updated, doubted`
 
 // Channels returns all conversations, by their ids.
 func (p *Profile) Channels() ([]Channel, error) {
@@ -70,7 +71,8 @@ func (p *Profile) channels(query string, args ...any) (list []Channel, err error
 	err = p.read(query, func(s *sqlite3.Stmt) error {
 		c := Channel{Founding: s.ColumnBlob(1, nil), Conversation: s.ColumnBlob(2, nil), Standing: Standing(s.ColumnInt64(3)), Slot: uint64(s.ColumnInt64(4)),
 			AccessSlot: uint64(s.ColumnInt64(5)), Head: s.ColumnBlob(7, nil), Sequence: uint64(s.ColumnInt64(8)), Epoch: uint64(s.ColumnInt64(9)),
-			Read: s.ColumnInt64(10), Updated: time.UnixMilli(s.ColumnInt64(11))}
+			Read: s.ColumnInt64(10), Updated: time.UnixMilli(s.ColumnInt64(11)),
+			Doubted: uint64(s.ColumnInt64(12))}
 		copy(c.ID[:], s.ColumnRawBlob(0))
 		if sealed := s.ColumnRawBlob(6); len(sealed) > 0 {
 			if c.Access, err = p.open("access key "+c.ID.String(), sealed); err != nil {
@@ -92,10 +94,10 @@ func (t *Tx) SetChannel(c Channel) error {
 			return err
 		}
 	}
-	return t.p.exec(`INSERT INTO channels (`+channelColumns+`) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (id) DO UPDATE
-		SET founding = ?2, conversation = ?3, standing = ?4, slot = ?5, access_slot = ?6, access = ?7, head = ?8, sequence = ?9, epoch = ?10, updated = ?12`,
+	return t.p.exec(`INSERT INTO channels (`+channelColumns+`) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT (id) DO UPDATE
+		SET founding = ?2, conversation = ?3, standing = ?4, slot = ?5, access_slot = ?6, access = ?7, head = ?8, sequence = ?9, epoch = ?10, updated = ?12, doubted = ?13`,
 		c.ID[:], some(c.Founding), some(c.Conversation), int64(c.Standing), int64(c.Slot), int64(c.AccessSlot), access, some(c.Head),
-		int64(c.Sequence), int64(c.Epoch), c.Read, c.Updated.UnixMilli())
+		int64(c.Sequence), int64(c.Epoch), c.Read, c.Updated.UnixMilli(), int64(c.Doubted))
 }
 
 // some is b, empty where it is nil: columns have no NULLs.
@@ -192,12 +194,21 @@ func (p *Profile) Commits(id qpq.ChannelID, after uint64) (list []Commit, err er
 }
 
 // Removals returns the accounts that are known to be removed from a conversation.
-func (p *Profile) Removals(id qpq.ChannelID) (list []qpq.UserID, err error) {
-	err = p.read(`SELECT user FROM removals WHERE channel = ? ORDER BY user`, func(s *sqlite3.Stmt) error {
+func (p *Profile) Removals(id qpq.ChannelID) ([]qpq.UserID, error) {
+	return p.users(`SELECT user FROM removals WHERE channel = ? ORDER BY user`, id[:])
+}
+
+// Departures returns the accounts that ended their membership of a conversation and are in its group still.
+func (p *Profile) Departures(id qpq.ChannelID) ([]qpq.UserID, error) {
+	return p.users(`SELECT user FROM departures WHERE channel = ? ORDER BY user`, id[:])
+}
+
+func (p *Profile) users(query string, args ...any) (list []qpq.UserID, err error) {
+	err = p.read(query, func(s *sqlite3.Stmt) error {
 		u, err := identity.ParseUser(s.ColumnText(0))
 		list = append(list, u)
 		return damaged(err)
-	}, id[:])
+	}, args...)
 	return list, err
 }
 
@@ -207,6 +218,14 @@ func (t *Tx) SetRemoved(id qpq.ChannelID, u qpq.UserID, removed bool) error {
 		return t.p.exec(`INSERT OR IGNORE INTO removals VALUES (?, ?)`, id[:], u.String())
 	}
 	return t.p.exec(`DELETE FROM removals WHERE channel = ? AND user = ?`, id[:], u.String())
+}
+
+// SetDeparted notes that an account ended its membership of a conversation, or that its group knows.
+func (t *Tx) SetDeparted(id qpq.ChannelID, u qpq.UserID, departed bool) error {
+	if departed {
+		return t.p.exec(`INSERT OR IGNORE INTO departures VALUES (?, ?)`, id[:], u.String())
+	}
+	return t.p.exec(`DELETE FROM departures WHERE channel = ? AND user = ?`, id[:], u.String())
 }
 
 // Inbox says how far a device read its account's inbox.
@@ -261,7 +280,7 @@ func (p *Profile) disownGroups(s Standing) error {
 
 // forgetChannels drops all conversations.
 func (p *Profile) forgetChannels() error {
-	for _, table := range []string{"outbox", "entries", "inbox", "removals", "commits", "group_records", "channels", "owner"} {
+	for _, table := range []string{"outbox", "entries", "inbox", "removals", "departures", "commits", "group_records", "channels", "owner"} {
 		if err := p.exec(`DELETE FROM ` + table); err != nil {
 			return fmt.Errorf("forget %s: %w", table, err)
 		}

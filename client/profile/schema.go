@@ -38,7 +38,8 @@ var migrations = []string{
 	`CREATE TABLE channels (
 		id BLOB PRIMARY KEY, founding BLOB NOT NULL, conversation BLOB NOT NULL, standing INTEGER NOT NULL,
 		slot INTEGER NOT NULL, access_slot INTEGER NOT NULL, access BLOB NOT NULL, -- sealed
-		head BLOB NOT NULL, sequence INTEGER NOT NULL, epoch INTEGER NOT NULL, read INTEGER NOT NULL, updated INTEGER NOT NULL
+		head BLOB NOT NULL, sequence INTEGER NOT NULL, epoch INTEGER NOT NULL, read INTEGER NOT NULL, updated INTEGER NOT NULL,
+		doubted INTEGER NOT NULL
 	 ) STRICT;
 	 CREATE TABLE group_records ( -- MLS state
 		channel BLOB NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, -- sealed
@@ -49,6 +50,9 @@ var migrations = []string{
 		PRIMARY KEY (channel, slot)
 	 ) STRICT;
 	 CREATE TABLE removals ( -- accounts known as removed
+		channel BLOB NOT NULL, user TEXT NOT NULL, PRIMARY KEY (channel, user)
+	 ) STRICT;
+	 CREATE TABLE departures ( -- accounts that ended their membership, as the hub says, and are in the group still
 		channel BLOB NOT NULL, user TEXT NOT NULL, PRIMARY KEY (channel, user)
 	 ) STRICT;
 	 CREATE TABLE owner ( -- whose conversations these are, also while nobody is signed in

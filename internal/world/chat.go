@@ -151,10 +151,17 @@ func (c *chat) notSent(m *message, o outcome) {
 	m.impossible = o == refused
 }
 
-// leaves reports whether somebody may have stopped to be a member at any time after another.
-func (c *chat) leaves(user string, after time.Time) bool {
+// leaves reports whether somebody may have stopped to be a member by the time that a message came, or later: their devices may not have
+// known of it yet.
+func (c *chat) leaves(user string, at time.Time) bool {
 	return slices.ContainsFunc(c.changes, func(x *change) bool {
-		return x.user == user && !x.in && x.result != refused && (x.ended.IsZero() || x.ended.After(after))
+		if x.user != user || x.in || x.result == refused {
+			return false
+		}
+		back := slices.ContainsFunc(c.changes, func(y *change) bool {
+			return y.user == user && y.in && y.result == done && y.begun.After(x.begun) && y.ended.Before(at)
+		})
+		return !back || x.ended.IsZero() || !x.ended.Before(at)
 	})
 }
 

@@ -225,6 +225,9 @@ func (d *Device) look(ctx context.Context, r *running) {
 		if d.disk.Dead() || ctx.Err() != nil {
 			return
 		}
+		if qpq.CodeOf(err) == "not-signed-in" {
+			return // it was signed out before its person looked
+		}
 		if err != nil {
 			d.w.fail("%s cannot read its history: %s", d.name, cause(err))
 			return

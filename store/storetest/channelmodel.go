@@ -507,22 +507,32 @@ func (a *hubAccount) drop(upTo int64) {
 func (h *hub) leave() (what, want string, err error) {
 	id, ch := h.channel()
 	name, _ := h.pick()
-	_, err = h.s.LeaveChannel(h.t.Context(), id, name, qpq.DeviceID{1}, h.now, month)
-	what = fmt.Sprintf("%s leaves %v", name, id[0])
-	if ch == nil || ch.members()[name] == nil {
-		return what, "channel-unknown", err
+	l := store.Leave{Channel: id, Account: name, Device: qpq.DeviceID{1}, Now: h.now, Retention: month}
+	if h.r.IntN(3) > 0 {
+		l.Goodbye = fmt.Append(nil, "goodbye of ", name)
+		if ch != nil {
+			l.Epoch = ch.slots[len(ch.slots)-1].epoch - int64(h.r.IntN(8)) + 1
+		}
 	}
-	h.gone(id, ch, name, qpq.DeviceID{1})
+	_, err = h.s.LeaveChannel(h.t.Context(), l)
+	what = fmt.Sprintf("%s leaves %v in epoch %d", name, id[0], l.Epoch)
+	switch {
+	case ch == nil || ch.members()[name] == nil:
+		return what, "channel-unknown", err
+	case l.Goodbye != nil && !ch.takes(l.Epoch):
+		return what, "stale-epoch", err
+	}
+	h.gone(id, ch, name, qpq.DeviceID{1}, l.Goodbye)
 	return what, "", err
 }
 
-func (h *hub) gone(id qpq.ChannelID, ch *hubChannel, name string, device qpq.DeviceID) {
+func (h *hub) gone(id qpq.ChannelID, ch *hubChannel, name string, device qpq.DeviceID, goodbye []byte) {
 	for _, s := range ch.slots {
 		s.roster.Remove(name)
 	}
 	told := map[string]bool{}
 	for to := range ch.members() {
-		h.deliver(to, hubRow{InboxRow: store.InboxRow{Kind: store.KindLeft, Channel: id, Sequence: ch.sequence, Time: h.now, Account: name, Device: device, Payload: []byte{}}, expires: h.now.Add(month)}, told)
+		h.deliver(to, hubRow{InboxRow: store.InboxRow{Kind: store.KindLeft, Channel: id, Sequence: ch.sequence, Time: h.now, Account: name, Device: device, Payload: append([]byte{}, goodbye...)}, expires: h.now.Add(month)}, told)
 	}
 	h.deliver(name, hubRow{InboxRow: store.InboxRow{Kind: store.KindRemoved, Channel: id, Sequence: ch.sequence, Time: h.now}}, told)
 	if len(ch.members()) == 0 {
@@ -547,7 +557,7 @@ func (h *hub) erase() (what, want string, err error) {
 	for b := range byte(5) { // in this order
 		id := qpq.ChannelID{b}
 		if ch := h.channels[id]; ch != nil && ch.members()[name] != nil {
-			h.gone(id, ch, name, qpq.DeviceID{})
+			h.gone(id, ch, name, qpq.DeviceID{}, nil)
 		}
 	}
 	return "erase " + name, "", err

@@ -98,6 +98,14 @@ func (t *Tree) Unsaved() (nodes bool, members []treemath.Leaf) {
 	return nodes, members
 }
 
+// Touch has Unsaved tell of a member's ratchets again, if there are any, and of the secrets of the tree.
+func (t *Tree) Touch(l treemath.Leaf) {
+	if t.ratchets[l] != nil {
+		t.changedNodes = true
+		t.changedMembers[l] = struct{}{}
+	}
+}
+
 // Format keeps the secrets out of logs.
 func (t Tree) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[secret tree]") }
 
