@@ -2,7 +2,7 @@ package client
 
 import (
 	"context"
-	"crypto/ed25519"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client/conversation"
+	"github.com/quicproquo/qpq/client/profile"
 	"github.com/quicproquo/qpq/wire"
 )
 
@@ -35,6 +36,11 @@ func (c *Client) Direct(ctx context.Context, u qpq.UserID) (id qpq.ChannelID, er
 		}
 		if id, err = c.found(ctx, s, wire.Founding{Direct: true, Peer: u}, ""); err != nil {
 			return err
+		}
+		if v, err := c.Conversation(id); err != nil {
+			return err
+		} else if !v.Direct || v.Peer != u {
+			return qpq.E(qpq.Damaged, "wrong-conversation", fmt.Sprintf("asked for the direct conversation with %s, the server named another conversation: ask who runs it", u))
 		}
 		return c.commit(ctx, s, id, c.fill(ctx, s))
 	})
@@ -95,14 +101,16 @@ func (c *Client) found(ctx context.Context, s *session, f wire.Founding, title s
 		}
 		return reply.Channel, c.rejoin(ctx, s, ch)
 	}
-	if reply.Channel != f.Channel || reply.Receipt == nil || !wire.VerifySlot([32]byte(ed25519.PublicKey(f.HubKey[:])), f.Channel, *reply.Receipt) {
-		return qpq.ChannelID{}, qpq.E(qpq.Damaged, "bad-receipt", "the server's receipt for a new conversation is not signed by it")
+	if reply.Channel != f.Channel || reply.Receipt == nil || reply.Receipt.Slot != 0 || reply.Receipt.Commit != sha256.Sum256(request.Founding) ||
+		!wire.VerifySlot(f.HubKey, f.Channel, *reply.Receipt) {
+		return qpq.ChannelID{}, qpq.E(qpq.Damaged, "bad-receipt", "the server's receipt for a new conversation is not for it, or not signed by it")
 	}
 	ch := c.chatFor(nil, f.Channel)
 	ch.Standing, ch.group, ch.Head = Active, g, encodeReceipt(*reply.Receipt)
 	if err := st.group(ch, g.Records()); err != nil {
 		return qpq.ChannelID{}, err
 	}
+	st.creation(ch, *reply.Receipt)
 	return f.Channel, c.save(st)
 }
 
@@ -207,7 +215,7 @@ func (c *Client) Confirm(ctx context.Context, id qpq.ChannelID) error {
 		return err
 	}
 	ch := c.chats[id]
-	if ch == nil || ch.Standing != Suspect {
+	if ch == nil || ch.Standing != Suspect && ch.Standing != profile.Barred {
 		return nil
 	}
 	st := &step{}
@@ -218,7 +226,11 @@ func (c *Client) Confirm(ctx context.Context, id qpq.ChannelID) error {
 	for _, m := range agreed.Members {
 		st.confirm(id, m.User)
 	}
-	ch.Standing = Active
+	if ch.Standing == Suspect {
+		ch.Standing = Active
+	} else {
+		ch.Standing = Healing // those who were confirmed may vouch for the group
+	}
 	st.touch(ch)
 	if err := c.save(st); err != nil {
 		return err

@@ -22,7 +22,12 @@ type chat struct {
 	founding wire.Founding // zero where the device never was in the group
 	group    *conversation.Group
 	departed []qpq.UserID // who ended their membership, and are in the group still
+	proved   bool         // the receipt of slot 0 was asked for
 	filled   *session     // on which it was tried to bring in who is missing
+	asked    *session     // on which it was asked whether those who departed are gone
+	failed   int          // how often in a row it could not be looked after
+	after    time.Time    // not looked after before
+	answers  int          // how often in a row a void commit was answered
 	lost     int          // messages that could not be read since that was told
 }
 
@@ -80,6 +85,12 @@ func (st *step) group(ch *chat, records []mls.Record) error {
 	st.touch(ch)
 	st.records(ch.ID, records)
 	return nil
+}
+
+// creation keeps the receipt of slot 0: a hub that loses the channel makes it anew by it.
+func (st *step) creation(ch *chat, r wire.SlotReceipt) {
+	id, kept := ch.ID, profile.Commit{Slot: 0, Commit: ch.Founding, Receipt: encodeReceipt(r), User: ch.founding.Creator.User, Device: ch.founding.Creator.Device}
+	st.do(func(tx *profile.Tx) error { return tx.AddCommit(id, kept) })
 }
 
 func (st *step) records(id qpq.ChannelID, records []mls.Record) {
@@ -142,6 +153,7 @@ func (c *Client) save(st *step) error {
 func (c *Client) load() error {
 	if c.reload.Swap(false) {
 		c.unload()
+		c.gone.Clear()
 	}
 	if c.chats != nil {
 		return nil
@@ -179,23 +191,31 @@ func (c *Client) unload() {
 
 // open loads the group of a chat that stands well. Where it cannot be used any more, the chat has to heal.
 func (c *Client) open(st *step, ch *chat) error {
-	if ch.group != nil || ch.Standing != Active && ch.Standing != Suspect {
+	if ch.Standing != Active && ch.Standing != Suspect {
 		return nil
+	}
+	usable, err := c.restore(ch)
+	if err == nil && !usable {
+		ch.Standing = Healing
+		st.touch(ch)
+		st.notice(ch, c.cfg.Clock(), "damaged", "what this device keeps of the conversation was lost or damaged: it joins anew, and cannot read what came since")
+	}
+	return err
+}
+
+// restore loads the group of a chat from what is stored. It reports false where that is not there, or cannot be used.
+func (c *Client) restore(ch *chat) (usable bool, err error) {
+	if ch.group != nil {
+		return true, nil
 	}
 	records, err := c.cfg.Profile.Group(ch.ID)
 	if err == nil {
 		ch.group, err = conversation.Restore(c.conversations(), records, ch.Slot, conversation.Access{Slot: ch.AccessSlot, Key: ch.Access})
 	}
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, mls.ErrState), errors.Is(err, qpq.Damaged), errors.Is(err, qpq.Invalid):
-		ch.Standing = Healing
-		st.touch(ch)
-		st.notice(ch, c.cfg.Clock(), "damaged", "what this device keeps of the conversation was lost or damaged: it joins anew, and cannot read what came since")
-		return nil
+	if errors.Is(err, mls.ErrState) || errors.Is(err, qpq.Damaged) || errors.Is(err, qpq.Invalid) {
+		return false, nil
 	}
-	return err
+	return err == nil, err
 }
 
 // known returns the newest account state that this device knows of, nil if there is none.
@@ -242,7 +262,11 @@ func (c *Client) learning(ctx context.Context, s *session, f func() error) error
 			}
 			asked[d.User] = true
 			more, lookup := c.learn(ctx, s, d.User)
-			if lookup != nil && !errors.Is(lookup, qpq.NotFound) {
+			if errors.Is(lookup, qpq.NotFound) {
+				_, known := c.gone.LoadOrStore(d.User, true)
+				more, lookup = !known, nil
+			}
+			if lookup != nil {
 				return lookup
 			}
 			learnt = learnt || more

@@ -77,6 +77,7 @@ type Client struct {
 
 	reload   atomic.Bool   // a new connection may have changed what is stored of conversations
 	contacts sync.Map      // newest account states known, by qpq.UserID; of others only
+	gone     sync.Map      // accounts that the server says are no more, by qpq.UserID; for one connection
 	wake     chan struct{} // has room for one: Run goes another round
 	news     news
 

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -84,6 +85,10 @@ func (c *Client) prepare(ctx context.Context, s *session, ch *chat, build func(*
 		}
 		return err
 	})
+	var unknown *conversation.UnknownDevices
+	if errors.As(err, &unknown) && unknown.Breach != nil {
+		err = unknown.Breach
+	}
 	return p, request, err
 }
 
@@ -110,17 +115,19 @@ func (c *Client) submit(ctx context.Context, s *session, ch *chat, p *mls.Pendin
 	case errors.Is(err, qpq.StaleEpoch):
 		c.discard(ch, p)
 		return true, nil
-	case err != nil:
-		c.discard(ch, p)
-		return false, err
+	case err == nil:
+		err = c.apply(ch, p, reply)
 	}
-	return false, c.apply(ch, p, reply)
+	if err != nil {
+		c.discard(ch, p)
+	}
+	return false, err
 }
 
 // apply takes effect of a commit that has its slot.
 func (c *Client) apply(ch *chat, p *mls.PendingCommit, reply wire.ChannelCommitReply) error {
-	if !wire.VerifySlot(ch.founding.HubKey, ch.ID, reply.Receipt) {
-		return qpq.E(qpq.Damaged, "bad-receipt", "the server's receipt for a change of the conversation is not signed by it")
+	if err := ch.checkReceipt(ch.founding.HubKey, p.Message, reply.Receipt); err != nil {
+		return err
 	}
 	done, err := ch.group.Apply(p)
 	if err != nil {
@@ -137,6 +144,20 @@ func (c *Client) apply(ch *chat, p *mls.PendingCommit, reply wire.ChannelCommitR
 		return err
 	}
 	return c.save(st)
+}
+
+// checkReceipt fails unless a receipt is the hub's for a commit of this device, which follows the newest slot known.
+func (ch *chat) checkReceipt(hub [32]byte, commit []byte, r wire.SlotReceipt) error {
+	claim, err := conversation.ClaimOf(commit)
+	if err != nil {
+		return err
+	}
+	head, known := ch.head()
+	if r.Slot != claim.Slot || r.Parent != claim.Parent || r.Commit != sha256.Sum256(commit) || !wire.VerifySlot(hub, ch.ID, r) ||
+		known && r.Slot == head.Slot+1 && r.Previous != wire.SlotHash(ch.ID, head) {
+		return qpq.E(qpq.Damaged, "bad-receipt", "the server's receipt for a change of the conversation is not for it, or not signed by it")
+	}
+	return nil
 }
 
 // amend is commit for a person: it connects, and goes by the newest state.

@@ -26,7 +26,7 @@ const (
 	Active  = profile.Active
 	Joining = profile.Joining // this device is not in the group yet: it joins when it is connected
 	Healing = profile.Healing // the group state is lost, damaged or old: the device joins anew when it is connected
-	Suspect = profile.Suspect // somebody is there who was removed: nothing is sent until Confirm
+	Suspect = profile.Suspect // the members are not those that they should be: nothing is sent until Confirm
 	Ended   = profile.Ended   // no longer a member
 )
 
@@ -164,6 +164,9 @@ func (c *Client) describe(own qpq.UserID, ch *profile.Channel) (*Conversation, e
 			v.Role = m.Role
 		}
 	}
+	if v.Standing == profile.Barred {
+		v.Standing = Suspect
+	}
 	if founding.Direct {
 		v.Peer = founding.Peer
 		if founding.Peer == own {
@@ -275,7 +278,11 @@ func (c *Client) MarkRead(id qpq.ChannelID, position int64) error {
 
 // conversations returns what package conversation needs.
 func (c *Client) conversations() conversation.Config {
-	return conversation.Config{Account: c.known, Clock: c.cfg.Clock}
+	gone := func(u qpq.UserID) bool {
+		_, gone := c.gone.Load(u)
+		return gone
+	}
+	return conversation.Config{Account: c.known, Gone: gone, Clock: c.cfg.Clock}
 }
 
 // names lists users for people.
@@ -292,8 +299,8 @@ var errNotMember = qpq.E(qpq.Denied, "not-member", "this account is no longer a 
 // standing fails unless something can be sent to a conversation.
 func standing(ch *chat) error {
 	switch ch.Standing {
-	case Suspect:
-		return qpq.E(qpq.Denied, "suspect", "somebody who had been removed is a member of this conversation again, and no removal was taken back on this device: look at its members, and confirm them, before anything is sent")
+	case Suspect, profile.Barred:
+		return qpq.E(qpq.Denied, "suspect", "this conversation may have members that nobody added: look at them, and confirm them, before anything is sent")
 	case Ended:
 		return errNotMember
 	}

@@ -2,9 +2,11 @@ package client
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -27,14 +29,32 @@ func (c *Client) care(ctx context.Context, s *session) error {
 		s.compared.Store(true)
 	}
 	for _, id := range c.channelIDs() {
-		if err := c.careFor(ctx, s, id); err != nil {
-			if lost(err) || errors.Is(err, qpq.Unavailable) || ctx.Err() != nil {
-				return err
-			}
-			c.notice("conversation", fmt.Sprintf("the conversation %s could not be looked after: %v", id, err))
+		if ch := c.chats[id]; ch != nil && c.cfg.Clock().Before(ch.after) {
+			continue
 		}
+		err := c.careFor(ctx, s, id)
+		if err != nil && c.ends(ctx, err) {
+			return err
+		}
+		c.troubled(id, err)
 	}
 	return nil
+}
+
+// troubled notes whether a conversation could be looked after. What cannot be is tried again later and later, and told once.
+func (c *Client) troubled(id qpq.ChannelID, err error) {
+	ch := c.chats[id]
+	if ch == nil {
+		return
+	}
+	if err == nil {
+		ch.failed = 0
+		return
+	}
+	if ch.failed++; ch.failed == 1 {
+		c.notice("conversation", fmt.Sprintf("the conversation %s could not be looked after: %v", id, err))
+	}
+	ch.after = c.cfg.Clock().Add(min(time.Second<<min(ch.failed, 12), time.Hour))
 }
 
 // channelIDs returns all channels in one order.
@@ -53,7 +73,7 @@ func (c *Client) careFor(ctx context.Context, s *session, id qpq.ChannelID) erro
 	}
 	ch := c.chats[id]
 	switch {
-	case ch == nil || ch.Standing == Ended || ch.Standing == Suspect:
+	case ch == nil || ch.Standing == Ended || ch.Standing == Suspect || ch.Standing == profile.Barred:
 		return nil
 	case ch.Standing == Joining || ch.Standing == Healing:
 		return c.rejoin(ctx, s, ch)
@@ -79,24 +99,47 @@ func (c *Client) careFor(ctx context.Context, s *session, id qpq.ChannelID) erro
 			return err
 		}
 	}
-	if due := c.cfg.Clock().Sub(ch.Updated) >= c.cfg.KeyUpdate; ch.group.Waiting() || due {
-		return c.tidy(ctx, s, ch, true)
-	}
-	return c.tidy(ctx, s, ch, false)
-}
-
-// tidy commits what waits, and removes who is no longer there; anyway says to commit even where there is nothing of that. Proposals that
-// cannot be committed are set aside: they must not keep anybody from talking.
-func (c *Client) tidy(ctx context.Context, s *session, ch *chat, anyway bool) error {
-	err := c.commit(ctx, s, ch.ID, c.leftovers(anyway))
-	if err == nil || lost(err) || errors.Is(err, qpq.Unavailable) || errors.Is(err, qpq.Conflict) || ctx.Err() != nil {
+	if err := c.knowCreation(ctx, s, ch); err != nil {
 		return err
 	}
-	if ch = c.chats[ch.ID]; ch == nil || ch.group == nil || !ch.group.Waiting() {
+	if ch.void() && ch.answers > 0 { // somebody answers garbage with garbage, or judges otherwise
+		ch.after = c.cfg.Clock().Add(rand.N(min(time.Second<<min(ch.answers, 10), 10*time.Minute)))
+	}
+	return c.tidy(ctx, s, ch)
+}
+
+// void reports whether the newest slot is one that does not count.
+func (ch *chat) void() bool {
+	head, known := ch.head()
+	return known && head.Slot > ch.Slot
+}
+
+// tidy commits what waits, removes who is no longer there, answers commits that do not count, and gives this device fresh keys where that
+// is due. Proposals that cannot be committed are set aside: they must not keep anybody from talking.
+func (c *Client) tidy(ctx context.Context, s *session, ch *chat) error {
+	id := ch.ID
+	if ch.asked != s {
+		ch.asked = s
+		for _, u := range ch.departed { // an account that is no more anybody may remove
+			if _, err := c.learn(ctx, s, u); errors.Is(err, qpq.NotFound) {
+				c.gone.Store(u, true)
+			} else if err != nil {
+				return err
+			}
+		}
+	}
+	if ch.void() {
+		ch.answers++
+	}
+	err := c.commit(ctx, s, id, c.leftovers)
+	if err == nil || c.ends(ctx, err) || errors.Is(err, qpq.Conflict) {
+		return err
+	}
+	if ch = c.chats[id]; ch == nil || ch.group == nil || !ch.group.Waiting() {
 		return err
 	}
 	st := &step{}
-	st.records(ch.ID, ch.group.SetAside())
+	st.records(id, ch.group.SetAside())
 	return c.save(st)
 }
 
@@ -134,33 +177,33 @@ func (c *Client) resend(ctx context.Context, s *session, ch *chat, p *mls.Pendin
 	return err
 }
 
-// leftovers builds the change that removes devices which their accounts revoked, and accounts that left; anyway says to commit even if
-// there are none.
-func (c *Client) leftovers(anyway bool) func(*conversation.Group) (conversation.Change, error) {
-	return func(g *conversation.Group) (change conversation.Change, err error) {
-		devices, err := g.Devices()
+// leftovers builds the change that removes devices which their accounts revoked, and accounts that left. Nothing is committed unless there
+// are any, or something waits, or the newest slot does not count, or fresh keys are due.
+func (c *Client) leftovers(g *conversation.Group) (change conversation.Change, err error) {
+	devices, err := g.Devices()
+	if err != nil {
+		return change, err
+	}
+	for u, list := range devices {
+		state, err := c.known(u)
 		if err != nil {
 			return change, err
 		}
-		for u, list := range devices {
-			state, err := c.known(u)
-			if err != nil {
-				return change, err
-			}
-			for _, d := range list {
-				if state != nil && state.Revoked(d) {
-					change.Drop = append(change.Drop, wire.MemberDevice{User: u, Device: d})
-				}
+		for _, d := range list {
+			if state != nil && state.Revoked(d) {
+				change.Drop = append(change.Drop, wire.MemberDevice{User: u, Device: d})
 			}
 		}
-		if change.Remove, err = c.departures(g); err != nil {
-			return change, err
-		}
-		if len(change.Drop)+len(change.Remove) == 0 && !anyway {
-			return change, errNothing
-		}
-		return change, nil
 	}
+	if change.Remove, err = c.departures(g); err != nil {
+		return change, err
+	}
+	ch := c.chats[g.Founding().Channel]
+	due := ch != nil && (ch.void() || c.cfg.Clock().Sub(ch.Updated) >= c.cfg.KeyUpdate)
+	if len(change.Drop)+len(change.Remove) == 0 && !g.Waiting() && !due {
+		return change, errNothing
+	}
+	return change, nil
 }
 
 // departures returns the accounts that left and that this device may remove: those whose goodbye waits are removed by it.
@@ -172,7 +215,8 @@ func (c *Client) departures(g *conversation.Group) (list []qpq.UserID, err error
 	}
 	role, _ := g.Role(own.User)
 	for _, u := range ch.departed {
-		if theirs, member := g.Role(u); member && role >= wire.RoleModerator && role > theirs {
+		_, gone := c.gone.Load(u)
+		if theirs, member := g.Role(u); member && (gone || role >= wire.RoleModerator && role > theirs) {
 			list = append(list, u)
 		}
 	}
@@ -238,7 +282,14 @@ func (c *Client) compareHead(ctx context.Context, s *session, st *step, h wire.C
 	head, known := ch.head()
 	switch {
 	case known && h.Slot < head.Slot:
-		return c.offer(ctx, s, ch, h.Slot, true)
+		err := c.offer(ctx, s, ch, h.Slot, true)
+		if err != nil && !c.ends(ctx, err) { // others went on from where the hub was set back to
+			ch.Standing = Healing
+			st.touch(ch)
+			st.notice(ch, c.cfg.Clock(), "server-restored", "the server lost changes of this conversation that this device knows, and others went on without them: this device joins them")
+			return nil
+		}
+		return err
 	case c.lags(h): // the inbox did not have what lies between
 		ch.Standing = Healing
 		st.touch(ch)
@@ -257,7 +308,7 @@ func (c *Client) unlisted(ctx context.Context, s *session, ids []qpq.ChannelID, 
 		if restored && ch.Standing == Active {
 			if err := c.offer(ctx, s, ch, 0, false); err == nil {
 				continue
-			} else if lost(err) {
+			} else if c.ends(ctx, err) {
 				return err
 			}
 		}
@@ -282,7 +333,9 @@ func (c *Client) offer(ctx context.Context, s *session, ch *chat, after uint64, 
 	}
 	q := wire.ChannelOffer{Channel: ch.ID}
 	if !there {
-		q.Founding = ch.Founding
+		if q.Founding, q.Creation, err = c.creation(ch.ID); err != nil {
+			return err
+		}
 	}
 	for _, k := range kept {
 		receipt, err := wire.Unmarshal[wire.SlotReceipt](k.Receipt)
@@ -300,6 +353,44 @@ func (c *Client) offer(ctx context.Context, s *session, ch *chat, after uint64, 
 		return err
 	}
 	return nil
+}
+
+// creation returns what proves to a hub that it made a channel. It fails with qpq.NotFound where this device does not have it.
+func (c *Client) creation(id qpq.ChannelID) ([]byte, *wire.SlotReceipt, error) {
+	k, err := c.cfg.Profile.Creation(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if k == nil {
+		return nil, nil, qpq.E(qpq.NotFound, wire.CodeChannelUnknown, "this device cannot prove to the server that there was the conversation")
+	}
+	r, err := wire.Unmarshal[wire.SlotReceipt](k.Receipt)
+	return k.Commit, &r, err
+}
+
+// knowCreation asks the hub for its receipt of slot 0, once.
+func (c *Client) knowCreation(ctx context.Context, s *session, ch *chat) error {
+	if ch.proved {
+		return nil
+	}
+	k, err := c.cfg.Profile.Creation(ch.ID)
+	if err != nil {
+		return err
+	}
+	ch.proved = true
+	if k != nil {
+		return nil
+	}
+	info, err := wire.Call(ctx, s, wire.ChannelInfo{Channel: ch.ID})
+	if err != nil || info.Creation == nil {
+		return err
+	}
+	if info.Creation.Slot != 0 || info.Creation.Commit != sha256.Sum256(ch.Founding) || !wire.VerifySlot(ch.founding.HubKey, ch.ID, *info.Creation) {
+		return nil // it proves nothing
+	}
+	st := &step{}
+	st.creation(ch, *info.Creation)
+	return c.save(st)
 }
 
 // rejoin joins a conversation by this device itself: it is new, or lost its state, or cannot follow.
@@ -324,37 +415,80 @@ func (c *Client) rejoin(ctx context.Context, s *session, ch *chat) error {
 
 // rejoinAfter tries it after the newest slot. It reports true where another commit came first.
 func (c *Client) rejoinAfter(ctx context.Context, s *session, ch *chat, info wire.ChannelInfoReply) (bool, error) {
-	state, err := c.groupState(ctx, s, ch, math.MaxUint64)
+	state, hub, err := c.groupState(ctx, s, ch, math.MaxUint64)
 	if err != nil {
-		return false, c.doubt(ch, err)
+		return false, c.doubt(ctx, ch, err)
+	}
+	if err := c.checkHead(ch, info); err != nil {
+		return false, err
 	}
 	self, err := c.self()
 	if err != nil {
 		return false, err
 	}
+	known := conversation.Known{Founding: info.Founding, Hub: *hub}
+	if len(ch.Conversation) > 0 {
+		agreed, err := wire.Unmarshal[wire.Conversation](ch.Conversation)
+		if err != nil {
+			return false, err
+		}
+		known.Founding, known.Members = agreed.Founding, agreed.Members
+	}
 	var g *conversation.Group
 	var p *mls.PendingCommit
 	var request *wire.ChannelCommit
 	err = c.learning(ctx, s, func() (err error) {
-		g, p, request, err = conversation.Rejoin(c.conversations(), self, ch.ID, state, info.Head.Slot+1)
+		g, p, request, err = conversation.Rejoin(c.conversations(), self, ch.ID, state, info.Head.Slot+1, known)
 		return err
 	})
-	if err != nil {
-		if lost(err) || errors.Is(err, qpq.Unavailable) {
-			return false, err
-		}
-		return false, c.doubt(ch, err)
+	st := &step{}
+	switch {
+	case errors.Is(err, conversation.ErrUnvouched):
+		return false, c.bar(st, ch, g, "the server shows a group that nobody vouches for whom this device knows as a member: nothing is sent before you confirm the members")
+	case err != nil:
+		return false, c.doubt(ctx, ch, err)
 	}
-	st, before := &step{}, ch.Standing
+	before := ch.Standing
 	if err := c.suspect(st, ch, g); err != nil {
 		return false, err
 	}
 	if ch.Standing == Suspect {
-		g.Wipe()
-		return false, c.save(st)
+		return false, c.bar(st, ch, g, "")
 	}
 	ch.Standing = before
 	return c.submitJoin(ctx, s, ch, &join{g, p, request})
+}
+
+// bar notes that a person has to decide whether the members of a group are who they should be, before this device joins it.
+func (c *Client) bar(st *step, ch *chat, g *conversation.Group, why string) error {
+	agreed, err := wire.Marshal(g.Conversation())
+	g.Wipe()
+	if err != nil {
+		return err
+	}
+	ch.Standing, ch.Conversation = profile.Barred, agreed
+	st.touch(ch)
+	if why != "" {
+		st.notice(ch, c.cfg.Clock(), "suspect", "%s", why)
+	}
+	return c.save(st)
+}
+
+// checkHead fails unless what a hub says of its newest slot is signed, and not older than what it said before. A hub that was restored from a
+// copy may be behind: who knows more offered it what it lost.
+func (c *Client) checkHead(ch *chat, info wire.ChannelInfoReply) error {
+	f, err := wire.Unmarshal[wire.Founding](info.Founding)
+	if err != nil {
+		return err
+	}
+	hub := f.HubKey
+	if len(ch.Founding) > 0 {
+		hub = ch.founding.HubKey
+	}
+	if !wire.VerifySlot(hub, ch.ID, info.Head) {
+		return qpq.E(qpq.Damaged, "bad-receipt", "the server shows a conversation whose newest change it did not sign")
+	}
+	return nil
 }
 
 // join is a commit by which this device joins.
@@ -404,8 +538,8 @@ func (c *Client) finishJoins(ctx context.Context, s *session) error {
 
 // rejoined notes that this device is in the group.
 func (c *Client) rejoined(ch *chat, g *conversation.Group, p *mls.PendingCommit, reply wire.ChannelCommitReply) error {
-	if !wire.VerifySlot(g.Founding().HubKey, ch.ID, reply.Receipt) {
-		return qpq.E(qpq.Damaged, "bad-receipt", "the server's receipt for a change of the conversation is not signed by it")
+	if err := ch.checkReceipt(g.Founding().HubKey, p.Message, reply.Receipt); err != nil {
+		return err
 	}
 	if _, err := g.Apply(p); err != nil {
 		return err
@@ -420,7 +554,7 @@ func (c *Client) rejoined(ch *chat, g *conversation.Group, p *mls.PendingCommit,
 		st.notice(ch, reply.Receipt.Time, "joined", "this device joined the conversation: what was said before cannot be read on it")
 	}
 	ch.group, ch.Standing, ch.Sequence = g, Active, reply.Sequence
-	ch.Head, ch.Updated, ch.Doubted = encodeReceipt(reply.Receipt), c.cfg.Clock(), 0
+	ch.Head, ch.Updated = encodeReceipt(reply.Receipt), c.cfg.Clock()
 	id := ch.ID
 	st.do(func(tx *profile.Tx) error { return tx.ClearGroup(id) })
 	if err := st.group(ch, g.Records()); err != nil {
@@ -431,51 +565,54 @@ func (c *Client) rejoined(ch *chat, g *conversation.Group, p *mls.PendingCommit,
 
 // doubt decides what it means that a group state cannot be joined: where this device still has the state of an earlier slot, what
 // came after counts as void, and it goes on from there.
-func (c *Client) doubt(ch *chat, why error) error {
-	if lost(why) || errors.Is(why, qpq.Unavailable) || ch.Standing != Healing || ch.group == nil {
+func (c *Client) doubt(ctx context.Context, ch *chat, why error) error {
+	if c.ends(ctx, why) || ch.Standing != Healing {
 		return why
 	}
+	if usable, err := c.restore(ch); err != nil || !usable {
+		return errors.Join(why, err)
+	}
 	st := &step{}
-	head, _ := ch.head()
-	ch.Standing, ch.Doubted = Active, head.Slot
+	ch.Standing = Active
 	st.touch(ch)
 	st.notice(ch, c.cfg.Clock(), "void", "a change of the conversation could not be read, and the server has nothing to join it by: it does not count")
 	return c.save(st)
 }
 
 // groupState reads what the hub keeps for devices that join by themselves, and opens it.
-func (c *Client) groupState(ctx context.Context, s *session, ch *chat, slot uint64) (*conversation.State, error) {
+func (c *Client) groupState(ctx context.Context, s *session, ch *chat, slot uint64) (*conversation.State, *wire.ChannelGroupReply, error) {
 	reply, err := wire.Call(ctx, s, wire.ChannelGroup{Channel: ch.ID, Slot: slot})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	access := conversation.Access{Slot: ch.AccessSlot, Key: ch.Access}
 	if len(access.Key) == 0 || access.Slot != reply.AccessSlot {
 		key, _, err := c.vaultKey(ctx)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		defer key.Wipe()
 		own, err := c.cfg.Profile.Account()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if access, err = conversation.OpenAccess(key, own.User, ch.ID, reply.AccessKey); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	var chunks [][]byte
 	for len(chunks) < len(reply.Manifest) {
 		more, err := wire.Call(ctx, s, wire.ChannelChunks{Channel: ch.ID, Hashes: reply.Manifest[len(chunks):]})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if len(more.Chunks) == 0 || len(more.Chunks) > len(reply.Manifest)-len(chunks) {
-			return nil, qpq.E(qpq.Damaged, "bad-group-state", "the server does not show all of the group that it keeps")
+			return nil, nil, qpq.E(qpq.Damaged, "bad-group-state", "the server does not show all of the group that it keeps")
 		}
 		chunks = append(chunks, more.Chunks...)
 	}
-	return conversation.OpenState(access, ch.ID, &reply, chunks)
+	state, err := conversation.OpenState(access, ch.ID, &reply, chunks)
+	return state, &reply, err
 }
 
 // keyUpdate is how often a device gives itself fresh keys.

@@ -40,11 +40,16 @@ func (c *Client) receive(ctx context.Context, s *session) error {
 				ch.Sequence = 0 // the server counts again from where it was
 			}
 		}
-		if reply.Lapsed {
+		if reply.Lapsed && !s.lapsed {
+			s.lapsed = true
 			c.notice("lapsed", "this device was away for so long that messages were dropped before it could read them")
 		}
+		before := at.Processed
 		if err := c.takeRows(ctx, s, reply.Rows, &at); err != nil {
 			return err
+		}
+		if reply.Lapsed && len(reply.Rows) == 0 {
+			at.Processed = max(at.Processed, reply.Head) // there is nothing more to wait for
 		}
 		if at.Processed > at.Acknowledged {
 			if _, err := wire.Call(ctx, s, wire.InboxAck{Sequence: at.Processed}); err != nil {
@@ -55,7 +60,7 @@ func (c *Client) receive(ctx context.Context, s *session) error {
 				return err
 			}
 		}
-		if len(reply.Rows) == 0 {
+		if at.Processed == before { // a server may repeat rows for ever
 			return nil
 		}
 	}
@@ -135,20 +140,15 @@ func (c *Client) takeMessage(st *step, ch *chat, r wire.InboxRow) error {
 	if err := c.open(st, ch); err != nil {
 		return err
 	}
-	if own, err := c.ours(r); err != nil || own {
-		return err
-	}
 	if len(r.Payload) == 0 || ch.group == nil {
-		ch.lost++
-		return nil
+		return c.cannotRead(ch, r)
 	}
 	text, records, err := ch.group.Receive(r.Payload)
 	switch {
 	case errors.Is(err, conversation.ErrKnown):
 		return nil
 	case errors.Is(err, conversation.ErrUnreadable):
-		ch.lost++
-		return nil
+		return c.cannotRead(ch, r)
 	case err != nil:
 		return err
 	}
@@ -186,7 +186,7 @@ func (c *Client) depart(st *step, ch *chat, u qpq.UserID, departed bool) {
 	case departed == (i >= 0):
 		return
 	case departed:
-		ch.departed = append(ch.departed, u)
+		ch.departed, ch.asked = append(ch.departed, u), nil
 	default:
 		ch.departed = slices.Delete(ch.departed, i, i+1)
 	}
@@ -194,13 +194,17 @@ func (c *Client) depart(st *step, ch *chat, u qpq.UserID, departed bool) {
 	st.do(func(tx *profile.Tx) error { return tx.SetDeparted(id, u, departed) })
 }
 
-// ours reports whether a row is a message of this very device, which knows it.
-func (c *Client) ours(r wire.InboxRow) (bool, error) {
-	if r.From == nil {
-		return false, nil
-	}
+// cannotRead counts a message that cannot be read, unless this device wrote it.
+func (c *Client) cannotRead(ch *chat, r wire.InboxRow) error {
 	own, err := c.cfg.Profile.Account()
-	return err == nil && r.From.Device == own.Device.ID(), err
+	if err != nil {
+		return err
+	}
+	e, err := c.cfg.Profile.Message(ch.ID, own.User, r.ID)
+	if err == nil && (e == nil || e.Device != own.Device.ID()) {
+		ch.lost++
+	}
+	return err
 }
 
 // show adds a message to the history.
@@ -241,6 +245,9 @@ func (c *Client) takeWelcome(ctx context.Context, s *session, st *step, ch *chat
 	if ch != nil && ch.Standing == Active && ch.Slot >= r.Receipt.Slot {
 		return nil // joined by itself meanwhile
 	}
+	if ch != nil && r.Receipt.Slot <= ch.Welcomed { // used before, perhaps with a key package of last resort: its keys must not be used again
+		return c.joinLater(st, ch, r.Channel)
+	}
 	kept, err := c.cfg.Profile.KeyPackages()
 	if err != nil {
 		return err
@@ -277,7 +284,7 @@ func (c *Client) takeWelcome(ctx context.Context, s *session, st *step, ch *chat
 	if err := c.suspect(st, ch, g); err != nil {
 		return err
 	}
-	ch.group, ch.Sequence, ch.Head, ch.Updated = g, r.ChannelSequence, encodeReceipt(*r.Receipt), c.cfg.Clock()
+	ch.group, ch.Sequence, ch.Head, ch.Updated, ch.Welcomed = g, r.ChannelSequence, encodeReceipt(*r.Receipt), c.cfg.Clock(), r.Receipt.Slot
 	st.do(func(tx *profile.Tx) error { return tx.ClearGroup(r.Channel) })
 	if err := st.group(ch, g.Records()); err != nil {
 		return err
@@ -300,13 +307,13 @@ func (c *Client) chatFor(ch *chat, id qpq.ChannelID) *chat {
 	return ch
 }
 
-// joinLater notes that this device has to join a conversation by itself.
+// joinLater notes that this device has to join a conversation by itself, unless it is in it.
 func (c *Client) joinLater(st *step, ch *chat, id qpq.ChannelID) error {
-	ch = c.chatFor(ch, id)
-	if ch.Standing != Healing {
+	if ch == nil || ch.Standing == Ended {
+		ch = c.chatFor(ch, id)
 		ch.Standing = Joining
+		st.touch(ch)
 	}
-	st.touch(ch)
 	return nil
 }
 
@@ -335,6 +342,7 @@ func (c *Client) suspect(st *step, ch *chat, g *conversation.Group) error {
 	})
 	if len(removed) > 0 && !g.Founding().Direct {
 		ch.Standing = Suspect
+		st.touch(ch)
 		st.notice(ch, c.cfg.Clock(), "suspect", "%s had been removed from this conversation and is a member again: nothing is sent before you confirm the members", names(removed))
 	}
 	return nil
@@ -361,7 +369,7 @@ func (c *Client) takeCommit(ctx context.Context, s *session, st *step, ch *chat,
 	if ch == nil || ch.Standing == Joining || ch.Standing == Ended || r.Receipt == nil {
 		return nil
 	}
-	if !c.follow(st, ch, r) || !c.ordered(st, ch, r) || ch.Standing == Healing {
+	if !c.follow(st, ch, r) || !c.ordered(st, ch, r) || ch.Standing == Healing || ch.Standing == profile.Barred {
 		return nil
 	}
 	if err := c.open(st, ch); err != nil || ch.group == nil {
@@ -416,7 +424,7 @@ func (c *Client) ordered(st *step, ch *chat, r wire.InboxRow) bool {
 	if known && r.Receipt.Slot == head.Slot+1 && r.Receipt.Previous != wire.SlotHash(ch.ID, head) {
 		st.notice(ch, r.Time, "fork", "the server signed a change of this conversation that does not follow what it showed before: it shows members different things")
 	}
-	if known && r.Receipt.Slot > head.Slot+1 && r.Receipt.Parent > ch.Slot {
+	if known && r.Receipt.Slot > head.Slot+1 && r.Receipt.Parent > ch.Slot && ch.Standing == Active {
 		ch.Standing = Healing // what lies between was missed
 	}
 	ch.Head = encodeReceipt(*r.Receipt)
@@ -424,16 +432,15 @@ func (c *Client) ordered(st *step, ch *chat, r wire.InboxRow) bool {
 	return true
 }
 
-// otherBranch takes a commit that does not build on the last one accepted here. All slots after that one were void, as this
-// device judges; so is a commit that builds on one of them, or goes back behind. But where the device could not read what it took for
-// void, and another one builds on it, that one could: the device joins there.
+// otherBranch takes a commit that does not build on the last one accepted here: it goes back behind that, and does not count, or it builds
+// on one that this device took for void. Then somebody judged otherwise: the device joins there, if the group agrees with what was claimed.
 func (c *Client) otherBranch(st *step, ch *chat, r wire.InboxRow) error {
-	if ch.Doubted > 0 && r.Receipt.Parent >= ch.Doubted {
+	if r.Receipt.Parent > ch.Slot {
 		ch.Standing = Healing
 		st.touch(ch)
 		return nil
 	}
-	st.notice(ch, r.Time, "void", "a change of the conversation by %s builds on one that does not count, and does not count either", from(r))
+	st.notice(ch, r.Time, "void", "a change of the conversation by %s goes back behind others, and does not count", from(r))
 	return nil
 }
 
@@ -456,7 +463,7 @@ func (c *Client) accepted(st *step, ch *chat, done *conversation.Accepted, r wir
 		st.touch(ch)
 		return nil
 	}
-	ch.Doubted = 0
+	ch.answers = 0
 	if err := st.group(ch, done.Records); err != nil {
 		return err
 	}

@@ -112,23 +112,31 @@ func (c *Client) flush(ctx context.Context, s *session) error {
 				continue
 			}
 			sent, err := c.sendOne(ctx, s, o)
-			if err != nil {
+			if err != nil && c.ends(ctx, err) {
 				return err
+			}
+			if err != nil { // it holds up nobody else
+				c.notice("conversation", fmt.Sprintf("a message of the conversation %s could not be sent yet: %v", o.Channel, err))
 			}
 			held[o.Channel] = !sent
 		}
 	}
 }
 
+// ends reports whether an error is of the connection, or of this device as a whole, not of one conversation.
+func (c *Client) ends(ctx context.Context, err error) bool {
+	return lost(err) || ctx.Err() != nil || errors.Is(err, qpq.Unavailable) || errors.Is(err, qpq.RateLimited) || errors.Is(err, profile.ErrNoAccount) || qpq.CodeOf(err) == "profile-damaged"
+}
+
 // sendOne sends a message that waits. It reports false where it has to wait longer.
 func (c *Client) sendOne(ctx context.Context, s *session, o profile.Outgoing) (bool, error) {
 	for range tries {
 		ch := c.chats[o.Channel]
-		if ch == nil || ch.Standing == Joining || ch.Standing == Healing || ch.Standing == Suspect {
-			return false, nil
-		}
-		if ch.Standing == Ended {
+		switch {
+		case ch != nil && ch.Standing == Ended:
 			return true, c.refused(o, ch, errNotMember)
+		case ch == nil || ch.Standing != Active:
+			return false, nil
 		}
 		err := c.encrypt(ctx, s, ch, &o)
 		if errors.Is(err, errJoining) {
@@ -175,8 +183,8 @@ func (c *Client) encrypt(ctx context.Context, s *session, ch *chat, o *profile.O
 	if ch.group == nil {
 		return errors.Join(errJoining, c.save(st))
 	}
-	if ch.group.Waiting() { // somebody left: nobody encrypts to them any more
-		if err := c.tidy(ctx, s, ch, true); err != nil {
+	if ch.group.Waiting() || ch.void() { // nobody encrypts to those who left, nor in an epoch that the hub may take nothing for
+		if err := c.tidy(ctx, s, ch); err != nil {
 			return err
 		}
 		if ch = c.chats[ch.ID]; ch == nil || ch.group == nil {

@@ -36,6 +36,8 @@ type session struct {
 	reply    wire.AuthenticateReply
 	account  atomic.Pointer[profile.Account] // as whose device the connection is authenticated; nil for a guest
 	events   chan wire.PushEvent
+	kick     func()      // has Run go another round
+	lapsed   bool        // the person was told that the device was away for too long; held by chatting
 	over     atomic.Bool // another program took over as this device
 	compared atomic.Bool // the hub's channels were compared with those known here
 }
@@ -185,7 +187,7 @@ func (c *Client) dial(ctx context.Context, address string) (*session, error) {
 		_ = conn.Close(transport.CodeDone, "")
 		return nil, err
 	}
-	s := &session{conn: conn, address: address, events: make(chan wire.PushEvent, 16)}
+	s := &session{conn: conn, address: address, events: make(chan wire.PushEvent, 16), kick: c.kick}
 	s.Session = transport.NewSession(conn, transport.SessionConfig{Push: s.pushed})
 	sent := c.cfg.Clock()
 	if s.info, err = wire.Call(ctx, s, wire.ServerInfo{Client: c.cfg.Software}); err != nil {
@@ -322,8 +324,12 @@ func (s *session) pushed(payload []byte) {
 	if err != nil {
 		return
 	}
-	if _, ok := p.Event.(wire.SupersededPush); ok {
+	switch p.Event.(type) {
+	case wire.SupersededPush:
 		s.over.Store(true)
+	case wire.InboxPush: // never lost, however many others wait
+		s.kick()
+		return
 	}
 	select {
 	case s.events <- p.Event:
@@ -357,8 +363,6 @@ func (c *Client) act(ctx context.Context, s *session, event wire.PushEvent) erro
 		return nil
 	}
 	switch e := event.(type) {
-	case wire.InboxPush:
-		c.kick()
 	case wire.KeyPackagesPush:
 		return c.replenish(ctx, s, false)
 	case wire.AccountPush:

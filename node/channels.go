@@ -136,10 +136,10 @@ func (s *Server) channelInfo(ctx context.Context, c *conn, q wire.ChannelInfo) (
 	if err != nil {
 		return wire.ChannelInfoReply{}, contract(err)
 	}
-	r := wire.ChannelInfoReply{Founding: ch.Founding, Head: receiptOf(ch.Head), Sequence: uint64(ch.Sequence),
-		Policy: wire.ChannelPolicy{TimerSeconds: uint32(ch.Policy.Timer / time.Second), MaxPayload: uint32(ch.Policy.Payload)}}
-	for _, m := range ch.Roster {
-		r.Members = append(r.Members, wire.Member{User: s.local(m.Account), Role: wire.Role(m.Role), Devices: m.Devices})
+	r := wire.ChannelInfoReply{Founding: ch.Founding, Head: receiptOf(ch.Head), Sequence: uint64(ch.Sequence), Policy: policyOf(ch.Policy), Members: s.members(ch.Roster)}
+	if ch.Creation != nil {
+		creation := receiptOf(*ch.Creation)
+		r.Creation = &creation
 	}
 	return r, nil
 }
@@ -157,7 +157,20 @@ func (s *Server) channelsList(ctx context.Context, c *conn, _ wire.ChannelsList)
 func (s *Server) channelGroup(ctx context.Context, c *conn, q wire.ChannelGroup) (wire.ChannelGroupReply, error) {
 	user, _ := c.who()
 	g, err := s.cfg.Store.ChannelGroup(ctx, q.Channel, user.Name, int64(min(q.Slot, 1<<62)))
-	return wire.ChannelGroupReply{Slot: uint64(g.Slot), GroupInfo: g.Info, Manifest: g.Manifest, AccessSlot: uint64(g.AccessSlot), AccessKey: g.Key}, contract(err)
+	return wire.ChannelGroupReply{Slot: uint64(g.Slot), GroupInfo: g.Info, Manifest: g.Manifest, AccessSlot: uint64(g.AccessSlot), AccessKey: g.Key,
+		Members: s.members(g.Roster), Policy: policyOf(g.Policy)}, contract(err)
+}
+
+func policyOf(p store.Policy) wire.ChannelPolicy {
+	return wire.ChannelPolicy{TimerSeconds: uint32(p.Timer / time.Second), MaxPayload: uint32(p.Payload)}
+}
+
+// members returns a roster as members see it.
+func (s *Server) members(r store.Roster) (list []wire.Member) {
+	for _, m := range r {
+		list = append(list, wire.Member{User: s.local(m.Account), Role: wire.Role(m.Role), Devices: m.Devices})
+	}
+	return list
 }
 
 func (s *Server) channelChunks(ctx context.Context, c *conn, q wire.ChannelChunks) (wire.ChannelChunksReply, error) {

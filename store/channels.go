@@ -54,7 +54,8 @@ type Channel struct {
 	ID       qpq.ChannelID
 	Founding []byte
 	Direct   bool
-	Head     Slot // the newest
+	Head     Slot  // the newest
+	Creation *Slot // slot 0, nil where it is not remembered any more
 	Sequence int64
 	Policy   Policy
 	Roster   Roster // of all tips: those to whom messages go
@@ -308,6 +309,13 @@ func (s *Store) Channel(ctx context.Context, id qpq.ChannelID, account string) (
 		if c.Head, _, _, err = readSlot(tx, id, row.slot); err != nil {
 			return err
 		}
+		creation, _, found, err := readSlot(tx, id, 0)
+		if err != nil {
+			return err
+		}
+		if found {
+			c.Creation = &creation
+		}
 		c.Roster, err = rosterOf(tx, id, tips(window))
 		return err
 	})
@@ -357,6 +365,8 @@ type GroupAfter struct {
 	Manifest   [][]byte
 	AccessSlot int64
 	Key        []byte // the access key sealed to the account, nil where nobody sealed it
+	Roster     Roster
+	Policy     Policy
 }
 
 var groupGone = qpq.E(qpq.NotFound, "group-gone", "the server keeps no group state after this slot, or none that is for this account: ask for the newest")
@@ -374,15 +384,17 @@ func (s *Store) ChannelGroup(ctx context.Context, id qpq.ChannelID, account stri
 		}
 		g = GroupAfter{Slot: min(slot, row.slot)}
 		var roster, manifest []byte
-		if _, err := one(tx, into{&roster, &g.Info, &manifest, &g.AccessSlot}, selectGroup, id[:], g.Slot); err != nil {
+		var timer int64
+		if _, err := one(tx, into{&roster, &g.Info, &manifest, &g.AccessSlot, &timer, &g.Policy.Payload}, selectGroup, id[:], g.Slot); err != nil {
 			return err
 		}
+		g.Policy.Timer = time.Duration(timer) * time.Millisecond
 		if roster == nil || g.Info == nil {
 			return groupGone
 		}
-		if r, err := decodeRoster(roster); err != nil {
+		if g.Roster, err = decodeRoster(roster); err != nil {
 			return err
-		} else if r.Find(account) == nil {
+		} else if g.Roster.Find(account) == nil {
 			return groupGone
 		}
 		for h := range slices.Chunk(manifest, 32) {
@@ -435,7 +447,7 @@ const (
 		timer, payload, removed, access_slot, forget, roster, group_info, manifest)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, $17, $18, $19)`
 	selectSlot  = `SELECT parent, previous, hash, signature, time, sender, device FROM channel_slots WHERE channel = $1 AND slot = $2`
-	selectGroup = `SELECT roster, group_info, manifest, access_slot FROM channel_slots WHERE channel = $1 AND slot = $2`
+	selectGroup = `SELECT roster, group_info, manifest, access_slot, timer, payload FROM channel_slots WHERE channel = $1 AND slot = $2`
 	selectKey   = `SELECT sealed FROM channel_keys WHERE channel = $1 AND slot = $2 AND account = $3`
 	insertKey   = `INSERT INTO channel_keys (account, channel, slot, sealed) VALUES ($1, $2, $3, $4) ON CONFLICT (channel, slot, account) DO NOTHING`
 	replaceKey  = `INSERT INTO channel_keys (account, channel, slot, sealed) VALUES ($1, $2, $3, $4)

@@ -137,6 +137,8 @@ struct ChannelGroupReply {
   manifest @3 :List(Data) $Q.max(64) $Q.each(32);
   accessSlot @4 :UInt64;
   accessKey @5 :Data $Q.max(4096);       # sealed to the calling account; empty where nobody sealed it
+  members @6 :List(Member) $Q.max(1000); # after the slot, as the claims say; but for those who left and devices that were revoked since
+  policy @7 :ChannelPolicy;
 }
 
 struct ChannelChunks {
@@ -175,6 +177,7 @@ struct ChannelInfoReply {
   sequence @3 :UInt64;
   policy @4 :ChannelPolicy;
   members @5 :List(Member) $Q.max(1000);
+  creation @6 :SlotReceipt $Q.optional;  # of slot 0, while the hub has it: it proves that there was the channel, should it lose that
 }
 
 struct ChannelsList {

@@ -36,10 +36,10 @@ func exportAccess(e exporter, id qpq.ChannelID, slot uint64) (Access, error) {
 	return Access{slot, key}, err
 }
 
-// aead returns the cipher for a purpose.
 // clone copies an access key, so that who wipes one has the other left.
 func (a Access) clone() Access { return Access{a.Slot, slices.Clone(a.Key)} }
 
+// aead returns the cipher for a purpose.
 func (a Access) aead(label string) (cipher interface {
 	Seal(dst, nonce, plaintext, additionalData []byte) []byte
 	Open(dst, nonce, ciphertext, additionalData []byte) ([]byte, error)
@@ -142,7 +142,7 @@ func (g *Group) grant(members []wire.MemberRole, access Access) (list []wire.Sea
 			return nil, err
 		}
 		if state == nil {
-			return nil, &UnknownDevices{[]wire.MemberDevice{{User: m.User}}}
+			return nil, &UnknownDevices{Devices: []wire.MemberDevice{{User: m.User}}}
 		}
 		sealed, err := identity.SealTo(state, accessWhat, g.founding.Channel.String(), content)
 		if err != nil {

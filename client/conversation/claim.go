@@ -81,7 +81,6 @@ func (g *Group) deviceAt(l mls.LeafIndex) (wire.MemberDevice, error) {
 func (g *Group) claim(e *effect, slot uint64) wire.Claim {
 	c := wire.Claim{Slot: slot, Parent: g.slot, Joined: slices.Clone(e.joined)}
 	c.Left = slices.DeleteFunc(slices.Clone(e.left), func(d wire.MemberDevice) bool { return slices.Contains(e.joined, d) }) // those that join anew stay
-	c.Rekeys = len(c.Left) > 0                                                                                               // whoever leaves must not know the access key any more
 	slices.SortFunc(c.Joined, compareDevices)
 	slices.SortFunc(c.Left, compareDevices)
 	for _, m := range e.after.Members {
@@ -94,6 +93,7 @@ func (g *Group) claim(e *effect, slot uint64) wire.Claim {
 			c.Removed = append(c.Removed, m.User)
 		}
 	}
+	c.Rekeys = len(c.Left)+len(c.Removed) > 0 // whoever leaves must not know the access key any more
 	if e.after.Policy != g.conversation.Policy {
 		c.Policy = &e.after.Policy
 	}

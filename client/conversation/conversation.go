@@ -37,6 +37,8 @@ const (
 type Config struct {
 	// Account returns the newest state of an account that is known, nil if none is. Required.
 	Account func(qpq.UserID) (*identity.AccountState, error)
+	// Gone reports whether an account is known to have been deleted. Nil is never.
+	Gone func(qpq.UserID) bool
 	// Clock tells the time. Nil is time.Now.
 	Clock func() time.Time
 	// Rand is where own randomness is drawn. Nil is crypto/rand.
@@ -97,6 +99,7 @@ type Group struct {
 	conversation wire.Conversation
 	slot         uint64 // the last one accepted
 	access       Access
+	signer       qpq.UserID // who vouched for the group state by which this device joined
 }
 
 // GroupID returns the id of a channel's MLS group.
@@ -123,11 +126,16 @@ func view(c Config, m *mls.Group, slot uint64, access Access) (*Group, error) {
 	if g.founding, err = wire.Unmarshal[wire.Founding](g.conversation.Founding); err != nil {
 		return nil, err
 	}
-	if !bytes.Equal(m.GroupID(), GroupID(g.founding.Channel, 0)) {
+	switch f := g.founding; {
+	case !bytes.Equal(m.GroupID(), GroupID(f.Channel, 0)), f.Suite != uint16(m.CipherSuite()):
 		return nil, qpq.E(qpq.Invalid, "wrong-group", "a group says that it is another conversation than it is")
+	case f.Direct && (!slices.Equal(g.conversation.Members, foundingMembers(f)) || g.conversation.Title != ""):
+		return nil, qpq.E(qpq.Invalid, "wrong-group", "a group says that it is a direct conversation, and has other members")
 	}
 	return g, nil
 }
+
+func (c Config) gone(u qpq.UserID) bool { return c.Gone != nil && c.Gone(u) }
 
 func conversationOf(e mls.Extensions) (wire.Conversation, error) {
 	data, ok := e.Find(ExtensionConversation)

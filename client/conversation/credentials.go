@@ -15,10 +15,19 @@ import (
 
 // UnknownDevices is the error where leaves are of devices that the newest known states of their accounts do not tell of: look
 // the accounts up and try again. If there is nothing newer, the leaves are not valid.
-type UnknownDevices struct{ Devices []wire.MemberDevice }
+type UnknownDevices struct {
+	Devices []wire.MemberDevice
+	Breach  error // the rule that is broken unless the account turns out to be gone; nil where a leaf is not known
+}
+
+// Unwrap returns the rule that is broken.
+func (e *UnknownDevices) Unwrap() error { return e.Breach }
 
 // Error implements error.
 func (e *UnknownDevices) Error() string {
+	if e.Breach != nil {
+		return e.Breach.Error()
+	}
 	return fmt.Sprintf("the device %s is not known to belong to %s", e.Devices[0].Device.Short(), e.Devices[0].User)
 }
 
@@ -41,12 +50,15 @@ func (v credentials) ValidateCredential(c mls.Credential, key []byte) error {
 	if err != nil {
 		return err
 	}
+	if state == nil && v.config.gone(certificate.User) {
+		return nil // it is removed soon, and nothing that it says is shown
+	}
 	if state == nil || state.Device(certificate.ID()) == nil && !state.Revoked(certificate.ID()) {
 		d := wire.MemberDevice{User: certificate.User, Device: certificate.ID()}
 		if v.unknown.add(d) {
 			return nil
 		}
-		return &UnknownDevices{[]wire.MemberDevice{d}}
+		return &UnknownDevices{Devices: []wire.MemberDevice{d}}
 	}
 	return nil
 }
@@ -77,7 +89,7 @@ func (u *unknown) err() error {
 	defer u.mu.Unlock()
 	u.asked = true
 	if len(u.devices) > 0 {
-		return &UnknownDevices{u.devices}
+		return &UnknownDevices{Devices: u.devices}
 	}
 	return nil
 }

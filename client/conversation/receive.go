@@ -131,6 +131,7 @@ func (g *Group) Accept(slot uint64, commit []byte) (*Accepted, error) {
 		if m.Commit != nil {
 			return g.Apply(m.Commit)
 		}
+		return nil, fmt.Errorf("%w: it is an own commit that was given up", ErrUnreadable)
 	case *mls.StagedCommit:
 		e, err := g.effectOf(m.Change)
 		if err == nil {

@@ -142,12 +142,23 @@ func (r *rig) state(u qpq.UserID) *conversation.State {
 	return must(conversation.OpenState(access, qpq.ChannelID{1}, reply, chunks))(r)
 }
 
+// known returns what somebody knows of the conversation, in the words of its hub.
+func (r *rig) known(m *member) conversation.Known {
+	r.Helper()
+	k := conversation.Known{Founding: m.Conversation().Founding, Hub: wire.ChannelGroupReply{Policy: m.Conversation().Policy}}
+	devices := must(m.Devices())(r)
+	for _, x := range m.Conversation().Members {
+		k.Hub.Members = append(k.Hub.Members, wire.Member{User: x.User, Role: x.Role, Devices: devices[x.User]})
+	}
+	return k
+}
+
 // rejoin has a device join by itself, and others accept it.
 func (r *rig) rejoin(m *member, others ...*member) {
 	r.Helper()
 	state := r.state(m.self.Account.User)
 	r.slot++
-	g, p, request, err := conversation.Rejoin(m.config, m.self, qpq.ChannelID{1}, state, r.slot)
+	g, p, request, err := conversation.Rejoin(m.config, m.self, qpq.ChannelID{1}, state, r.slot, r.known(others[0]))
 	if err != nil {
 		r.Fatal(err)
 	}

@@ -115,7 +115,7 @@ func (g *Group) checkProposal(p mls.AttributedProposal, e *effect) error {
 	return breach("a commit of %s has a proposal of type %d, which is not used", e.committer.User, p.Proposal.Type())
 }
 
-// checkRemoval fails unless a device may be removed: by its own account, with its account, or once it is revoked.
+// checkRemoval fails unless a device may be removed: by its own account, with its account, or once it is revoked or its account deleted.
 func (g *Group) checkRemoval(d wire.MemberDevice, e *effect) error {
 	if d.User == e.committer.User {
 		return nil
@@ -124,11 +124,11 @@ func (g *Group) checkRemoval(d wire.MemberDevice, e *effect) error {
 		return nil // whether the account may be removed is asked elsewhere
 	}
 	state, err := g.config.Account(d.User)
-	if err != nil {
+	if err != nil || g.config.gone(d.User) {
 		return err
 	}
 	if state == nil || !state.Revoked(d.Device) {
-		return &UnknownDevices{[]wire.MemberDevice{d}}
+		return &UnknownDevices{Devices: []wire.MemberDevice{d}}
 	}
 	return nil
 }
@@ -177,8 +177,12 @@ func (g *Group) checkMembers(c mls.Change, e *effect) error {
 		if _, stays := roleIn(e.after.Members, m.User); stays || selfRemoved[m.User] {
 			continue
 		}
+		if g.config.gone(m.User) {
+			continue
+		}
 		if own < wire.RoleModerator || own <= m.Role {
-			return breach("%s, a %s, removed %s, a %s", e.committer.User, own, m.User, m.Role)
+			why := breach("%s, %s, removed %s, %s", e.committer.User, article(own), m.User, article(m.Role))
+			return &UnknownDevices{[]wire.MemberDevice{{User: m.User}}, why}
 		}
 	}
 	if hasOwner(g.conversation.Members) && !hasOwner(e.after.Members) && !g.ownersLeft(selfRemoved) {
@@ -194,7 +198,7 @@ func (g *Group) checkRole(m wire.MemberRole, own wire.Role, e *effect) error {
 	case was && before == m.Role, !was && m.Role == wire.RoleMember:
 		return nil
 	case own < wire.RoleAdmin || m.Role > own || was && before > own:
-		return breach("%s, a %s, made %s a %s", e.committer.User, own, m.User, m.Role)
+		return breach("%s, %s, made %s %s", e.committer.User, article(own), m.User, article(m.Role))
 	}
 	return nil
 }
@@ -236,7 +240,7 @@ func hasOwner(members []wire.MemberRole) bool {
 // ownersLeft reports whether all owners left by themselves.
 func (g *Group) ownersLeft(selfRemoved map[qpq.UserID]bool) bool {
 	for _, m := range g.conversation.Members {
-		if m.Role == wire.RoleOwner && !selfRemoved[m.User] {
+		if m.Role == wire.RoleOwner && !selfRemoved[m.User] && !g.config.gone(m.User) {
 			return false
 		}
 	}

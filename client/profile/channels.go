@@ -32,6 +32,7 @@ const (
 	Healing Standing = 3 // the group state is lost, damaged or old: it has to be joined anew before anything is sent
 	Suspect Standing = 4 // the members are not those that they should be: the person has to decide
 	Ended   Standing = 5 // no longer a member
+	Barred  Standing = 6 // as Suspect, and not in the group: it is joined anew once the person decided
 )
 
 // Channel is where a device stands in a conversation.
@@ -48,10 +49,10 @@ type Channel struct {
 	Epoch        uint64
 	Read         int64     // position of the last entry that was read
 	Updated      time.Time // when this device gave itself fresh keys
-	Doubted      uint64    // slot whose commit could not be read here and was taken for void; 0 is none
+	Welcomed     uint64    // highest slot whose welcome was used: none at or below it ever is again
 }
 
-const channelColumns = `id, founding, conversation, standing, slot, access_slot, access, head, sequence, epoch, read, updated, doubted`
+const channelColumns = `id, founding, conversation, standing, slot, access_slot, access, head, sequence, epoch, read, updated, welcomed`
 
 // Channels returns all conversations, by their ids.
 func (p *Profile) Channels() ([]Channel, error) {
@@ -72,7 +73,7 @@ func (p *Profile) channels(query string, args ...any) (list []Channel, err error
 		c := Channel{Founding: s.ColumnBlob(1, nil), Conversation: s.ColumnBlob(2, nil), Standing: Standing(s.ColumnInt64(3)), Slot: uint64(s.ColumnInt64(4)),
 			AccessSlot: uint64(s.ColumnInt64(5)), Head: s.ColumnBlob(7, nil), Sequence: uint64(s.ColumnInt64(8)), Epoch: uint64(s.ColumnInt64(9)),
 			Read: s.ColumnInt64(10), Updated: time.UnixMilli(s.ColumnInt64(11)),
-			Doubted: uint64(s.ColumnInt64(12))}
+			Welcomed: uint64(s.ColumnInt64(12))}
 		copy(c.ID[:], s.ColumnRawBlob(0))
 		if sealed := s.ColumnRawBlob(6); len(sealed) > 0 {
 			if c.Access, err = p.open("access key "+c.ID.String(), sealed); err != nil {
@@ -95,9 +96,9 @@ func (t *Tx) SetChannel(c Channel) error {
 		}
 	}
 	return t.p.exec(`INSERT INTO channels (`+channelColumns+`) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT (id) DO UPDATE
-		SET founding = ?2, conversation = ?3, standing = ?4, slot = ?5, access_slot = ?6, access = ?7, head = ?8, sequence = ?9, epoch = ?10, updated = ?12, doubted = ?13`,
+		SET founding = ?2, conversation = ?3, standing = ?4, slot = ?5, access_slot = ?6, access = ?7, head = ?8, sequence = ?9, epoch = ?10, updated = ?12, welcomed = ?13`,
 		c.ID[:], some(c.Founding), some(c.Conversation), int64(c.Standing), int64(c.Slot), int64(c.AccessSlot), access, some(c.Head),
-		int64(c.Sequence), int64(c.Epoch), c.Read, c.Updated.UnixMilli(), int64(c.Doubted))
+		int64(c.Sequence), int64(c.Epoch), c.Read, c.Updated.UnixMilli(), int64(c.Welcomed))
 }
 
 // some is b, empty where it is nil: columns have no NULLs.
@@ -171,25 +172,38 @@ type Commit struct {
 // keptCommits is how many commits of a conversation are kept.
 const keptCommits = 64
 
-// AddCommit keeps a commit, and drops the oldest where there are too many.
+// AddCommit keeps a commit, and drops the oldest where there are too many. What stands at slot 0, the founding, stays.
 func (t *Tx) AddCommit(id qpq.ChannelID, c Commit) error {
 	err := t.p.exec(`INSERT OR REPLACE INTO commits VALUES (?, ?, ?, ?, ?, ?)`, id[:], int64(c.Slot), some(c.Commit), some(c.Receipt), c.User.String(), c.Device[:])
 	if err != nil || c.Slot < keptCommits {
 		return err
 	}
-	return t.p.exec(`DELETE FROM commits WHERE channel = ? AND slot <= ?`, id[:], int64(c.Slot-keptCommits))
+	return t.p.exec(`DELETE FROM commits WHERE channel = ? AND slot > 0 AND slot <= ?`, id[:], int64(c.Slot-keptCommits))
+}
+
+// Creation returns what is kept of slot 0: the founding and its receipt; nil where there is nothing.
+func (p *Profile) Creation(id qpq.ChannelID) (*Commit, error) {
+	list, err := p.commits(`WHERE channel = ? AND slot = 0`, id[:])
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	return &list[0], nil
 }
 
 // Commits returns the commits kept that took a slot after one, in order.
-func (p *Profile) Commits(id qpq.ChannelID, after uint64) (list []Commit, err error) {
-	err = p.read(`SELECT slot, "commit", receipt, user, device FROM commits WHERE channel = ? AND slot > ? ORDER BY slot`, func(s *sqlite3.Stmt) error {
+func (p *Profile) Commits(id qpq.ChannelID, after uint64) ([]Commit, error) {
+	return p.commits(`WHERE channel = ? AND slot > ? ORDER BY slot`, id[:], int64(after))
+}
+
+func (p *Profile) commits(where string, args ...any) (list []Commit, err error) {
+	err = p.read(`SELECT slot, "commit", receipt, user, device FROM commits `+where, func(s *sqlite3.Stmt) error {
 		c := Commit{Slot: uint64(s.ColumnInt64(0)), Commit: s.ColumnBlob(1, nil), Receipt: s.ColumnBlob(2, nil)}
 		copy(c.Device[:], s.ColumnRawBlob(4))
 		user, err := identity.ParseUser(s.ColumnText(3))
 		c.User = user
 		list = append(list, c)
 		return damaged(err)
-	}, id[:], int64(after))
+	}, args...)
 	return list, err
 }
 
@@ -248,9 +262,11 @@ func (t *Tx) SetInbox(i Inbox) error {
 	return t.p.exec(`INSERT OR REPLACE INTO inbox VALUES (1, ?, ?)`, int64(i.Processed), int64(i.Acknowledged))
 }
 
-// UseKeyPackage drops a key package that was joined with, unless it is of last resort.
+// UseKeyPackage drops a key package that was joined with, unless it is of last resort: then the server has to get others.
 func (t *Tx) UseKeyPackage(ref []byte) error {
-	return t.p.exec(`DELETE FROM key_packages WHERE ref = ? AND last_resort = 0`, ref)
+	return errors.Join(
+		t.p.exec(`UPDATE account SET replace = 1 WHERE EXISTS (SELECT 1 FROM key_packages WHERE ref = ? AND last_resort = 1)`, ref),
+		t.p.exec(`DELETE FROM key_packages WHERE ref = ? AND last_resort = 0`, ref))
 }
 
 // own notes whose conversations the profile holds. Those of another account before are dropped.
