@@ -33,7 +33,7 @@ func heap() int64 {
 // waitsForRoom reports whether a connection is not read because too much of it was not.
 func waitsForRoom() bool {
 	b := make([]byte, 4<<20)
-	return strings.Contains(string(b[:runtime.Stack(b, true)]), "tlsmux.(*guard).wait(")
+	return strings.Contains(string(b[:runtime.Stack(b, true)]), "mux.(*guard).wait(")
 }
 
 // muxed returns a frame of yamux that begins a stream, or goes on with it.

@@ -1,4 +1,4 @@
-package tlsmux
+package mux
 
 import (
 	"crypto/tls"
@@ -31,12 +31,10 @@ func TestResetWhereNothingIsTaken(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	g := newGuard(server)
-	mux, err := yamux.Server(g, muxConfig())
+	c, err := Server(server, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := newConn(server, g, mux)
 	s, err := c.Accept(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package tlsmux
+package mux
 
 import "github.com/quicproquo/qpq/transport"
 

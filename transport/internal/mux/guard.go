@@ -1,9 +1,8 @@
-package tlsmux
+package mux
 
 import (
 	"encoding/binary"
 	"io"
-	"net"
 	"sync"
 	"time"
 
@@ -21,7 +20,7 @@ const (
 // that have arrived: yamux takes room on the word of a header, and lets nobody read a stream before the frame under way has come
 // whole. What is not read it counts, and reads on only when there is room again (see flow).
 type guard struct {
-	net.Conn
+	over  io.ReadWriteCloser
 	head  [headerSize]byte
 	have  int    // bytes of the header that have come
 	rest  uint32 // bytes of the payload of a data frame that are still to come
@@ -38,8 +37,8 @@ type guard struct {
 	closed bool
 }
 
-func newGuard(c net.Conn) *guard {
-	g := &guard{Conn: c, flows: map[uint32]*flow{}}
+func newGuard(c io.ReadWriteCloser) *guard {
+	g := &guard{over: c, flows: map[uint32]*flow{}}
 	g.room.L = &g.mu
 	return g
 }
@@ -60,7 +59,7 @@ const (
 	flagRST = 8
 )
 
-// Read implements net.Conn. b has room for more than a header: yamux reads 4 KiB at a time.
+// Read implements io.ReadWriteCloser. b has room for more than a header: yamux reads 4 KiB at a time.
 func (g *guard) Read(b []byte) (n int, err error) {
 	if len(b) <= headerSize {
 		return 0, io.ErrShortBuffer
@@ -80,7 +79,7 @@ func (g *guard) fill(b []byte) (int, error) {
 	if g.err != nil {
 		return 0, g.err
 	}
-	n, err := g.Conn.Read(b)
+	n, err := g.over.Read(b)
 	if n > 0 {
 		g.err, err = err, nil
 	}
@@ -157,11 +156,11 @@ func (g *guard) ping(now time.Time) error {
 	return nil
 }
 
-// Write implements net.Conn. yamux begins a Write with each header, and writes from one goroutine.
+// Write implements io.ReadWriteCloser. yamux begins a Write with each header, and writes from one goroutine.
 func (g *guard) Write(b []byte) (int, error) {
 	if g.body > 0 {
 		g.body -= uint32(len(b))
-		return g.Conn.Write(b)
+		return g.over.Write(b)
 	}
 	kind, flags, id := b[1], binary.BigEndian.Uint16(b[2:]), binary.BigEndian.Uint32(b[4:])
 	if kind == typeData {
@@ -173,14 +172,14 @@ func (g *guard) Write(b []byte) (int, error) {
 	if kind <= typeWindow && flags&flagRST != 0 {
 		g.end(id)
 	}
-	return g.Conn.Write(b)
+	return g.over.Write(b)
 }
 
-// Close implements net.Conn.
+// Close implements io.ReadWriteCloser.
 func (g *guard) Close() error {
 	g.mu.Lock()
 	g.closed = true
 	g.room.Broadcast()
 	g.mu.Unlock()
-	return g.Conn.Close()
+	return g.over.Close()
 }

@@ -1,11 +1,10 @@
-package tlsmux
+package mux
 
 import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
 	"io"
-	"net"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -105,13 +104,8 @@ func said(data []byte) (out []byte, good bool) {
 // conned is what is read of a connection.
 type conned struct{ io.Reader }
 
-func (conned) Write([]byte) (int, error)        { panic("written to") }
-func (conned) Close() error                     { return nil }
-func (conned) LocalAddr() net.Addr              { return nil }
-func (conned) RemoteAddr() net.Addr             { return nil }
-func (conned) SetDeadline(time.Time) error      { return nil }
-func (conned) SetReadDeadline(time.Time) error  { return nil }
-func (conned) SetWriteDeadline(time.Time) error { return nil }
+func (conned) Write([]byte) (int, error) { panic("written to") }
+func (conned) Close() error              { return nil }
 
 func TestHowManyPingsMayCome(t *testing.T) {
 	for _, test := range []struct {
