@@ -56,7 +56,7 @@ var mustNotLink = []struct {
 // siblings never import each other.
 var siblings = [][]string{
 	{"store/sqlite", "store/postgres"},
-	{"transport/quic", "transport/tlsmux", "transport/mem"},
+	{"transport/quic", "transport/tlsmux", "transport/websocket", "transport/mem"},
 }
 
 type listed struct {
