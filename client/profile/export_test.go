@@ -17,3 +17,26 @@ func (p *Profile) Version() (int, error) { return p.version() }
 func SetSchema(p *Profile, version int) error {
 	return p.db.Exec(fmt.Sprintf(`PRAGMA user_version = %d`, version))
 }
+
+// ImageAt makes a profile in memory as a release that knows n versions of the schema would.
+func ImageAt(key []byte, n int) ([]byte, error) {
+	var m Memory
+	folder := memories.enter(&m)
+	defer memories.leave(folder)
+	p, err := OpenAt(Config{Path: folder + fileMemory, Key: key, VFS: memoryVFS}, n)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Close(); err != nil {
+		return nil, err
+	}
+	return m.Image()
+}
+
+// Files returns the names of the files in a memory.
+func (m *Memory) Files() (names []string) {
+	for name := range m.files {
+		names = append(names, name)
+	}
+	return names
+}

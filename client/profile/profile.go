@@ -49,6 +49,7 @@ type Profile struct {
 	db      *sqlite3.Conn
 	sealing []byte
 	copies  copies
+	closed  func() // told when the database is closed; nil tells nobody
 }
 
 // Open opens the database, making it if there is none, and brings its schema up to date, after copying it. It fails with
@@ -104,7 +105,11 @@ func (p *Profile) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	clear(p.sealing)
-	return kinded(p.db.Close())
+	err := p.db.Close()
+	if p.closed != nil {
+		p.closed()
+	}
+	return kinded(err)
 }
 
 // change runs f in a transaction: all of it happens and is durable, or nothing.

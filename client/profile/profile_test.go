@@ -1,3 +1,5 @@
+//go:build !js
+
 package profile_test
 
 import (
@@ -33,29 +35,6 @@ func open(t *testing.T, dir string, keys profile.Keys) *profile.Profile {
 	check(t, err)
 	t.Cleanup(func() { _ = errors.Join(p.Close(), h.Close()) })
 	return p
-}
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
-}
-
-var alice = qpq.UserID{Name: "alice", Domain: "example.org"}
-
-func newAccount() *profile.Account {
-	device, key := must(identity.NewDeviceKey(rand.Reader)), must(identity.NewAccountKey(rand.Reader))
-	request := must(device.Request(alice, []uint16{0xF001}))
-	state := must(identity.NewAccount(key, request, must(identity.NewVaultKey(rand.Reader)), time.Now()))
-	return &profile.Account{User: alice, Server: "example.org:4433", Device: device, State: state, Status: profile.Enrolling}
 }
 
 func TestAccountSurvives(t *testing.T) {
