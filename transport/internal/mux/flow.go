@@ -1,6 +1,12 @@
 package mux
 
-import "github.com/quicproquo/qpq/transport"
+import (
+	"time"
+
+	"github.com/hashicorp/yamux"
+
+	"github.com/quicproquo/qpq/transport"
+)
 
 // yamux has a window for each stream, of 256 KiB at least, and none for the connection. maxUnread takes its place: the payloads
 // that are held unread. The buffers that yamux holds them in are up to twice as large.
@@ -16,6 +22,8 @@ type flow struct {
 	dead   bool // nobody reads it any more: what still comes is not handed on
 	done   bool // this end has ended it
 	over   bool // so has the other, or it was reset
+
+	stream *yamux.Stream // nil until somebody has it
 }
 
 // open begins to count what a stream brings. It reports whether there may be one more, and of this number.
@@ -29,11 +37,22 @@ func (g *guard) open(id uint32) bool {
 	return true
 }
 
-// flow returns that of a stream that this end has not ended.
-func (g *guard) flow(id uint32) *flow {
+// begin returns the flow of a stream that this end has not ended.
+func (g *guard) begin(s *yamux.Stream) *flow {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.flows[id]
+	f := g.flows[s.StreamID()]
+	if f.stream = s; g.closed {
+		f.interrupt()
+	}
+	return f
+}
+
+// interrupt has calls fail that wait on the stream.
+func (f *flow) interrupt() {
+	if f.stream != nil {
+		_ = f.stream.SetDeadline(time.Unix(1, 0))
+	}
 }
 
 // wait waits until there is room for more of a stream, and returns its flow; nil if nobody reads it.

@@ -175,10 +175,15 @@ func (g *guard) Write(b []byte) (int, error) {
 	return g.over.Write(b)
 }
 
-// Close implements io.ReadWriteCloser.
+// Close implements io.ReadWriteCloser. yamux calls it when it has begun to end, and may have to wait for the goroutine that reads. From
+// then until it has ended, who waits on a stream does not rest but looks again and again, which where there is one thread and no
+// preemption (js/wasm) is for ever: so they are interrupted.
 func (g *guard) Close() error {
 	g.mu.Lock()
 	g.closed = true
+	for _, f := range g.flows {
+		f.interrupt()
+	}
 	g.room.Broadcast()
 	g.mu.Unlock()
 	return g.over.Close()

@@ -90,7 +90,7 @@ func (p places) stream(g *guard, s *yamux.Stream, err error) (transport.Stream, 
 		<-p
 		return nil, mapError(err)
 	}
-	return &stream{Stream: s, guard: g, flow: g.flow(s.StreamID()), place: p}, nil
+	return &stream{Stream: s, guard: g, flow: g.begin(s), place: p}, nil
 }
 
 func (c *conn) Open(ctx context.Context) (transport.Stream, error) {
@@ -165,6 +165,9 @@ func (s *stream) Read(b []byte) (int, error) {
 // read reads what yamux holds, and says that it was read.
 func (s *stream) read(b []byte) (int, error) {
 	n, err := s.Stream.Read(b)
+	if err == yamux.ErrTimeout && s.Session().IsClosed() {
+		err = io.EOF
+	}
 	if n > 0 && !s.guard.take(s.flow, n, s.Stream.Shrink) {
 		return 0, net.ErrClosed
 	}
