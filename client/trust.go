@@ -54,7 +54,7 @@ func (c *Client) trust(address string) func(tls.ConnectionState) error {
 // meet notes what was decided on the server that a connection leads to.
 func (c *Client) meet(address string, peer transport.Peer) error {
 	if len(peer.Certificates) == 0 {
-		return nil // the carrier shows none
+		return c.meetUnseen(address)
 	}
 	var chain []*x509.Certificate
 	for _, der := range peer.Certificates {
@@ -80,6 +80,17 @@ func (c *Client) meet(address string, peer transport.Peer) error {
 		c.notice("first-contact", fmt.Sprintf("first contact with %s: its fingerprint is\n  %s\ncompare it with what the server printed at its start; from now on no other is accepted", address, FormatFingerprint(sum)))
 	}
 	return nil
+}
+
+// meetUnseen is meet for a carrier that shows no certificate, as a browser's: it has decided already. It fails with qpq.Denied where only
+// one key is to be trusted.
+func (c *Client) meetUnseen(address string) error {
+	pinned, err := c.cfg.Profile.Pin(address)
+	if err != nil || c.cfg.Fingerprint == nil && len(pinned) == 0 {
+		return err
+	}
+	return qpq.E(qpq.Denied, "fingerprint-unseen", fmt.Sprintf(
+		"the server at %s is trusted by its fingerprint, and this way to it does not show the server's: leave the fingerprint to a program that sees it, or connect another way", address))
 }
 
 func fingerprint(certificate *x509.Certificate) []byte {

@@ -134,6 +134,19 @@ func TestNobodyIsThereToCompare(t *testing.T) {
 	}
 }
 
+// TestAFingerprintThatCannotBeSeen reaches a server by a carrier that shows no certificate, as a browser's.
+func TestAFingerprintThatCannotBeSeen(t *testing.T) {
+	s := newServer(t, nil)
+	c := certify(t, newKey(), time.Now())
+	d := s.device(t)
+	d.address = s.serveTLS("127.0.0.1:0", c)
+	unseen := func(c *client.Config) { c.Dial = s.dial }
+	check(t, d.visit(unseen))
+	wants(t, d.visit(func(cfg *client.Config) { cfg.Dial, cfg.Fingerprint = s.dial, fingerprint(c) }), qpq.Denied, "fingerprint-unseen")
+	check(t, d.visit(func(*client.Config) {}))
+	wants(t, d.visit(unseen), qpq.Denied, "fingerprint-unseen")
+}
+
 func TestFingerprints(t *testing.T) {
 	sum := sha256.Sum256([]byte("key"))
 	back, err := client.ParseFingerprint(" " + client.FormatFingerprint(sum[:]) + "\n")
