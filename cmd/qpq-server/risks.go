@@ -21,10 +21,11 @@ func risks(s *settings, home *node.Home, c *node.Certificate, meta *store.Meta, 
 			list = append(list, fmt.Sprintf(format, args...))
 		}
 	}
-	public := !loopback(s.listen)
+	public := !loopback(s.listen) || s.websocket != "" && !loopback(s.websocket)
 	add(s.registration == "open" && public, "anybody who reaches %s can sign up: --registration token asks for a token", s.listen)
 	add(s.domain == "localhost" && public, "the domain is localhost, and others can connect: choose the server's name with --domain before anybody signs up")
 	add(c.Own() && realDomain(s.domain), "the certificate for %s is self-signed: people must compare its fingerprint at first contact; --tls-cert takes one of a certificate authority", s.domain)
+	add(c.Own() && s.websocket != "", "browsers cannot come in by --websocket: they refuse a certificate that is self-signed; --tls-cert takes one of a certificate authority")
 	add(c.NewKey() && meta != nil && meta.Created.Before(now.Add(-time.Minute)), "the server's key was lost and a new one made: everybody who knew the old fingerprint is going to be refused by their client, until they accept the new one")
 	if !c.Own() {
 		err := c.Check(s.domain, now)

@@ -21,6 +21,7 @@ import (
 	"github.com/quicproquo/qpq/transport"
 	"github.com/quicproquo/qpq/transport/quic"
 	"github.com/quicproquo/qpq/transport/tlsmux"
+	"github.com/quicproquo/qpq/transport/websocket"
 )
 
 // reloadEvery is how often the certificate's files are looked at.
@@ -45,7 +46,7 @@ func (e environment) serve(ctx context.Context, s *settings) (err error) {
 	if err != nil {
 		return err
 	}
-	edges, err := listen(s.listen, certificate.TLS())
+	edges, err := listen(s, certificate.TLS())
 	if err != nil {
 		return err
 	}
@@ -104,9 +105,10 @@ func openStore(ctx context.Context, s *settings, home *node.Home) (*store.Store,
 	return opened, engine, nil
 }
 
-// edges are where clients come in: QUIC, and TLS over TCP on the same port.
+// edges are where clients come in: QUIC, TLS over TCP on the same port, and WebSocket on another.
 type edges struct {
 	endpoint  *quic.Endpoint
+	web       *websocket.Listener // nil where none was asked for
 	listeners []transport.Listener
 }
 
@@ -117,8 +119,22 @@ func (e *edges) close() {
 	_ = e.endpoint.Close()
 }
 
-// listen opens both. Where the port is left to the system, it takes one that is free on both.
-func listen(address string, c *tls.Config) (*edges, error) {
+// listen opens all of them.
+func listen(s *settings, c *tls.Config) (*edges, error) {
+	e, err := listenStandard(s.listen, c)
+	if err != nil || s.websocket == "" {
+		return e, err
+	}
+	if e.web, err = websocket.Listen(s.websocket, c, s.origins()...); err != nil {
+		e.close()
+		return nil, hint(err, "--websocket")
+	}
+	e.listeners = append(e.listeners, e.web)
+	return e, nil
+}
+
+// listenStandard opens QUIC and TLS. Where the port is left to the system, it takes one that is free on both.
+func listenStandard(address string, c *tls.Config) (*edges, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, qpq.Wrap(qpq.Invalid, "bad-address", fmt.Sprintf("%q is no address to listen on", address), err)
@@ -129,7 +145,7 @@ func listen(address string, c *tls.Config) (*edges, error) {
 			return opened, nil
 		}
 		if !errors.Is(err, qpq.Exists) || port != "0" || tries == 10 {
-			return nil, hint(err)
+			return nil, hint(err, "--listen")
 		}
 	}
 }
@@ -152,17 +168,17 @@ func listenBoth(host, port string, c *tls.Config) (*edges, error) {
 	if err != nil {
 		return nil, errors.Join(err, tcp.Close(), endpoint.Close())
 	}
-	return &edges{endpoint, []transport.Listener{udp, tcp}}, nil
+	return &edges{endpoint: endpoint, listeners: []transport.Listener{udp, tcp}}, nil
 }
 
-// hint says which setting would help.
-func hint(err error) error {
-	advice := "choose an address of this machine with --listen"
+// hint says how a setting would help.
+func hint(err error, setting string) error {
+	advice := "choose an address of this machine with " + setting
 	switch {
 	case errors.Is(err, qpq.Exists):
-		advice = "stop what listens there, or choose another port with --listen"
+		advice = "stop what listens there, or choose another port with " + setting
 	case errors.Is(err, fs.ErrPermission):
-		advice = "choose a port above 1023 with --listen, or let the program use this one"
+		advice = "choose a port above 1023 with " + setting + ", or let the program use this one"
 	}
 	return qpq.Wrap(qpq.KindOf(err), qpq.CodeOf(err), err.Error()+": "+advice, err)
 }
@@ -186,6 +202,9 @@ func (e environment) announce(ctx context.Context, s *settings, st *store.Store,
 	}
 	fmt.Fprintf(e.stdout, "qpq-server %s for users of %s\n", config.Release(), s.domain)
 	fmt.Fprintf(e.stdout, "listening on %s (UDP and TCP)\n", at.endpoint.Addr())
+	if at.web != nil {
+		fmt.Fprintf(e.stdout, "listening on %s (WebSocket)\n", at.web.Addr())
+	}
 	fmt.Fprintf(e.stdout, "fingerprint %s\n", c.Fingerprint())
 	if status != nil {
 		fmt.Fprintf(e.stdout, "metrics on http://%s/metrics\n", status.Addr())

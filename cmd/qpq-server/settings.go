@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path"
 	"strings"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 type settings struct {
 	config, listen, data, domain, registration string
 	tlsCert, tlsKey, metrics                   string
+	websocket, websocketOrigins                string
 	logLevel, logFormat                        string
 	logNames                                   bool
 	connections, addressConnections            int
@@ -45,6 +47,8 @@ func (s *settings) table() *config.Table {
 	return &config.Table{Prefix: "QPQ", Settings: []config.Setting{
 		{Name: "config", Value: config.File(&s.config), Help: "read settings from this TOML `FILE`", NoFile: true},
 		{Name: "listen", Value: config.Address(&s.listen, wire.StandardPort, false), Help: "listen on `ADDR`, host:port, [v6]:port or :port, by UDP and TCP"},
+		{Name: "websocket", Value: config.Address(&s.websocket, "443", true), Help: "let browsers in by WebSocket on `ADDR`, by TCP; they take only a certificate that an authority vouches for; empty is off"},
+		{Name: "websocket-origins", Value: config.Text(&s.websocketOrigins), Help: "let pages of these `HOSTS` in besides those of the server's own host: names or patterns like *.example.org, separated by commas"},
 		{Name: "data", Value: config.File(&s.data), Help: "keep keys and database in the directory `DIR`"},
 		{Name: "domain", Value: config.Text(&s.domain), Help: "serve users called name@`NAME`; fixed at the first start, which takes localhost if it is left out"},
 		{Name: "registration", Value: config.OneOf(&s.registration, "open", "token", "closed"), Help: "`WHO` may sign up: open is anybody, token takes a registration token, closed is nobody"},
@@ -84,10 +88,25 @@ func (s *settings) check() error {
 		}
 		s.domain = domain
 	}
+	for _, pattern := range s.origins() {
+		if _, err := path.Match(pattern, ""); err != nil || strings.ContainsAny(pattern, " /") {
+			return qpq.E(qpq.Invalid, "bad-setting", fmt.Sprintf("--websocket-origins: %q is no host: write a name like app.example.org, with a port if it has one, or a pattern like *.example.org", pattern))
+		}
+	}
 	if s.drain == 0 || s.attemptWindow == 0 {
 		return qpq.E(qpq.Invalid, "bad-setting", "--drain and --login-window take a time above zero")
 	}
 	return nil
+}
+
+// origins returns the hosts whose pages may come in.
+func (s *settings) origins() (list []string) {
+	for host := range strings.SplitSeq(s.websocketOrigins, ",") {
+		if host = strings.TrimSpace(host); host != "" {
+			list = append(list, host)
+		}
+	}
+	return list
 }
 
 // settle puts the domain of the store where none was chosen.
