@@ -33,6 +33,7 @@
 //	overwrite FILE OFFSET BYTES
 //	                           writes rubbish over a part of a file
 //	[!] holds HEX FILES        looks for bytes in files
+//	browser CODE ADDRESS       runs what a page would (see integration/browser) with the server at an address, up to an exit code
 //
 // and clients made of packages opaque, identity, wire and transport, which also do what qpq would not:
 //
@@ -91,7 +92,7 @@ func withPrograms(m *testing.M) (code int, err error) {
 
 func TestStories(t *testing.T) {
 	t.Parallel()
-	for _, of := range []string{"client", "server"} {
+	for _, of := range []string{"browser", "client", "server"} {
 		t.Run(of, func(t *testing.T) {
 			t.Parallel()
 			testscript.Run(t, testscript.Params{
@@ -106,7 +107,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"wait-for": cmdWaitFor, "set": cmdSet, "exits": cmdExits, "plain": cmdPlain, "tty": cmdTTY,
 	"authority": cmdAuthority, "certificate": cmdCertificate, "tcp-only": cmdTCPOnly, "occupy": cmdOccupy,
 	"get": cmdGet, "sql": cmdSQL, "overwrite": cmdOverwrite, "holds": cmdHolds,
-	"person": cmdPerson, "info": cmdInfo, "watch": cmdWatch,
+	"browser": cmdBrowser, "person": cmdPerson, "info": cmdInfo, "watch": cmdWatch,
 }
 
 // setup gives each story folders of its own.
