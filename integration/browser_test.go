@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -32,20 +31,6 @@ var browser = sync.OnceValues(func() ([]string, error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build for browsers: %w\n%s", err, out)
 	}
-	root, err := exec.Command("go", "env", "GOROOT").Output()
-	if err != nil {
-		return nil, err
-	}
-	if _, err := exec.LookPath("node"); err != nil {
-		return nil, fmt.Errorf("%w: scripts/setup installs it", err)
-	}
-	line := []string{"timeout", "180", "node", "--stack-size=8192"} // a thread that does not rest runs no timer of its own
-	if exec.Command("node", "--experimental-websocket", "--eval", "0").Run() == nil {
-		line = append(line, "--experimental-websocket")
-	}
-	before := filepath.Join(programs, "websocket.cjs") // older ones have none of their own
-	if err := os.WriteFile(before, []byte("globalThis.WebSocket ??= require('ws').WebSocket\n"), 0o600); err != nil {
-		return nil, err
-	}
-	return append(line, "--require", before, filepath.Join(strings.TrimSpace(string(root)), "lib/wasm/wasm_exec_node.js"), program), nil
+	script, err := filepath.Abs("../scripts/browser")
+	return []string{script, program}, err
 })

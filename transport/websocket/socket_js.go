@@ -17,9 +17,10 @@ const maxWaiting = 64 << 20
 // socket is the WebSocket of a browser (https://websockets.spec.whatwg.org), as the bytes of its messages.
 type socket struct {
 	ws        js.Value
-	listeners []js.Func
+	listeners map[string]js.Func // by the kind of event
 	opened    chan struct{}
 	ended     chan struct{} // the browser is done with it
+	once      sync.Once
 
 	mu      sync.Mutex
 	news    sync.Cond // there is more in waiting, or there never will be
@@ -34,7 +35,7 @@ func open(ctx context.Context, url string) (*socket, error) {
 	if class.IsUndefined() {
 		return nil, errors.New("this program has no WebSocket to use: neither a browser nor a runtime like one runs it")
 	}
-	s := &socket{opened: make(chan struct{}), ended: make(chan struct{})}
+	s := &socket{listeners: map[string]js.Func{}, opened: make(chan struct{}), ended: make(chan struct{})}
 	s.news.L = &s.mu
 	if err := caught(func() { s.ws = class.New(url, protocol) }); err != nil {
 		return nil, err
@@ -42,6 +43,7 @@ func open(ctx context.Context, url string) (*socket, error) {
 	s.ws.Set("binaryType", "arraybuffer")
 	s.listen("open", func(js.Value) { close(s.opened) })
 	s.listen("message", func(e js.Value) { s.take(e.Get("data")) })
+	s.listen("error", func(js.Value) { s.over() }) // not every runtime tells of the end besides
 	s.listen("close", func(js.Value) { s.over() })
 	select {
 	case <-s.opened:
@@ -60,7 +62,7 @@ func (s *socket) listen(kind string, f func(event js.Value)) {
 		f(args[0])
 		return nil
 	})
-	s.listeners = append(s.listeners, listener)
+	s.listeners[kind] = listener
 	s.ws.Call("addEventListener", kind, listener)
 }
 
@@ -88,11 +90,14 @@ func (s *socket) take(data js.Value) {
 
 // over lets go of a WebSocket that has ended. What has come can still be read.
 func (s *socket) over() {
-	s.stop(io.EOF, false)
-	for _, listener := range s.listeners {
-		listener.Release()
-	}
-	close(s.ended)
+	s.once.Do(func() {
+		s.stop(io.EOF, false)
+		for kind, listener := range s.listeners {
+			s.ws.Call("removeEventListener", kind, listener)
+			listener.Release()
+		}
+		close(s.ended)
+	})
 }
 
 // fail ends the connection. The browser says goodbye, and waits for the answer beside.
