@@ -34,8 +34,11 @@ unit:
 race: ## the race detector, on what runs concurrently
 	$(GO) test -count=1 -short -race -timeout 10m ./transport/... ./store/... ./node/... ./client/... ./command/... ./wire/... ./mls
 
-wasm: ## the client and all below it build for the browser
+wasm: setup ## the client and all below it, built for browsers and run in Node
 	GOOS=js GOARCH=wasm $(GO) build ./mls/... ./opaque/... ./identity/... ./wire/... ./transport ./transport/mem ./client/...
+	GOOS=js GOARCH=wasm $(GO) vet ./transport/websocket ./transport/internal/mux ./client/profile ./integration/browser
+	GOOS=js GOARCH=wasm $(GO) test -count=1 -exec $(CURDIR)/scripts/browser ./client/profile ./transport/internal/mux
+	$(GO) test -count=1 ./integration -run 'TestStories/browser'
 
 interop: setup ## against other implementations
 	cd interop && $(GO) test -count=1 -timeout 10m ./...
