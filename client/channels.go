@@ -31,10 +31,14 @@ func (c *Client) Direct(ctx context.Context, u qpq.UserID) (id qpq.ChannelID, er
 		}
 	}
 	err = c.connected(ctx, func(s *session) error {
-		if _, err := c.learn(ctx, s, u); err != nil {
-			return err
+		f := wire.Founding{Direct: true}
+		if u != s.account.Load().User {
+			f.Peer = u
+			if _, err := c.learn(ctx, s, u); err != nil {
+				return err
+			}
 		}
-		if id, err = c.found(ctx, s, wire.Founding{Direct: true, Peer: u}, ""); err != nil {
+		if id, err = c.found(ctx, s, f, ""); err != nil {
 			return err
 		}
 		if v, err := c.Conversation(id); err != nil {

@@ -169,7 +169,7 @@ func (c *Client) describe(own qpq.UserID, ch *profile.Channel) (*Conversation, e
 	}
 	if founding.Direct {
 		v.Peer = founding.Peer
-		if founding.Peer == own {
+		if founding.Peer == own || founding.Peer.IsZero() {
 			v.Peer = founding.Creator.User
 		}
 	}

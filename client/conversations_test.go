@@ -114,6 +114,29 @@ func TestDirectConversationOpenedByBoth(t *testing.T) {
 	shows(t, a, []string{"alice: one", "bob: two"}, alice, bob)
 }
 
+func TestNotesToOneself(t *testing.T) {
+	s := newServer(t, nil)
+	laptop, phone := s.device(t), s.device(t)
+	laptop.register("alice")
+	_, err := phone.Login(t.Context(), "alice", with(secret), "phone")
+	check(t, err)
+	id := must(laptop.Direct(t.Context(), laptop.user()))
+	settle(t, phone, laptop)
+	laptop.says(id, "buy milk")
+	settle(t, phone)
+	phone.says(id, "done")
+	settle(t, laptop)
+	shows(t, id, []string{"alice: buy milk", "alice: done"}, laptop, phone)
+	for _, d := range []*device{laptop, phone} {
+		if v := must(d.FindConversation("alice")); v.ID != id || v.Peer != d.user() || len(v.Members) != 1 {
+			t.Errorf("notes are %+v", v)
+		}
+		if again := must(d.Direct(t.Context(), d.user())); again != id {
+			t.Errorf("notes were made again: %s", again)
+		}
+	}
+}
+
 func TestGroup(t *testing.T) {
 	s := newServer(t, nil)
 	alice, bob, carol := s.device(t), s.device(t), s.device(t)

@@ -259,7 +259,7 @@ func foundingMembers(f wire.Founding) []wire.MemberRole {
 		return []wire.MemberRole{{User: f.Creator.User, Role: wire.RoleOwner}}
 	}
 	members := []wire.MemberRole{{User: f.Creator.User}}
-	if f.Peer != f.Creator.User {
+	if !f.Peer.IsZero() && f.Peer != f.Creator.User { // left out of notes to oneself
 		members = append(members, wire.MemberRole{User: f.Peer})
 	}
 	slices.SortFunc(members, compareRoles)
