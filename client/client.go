@@ -1,9 +1,29 @@
 // Package client is the SDK: everything that a person or a program does with an account, on one device. All front
 // ends stand on it.
 //
-// A Client keeps its state in a profile and talks to the home server of its account over a connection that
-// it makes when it is needed. Nothing is sent before the state that makes it repeatable is durable; what was
-// interrupted is found out and finished, or undone, at the next connection.
+// A Client keeps its state in a profile (package profile) and talks to the home server of its account over a connection that it makes
+// when it is needed. Nothing is sent before the state that makes it repeatable is durable; what was interrupted is found out and
+// finished, or undone, at the next connection.
+//
+// # Begin
+//
+// Open a profile, make a Client with New, and sign up (Register), log in (Login) or link this device to one that is there (LinkJoin). The
+// package's example does all of it. How servers are reached is up to the program: Config.Dial is the method Dial of a dial.Dialer (package
+// transport/dial), which knows QUIC and TLS, or websocket.Dial (package transport/websocket) in a browser.
+//
+// # Talk
+//
+// Direct and CreateGroup make conversations, Invite, Remove, SetRole, SetTitle and Leave change them. SendText and Send queue a message:
+// once they return it is safe on this device. Run stays connected, receives, and sends what is queued; Sync does so once. Entries iterates
+// over what there is and then over what comes, History looks back. Wait returns when the server has a message for good.
+//
+// # Stay in order
+//
+// Everything may be called by several goroutines. Errors have a kind, for errors.Is, and a stable code (qpq.CodeOf); their text is for people.
+// A conversation whose keys this device lost, or has in an old copy, heals by itself while the client is connected, and says in the history what
+// could not be recovered.
+//
+// It builds and runs in browsers (js/wasm). docs/sdk.md has a whole program, and what differs there.
 package client
 
 import (

@@ -34,6 +34,7 @@
 //	                           writes rubbish over a part of a file
 //	[!] holds HEX FILES        looks for bytes in files
 //	browser CODE ADDRESS       runs what a page would (see integration/browser) with the server at an address, up to an exit code
+//	documented CODE [args]     runs the program of docs/sdk.md, up to an exit code
 //
 // and clients made of packages opaque, identity, wire and transport, which also do what qpq would not:
 //
@@ -107,7 +108,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"wait-for": cmdWaitFor, "set": cmdSet, "exits": cmdExits, "plain": cmdPlain, "tty": cmdTTY,
 	"authority": cmdAuthority, "certificate": cmdCertificate, "tcp-only": cmdTCPOnly, "occupy": cmdOccupy,
 	"get": cmdGet, "sql": cmdSQL, "overwrite": cmdOverwrite, "holds": cmdHolds,
-	"browser": cmdBrowser, "person": cmdPerson, "info": cmdInfo, "watch": cmdWatch,
+	"browser": cmdBrowser, "documented": cmdDocumented, "person": cmdPerson, "info": cmdInfo, "watch": cmdWatch,
 }
 
 // setup gives each story folders of its own.

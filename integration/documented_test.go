@@ -1,0 +1,50 @@
+//go:build linux
+
+package integration_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"sync"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// cmdDocumented runs the program of docs/sdk.md.
+func cmdDocumented(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) >= 1)
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	program, err := documented()
+	ts.Check(err)
+	checkExit(ts, want, ts.Exec(program, args[1:]...))
+}
+
+var wholeProgram = regexp.MustCompile("(?s)```go\n(package main\n.*?)```\n")
+
+// documented builds the program.
+var documented = sync.OnceValues(func() (string, error) {
+	page, err := os.ReadFile("../docs/sdk.md")
+	if err != nil {
+		return "", err
+	}
+	found := wholeProgram.FindSubmatch(page)
+	if found == nil {
+		return "", errors.New("docs/sdk.md has no program")
+	}
+	source, program := filepath.Join(programs, "documented.go"), filepath.Join(programs, "documented")
+	if err := os.WriteFile(source, found[1], 0o600); err != nil {
+		return "", err
+	}
+	for _, args := range [][]string{{"vet", source}, {"build", "-buildvcs=false", "-o", program, source}} {
+		if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("%s the program of docs/sdk.md: %w\n%s", args[0], err, out)
+		}
+	}
+	return program, nil
+})
