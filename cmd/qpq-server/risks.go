@@ -21,8 +21,12 @@ func risks(s *settings, home *node.Home, c *node.Certificate, meta *store.Meta, 
 			list = append(list, fmt.Sprintf(format, args...))
 		}
 	}
-	public := !loopback(s.listen) || s.websocket != "" && !loopback(s.websocket)
-	add(s.registration == "open" && public, "anybody who reaches %s can sign up: --registration token asks for a token", s.listen)
+	reached := s.listen
+	if loopback(s.listen) && s.websocket != "" {
+		reached = s.websocket
+	}
+	public := !loopback(reached)
+	add(s.registration == "open" && public, "anybody who reaches %s can sign up: --registration token asks for a token", reached)
 	add(s.domain == "localhost" && public, "the domain is localhost, and others can connect: choose the server's name with --domain before anybody signs up")
 	add(c.Own() && realDomain(s.domain), "the certificate for %s is self-signed: people must compare its fingerprint at first contact; --tls-cert takes one of a certificate authority", s.domain)
 	add(c.Own() && s.websocket != "", "browsers cannot come in by --websocket: they refuse a certificate that is self-signed; --tls-cert takes one of a certificate authority")
