@@ -21,6 +21,7 @@ import (
 	"github.com/quicproquo/qpq/transport/mem"
 	"github.com/quicproquo/qpq/transport/quic"
 	"github.com/quicproquo/qpq/transport/tlsmux"
+	"github.com/quicproquo/qpq/transport/websocket"
 	"github.com/quicproquo/qpq/wire"
 )
 
@@ -52,6 +53,14 @@ var networks = map[string]func(*rig) network{
 		l, err := tlsmux.Listen("127.0.0.1:0", server)
 		check(r.t, err)
 		return network{l, func(ctx context.Context) (transport.Conn, error) { return tlsmux.Dial(ctx, l.Addr().String(), client) }}
+	},
+	"websocket": func(r *rig) network {
+		server, client := r.tls()
+		l, err := websocket.Listen("127.0.0.1:0", server)
+		check(r.t, err)
+		return network{l, func(ctx context.Context) (transport.Conn, error) {
+			return websocket.Dial(ctx, l.Addr().String(), client)
+		}}
 	},
 }
 
@@ -138,6 +147,30 @@ func TestOverEveryTransport(t *testing.T) {
 		<-l.over.Done() // what was pushed before may be lost with the connection
 		call(again, wire.DevicesList{})
 	})
+}
+
+// TestWhatWasSignedForAnotherCarrier authenticates by signatures that were made for a connection of another kind, as somebody between the
+// two ends would pass them on.
+func TestWhatWasSignedForAnotherCarrier(t *testing.T) {
+	r := newRig(t, nil)
+	bound, unbound := networks["tls"](r), networks["websocket"](r)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx, bound.listener, unbound.listener) }()
+	t.Cleanup(func() { cancel(); check(t, <-ended) })
+	a, _ := r.connectTo(bound)
+	b, _ := r.connectTo(unbound)
+	if len(a.secret) != 32 || len(b.secret) != 0 {
+		t.Fatalf("secrets of %d and %d bytes", len(a.secret), len(b.secret))
+	}
+	alice := a.register("alice")
+	a.secret, b.secret = b.secret, a.secret
+	for _, l := range []*line{a, b} {
+		refused(l, l.statement(alice, alice.device), qpq.Denied, wire.CodeDeviceUnknown)
+	}
+	a.secret, b.secret = b.secret, a.secret
+	a.authenticate(alice, alice.device)
+	b.authenticate(alice, alice.device)
 }
 
 func TestDrain(t *testing.T) {
