@@ -95,6 +95,9 @@ type Client struct {
 	restored bool                    // the server turned out to be restored from an older copy
 	joins    map[qpq.ChannelID]*join // commits by which this device joins, whose answer was lost
 
+	running turn // held by the Run that does the work
+	reading turn // held while unread entries are given
+
 	reload   atomic.Bool   // a new connection may have changed what is stored of conversations
 	contacts sync.Map      // newest account states known, by qpq.UserID; of others only
 	gone     sync.Map      // accounts that the server says are no more, by qpq.UserID; for one connection
@@ -111,7 +114,8 @@ func New(c Config) *Client {
 		c.Clock = time.Now
 	}
 	c.Backoff, c.KeyUpdate = cmp.Or(c.Backoff, time.Second), cmp.Or(c.KeyUpdate, keyUpdate)
-	return &Client{cfg: c, server: c.Server, connecting: newTurn(), account: newTurn(), chatting: newTurn(), joins: map[qpq.ChannelID]*join{},
+	return &Client{cfg: c, server: c.Server, connecting: newTurn(), account: newTurn(), chatting: newTurn(), running: newTurn(), reading: newTurn(),
+		joins: map[qpq.ChannelID]*join{},
 		wake: make(chan struct{}, 1), closed: make(chan struct{})}
 }
 

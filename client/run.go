@@ -19,8 +19,13 @@ const (
 
 // Run stays connected until ctx is done: it receives what comes, sends what is queued, and connects again, after waits that
 // grow, when a connection ends. It returns nil when ctx is done, and an error where trying again is of no use: nobody
-// is signed in, the device was revoked, or another program took over.
+// is signed in, the device was revoked, or another program took over. Of several calls one does the work; when it ends, another one
+// goes on.
 func (c *Client) Run(ctx context.Context) error {
+	if c.running.take(ctx) != nil {
+		return nil
+	}
+	defer c.running.give()
 	wait := c.cfg.Backoff
 	for ctx.Err() == nil {
 		began := c.cfg.Clock()

@@ -23,8 +23,8 @@ var (
 	askName        = Question{Name: "confirm", Prompt: "Type the name of the account to confirm: "}
 )
 
-// all are the commands in the order of the manual.
-var all = []*Command{
+// account are the commands about accounts and devices.
+var account = []*Command{
 	define(Command{
 		Name: "register", Summary: "sign up for a new account",
 		Long: "Makes an account at the server, with this device as the first one. The password never leaves this machine; " +

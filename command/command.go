@@ -24,6 +24,8 @@ type Command struct {
 	Long    string // the manual; empty where the summary says all
 	Params  []Param
 	Asks    []Question // what it may ask
+	Example []string   // command lines after the name of the program
+	Endless bool       // it goes on until it is cancelled: that is its end, and no failure
 	run     func(context.Context, *Env, json.RawMessage) (Output, error)
 }
 
@@ -34,7 +36,23 @@ type Param struct {
 	Flag     bool // an option with a name, otherwise one that stands at its place
 	Optional bool // flags are
 	Switch   bool // a flag without a value: true or false
+	Number   bool // a whole number
+	List     bool // any number of values, as a JSON array: all that follow
+	Rest     bool // text: all words that follow, with a space between them
+	Input    bool // text that a front end reads from its input where it is not given
+	Of       Of   // what its values name; empty where it is nothing that could be listed
 }
+
+// Of says what the values of a parameter name: front ends complete them.
+type Of string
+
+// The values of Of.
+const (
+	OfConversations Of = "conversations" // those that list lists
+	OfUsers         Of = "users"         // those whom one talks to
+	OfDevices       Of = "devices"       // of the own account
+	OfRoles         Of = "roles"
+)
 
 // Env is what a command runs in.
 type Env struct {
@@ -46,6 +64,9 @@ type Env struct {
 type UI interface {
 	// Show shows something while the command goes on.
 	Show(Output)
+	// Result takes a part of the result while the command goes on: one of many, each of them a value of its own. It returns when that is
+	// out of the command's hands, and fails where it cannot be shown: then the command ends.
+	Result(Output) error
 	// Ask returns the answer to a question. It fails with qpq.Invalid and code "no-answer" where nobody can be asked.
 	Ask(context.Context, Question) ([]byte, error)
 }
@@ -58,7 +79,7 @@ type Question struct {
 	Twice  bool // a new secret, to be typed twice by people
 }
 
-// Output is something to show: a value for programs, and text for people.
+// Output is something to show: a value for programs, and text for people. The zero Output is nothing to show.
 type Output struct {
 	Value any    // encodes as JSON
 	Text  string // without a final newline
@@ -68,6 +89,12 @@ type Output struct {
 func (c *Command) Run(ctx context.Context, e *Env, args json.RawMessage) (Output, error) {
 	return c.run(ctx, e, args)
 }
+
+// Topics are words that commands begin with and that are no commands themselves, with what they are about.
+var Topics = map[string]string{"group": "make groups, and change who is in them"}
+
+// all are the commands in the order of the manual.
+var all = slices.Concat(account, conversations, groups, messages)
 
 // Find returns the command with a name. It fails with qpq.NotFound.
 func Find(name string) (*Command, error) {
@@ -82,7 +109,8 @@ func Find(name string) (*Command, error) {
 func All() []*Command { return slices.Clone(all) }
 
 // define makes a command of a function. The fields of A are its parameters: tags "arg" and "flag" name them, "arg" with a
-// question mark at the end is optional, "help" says what they are.
+// question mark at the end is optional, "help" says what they are, "of" what they name. Slices are lists; "takes" of a text is "rest", or
+// "input" where it may come from the front end's input too.
 func define[A any](c Command, f func(context.Context, *Env, A) (Output, error)) *Command {
 	t := reflect.TypeFor[A]()
 	for i := range t.NumField() {
@@ -99,7 +127,13 @@ func define[A any](c Command, f func(context.Context, *Env, A) (Output, error)) 
 }
 
 func param(command string, f reflect.StructField) Param {
-	p := Param{Help: f.Tag.Get("help"), Switch: f.Type.Kind() == reflect.Bool}
+	kind := f.Type.Kind()
+	if kind == reflect.Pointer {
+		kind = f.Type.Elem().Kind()
+	}
+	takes := f.Tag.Get("takes")
+	p := Param{Help: f.Tag.Get("help"), Switch: kind == reflect.Bool, Number: kind == reflect.Int || kind == reflect.Int64, List: kind == reflect.Slice,
+		Rest: takes != "", Input: takes == "input", Of: Of(f.Tag.Get("of"))}
 	if name, ok := f.Tag.Lookup("flag"); ok {
 		p.Name, p.Flag, p.Optional = name, true, true
 	} else {
@@ -131,8 +165,12 @@ func parse(c *Command, raw json.RawMessage, a reflect.Value) error {
 		if err := json.Unmarshal(v, a.Field(i).Addr().Interface()); err != nil {
 			return usage(c, p.Name+" is of the wrong type")
 		}
-		if f := a.Field(i); f.Kind() == reflect.String && f.String() == "" && !p.Optional {
+		f := a.Field(i)
+		switch {
+		case f.Kind() == reflect.String && f.String() == "" && !p.Optional, f.Kind() == reflect.Slice && f.Len() == 0 && !p.Optional:
 			return usage(c, p.Name+" is empty")
+		case p.List && slices.Contains(f.Interface().([]string), ""):
+			return usage(c, "a "+p.Name+" is empty")
 		}
 	}
 	for name := range values {
@@ -150,6 +188,9 @@ func (c *Command) Usage() string {
 	words := []string{c.Name}
 	for _, p := range c.Params {
 		name := strings.ToUpper(p.Name)
+		if p.List {
+			name += "..."
+		}
 		switch {
 		case p.Flag:
 			continue

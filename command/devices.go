@@ -3,8 +3,6 @@ package command
 import (
 	"context"
 	"fmt"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/quicproquo/qpq/client"
@@ -26,9 +24,7 @@ func devices(ctx context.Context, e *Env, _ noArgs) (Output, error) {
 	if err != nil {
 		return Output{}, err
 	}
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tNAME\tADDED\tSEEN\tEXPIRES\t")
+	rows := [][]string{{"ID", "NAME", "ADDED", "SEEN", "EXPIRES"}}
 	out := []deviceJSON{}
 	for _, d := range list {
 		j := deviceJSON{ID: d.ID.String(), Short: d.ID.Short(), Name: d.Name, This: d.This, Added: d.Added, Expires: d.Expires}
@@ -43,20 +39,13 @@ func devices(ctx context.Context, e *Env, _ noArgs) (Output, error) {
 			j.Seen, seen = &d.Seen, d.Seen.Format(time.DateOnly)
 		}
 		out = append(out, j)
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t\n", d.ID.Short(), name, d.Added.Format(time.DateOnly), seen, d.Expires.Format(time.DateOnly))
+		rows = append(rows, []string{d.ID.Short(), name, d.Added.Format(time.DateOnly), seen, d.Expires.Format(time.DateOnly)})
 	}
-	if err := w.Flush(); err != nil {
-		return Output{}, err
-	}
-	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
-	for i := range lines {
-		lines[i] = strings.TrimRight(lines[i], " ")
-	}
-	return Output{out, strings.Join(lines, "\n")}, nil
+	return Output{out, table(rows)}, nil
 }
 
 type renameArgs struct {
-	Device string `arg:"device" help:"its name, or the beginning of its id"`
+	Device string `arg:"device" of:"devices" help:"its name, or the beginning of its id"`
 	Name   string `arg:"name" help:"what to call it from now on"`
 }
 
@@ -75,7 +64,7 @@ func renewDevices(ctx context.Context, e *Env, _ noArgs) (Output, error) {
 }
 
 type revokeArgs struct {
-	Device string `arg:"device" help:"its name, or the beginning of its id"`
+	Device string `arg:"device" of:"devices" help:"its name, or the beginning of its id"`
 }
 
 func revoke(ctx context.Context, e *Env, a revokeArgs) (Output, error) {

@@ -15,8 +15,8 @@ import (
 )
 
 // One process holds a profile. It takes the commands of others by a socket that only its owner can reach, one
-// connection each, both sides writing JSON values: a request, that it is begun, then whatever the command shows and asks, with an
-// answer to each question, then the result or an error. Who closes the connection gives its command up.
+// connection each, both sides writing JSON values: a request, that it is begun, then whatever the command shows, gives and asks, with an
+// answer to each question and each part of the result, then the result or an error. Who closes the connection gives its command up.
 
 // maxAnswer bounds what a caller sends for one value, in bytes.
 const maxAnswer = 1 << 20
@@ -34,6 +34,7 @@ type Request struct {
 type event struct {
 	Begun  bool        `json:"begun,omitempty"`
 	Show   *handed     `json:"show,omitempty"`
+	Part   *handed     `json:"part,omitempty"` // of the result
 	Ask    *Question   `json:"ask,omitempty"`
 	Result *handed     `json:"result,omitempty"`
 	Error  *handedFail `json:"error,omitempty"`
@@ -52,7 +53,7 @@ type handedFail struct {
 	Text string   `json:"text"`
 }
 
-// answer is what the caller says to a question.
+// answer is what the caller says to a question, and to a part of the result: that it was shown.
 type answer struct {
 	Answer []byte      `json:"answer,omitempty"`
 	Error  *handedFail `json:"error,omitempty"`
@@ -63,6 +64,14 @@ func fail(err error) *handedFail {
 }
 
 func (f *handedFail) err() error { return qpq.E(f.Kind, f.Code, f.Text) }
+
+// output is what was handed.
+func (h *handed) output() Output {
+	if len(h.Value) == 0 || string(h.Value) == "null" {
+		return Output{Text: h.Text}
+	}
+	return Output{h.Value, h.Text}
+}
 
 func hand(o Output) (*handed, error) {
 	b, err := json.Marshal(o.Value)
@@ -129,7 +138,7 @@ func (h *Holder) serve(ctx context.Context, conn net.Conn) {
 	defer conn.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	c := &caller{out: json.NewEncoder(conn), answers: make(chan answer)}
+	c := &caller{gone: ctx.Done(), out: json.NewEncoder(conn), answers: make(chan answer)}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	in := json.NewDecoder(&io.LimitedReader{R: bufio.NewReader(conn), N: 64 * maxAnswer})
@@ -183,9 +192,11 @@ func (h *Holder) run(ctx context.Context, c *caller, q Request) (Output, error) 
 
 // caller is the UI of another process.
 type caller struct {
-	mu      sync.Mutex
-	out     *json.Encoder
+	gone    <-chan struct{} // closed when the caller left
 	answers chan answer
+
+	mu  sync.Mutex
+	out *json.Encoder
 }
 
 func (c *caller) send(e event) {
@@ -201,9 +212,24 @@ func (c *caller) Show(o Output) {
 	}
 }
 
+// Result implements UI.
+func (c *caller) Result(o Output) error {
+	part, err := hand(o)
+	if err != nil {
+		return err
+	}
+	_, err = c.exchange(context.Background(), event{Part: part})
+	return err
+}
+
 // Ask implements UI.
 func (c *caller) Ask(ctx context.Context, q Question) ([]byte, error) {
-	c.send(event{Ask: &q})
+	return c.exchange(ctx, event{Ask: &q})
+}
+
+// exchange sends what wants an answer. A command does one such thing at a time.
+func (c *caller) exchange(ctx context.Context, e event) ([]byte, error) {
+	c.send(e)
 	select {
 	case a := <-c.answers:
 		if a.Error != nil {
@@ -211,8 +237,9 @@ func (c *caller) Ask(ctx context.Context, q Question) ([]byte, error) {
 		}
 		return a.Answer, nil
 	case <-ctx.Done():
-		return nil, ctx.Err()
+	case <-c.gone:
 	}
+	return nil, qpq.E(qpq.Unavailable, "cancelled", "given up on request")
 }
 
 // CodeHolderLeft is the code of the error that says that the holder let go of the profile before it began the command: the profile
@@ -238,24 +265,33 @@ func Handover(ctx context.Context, conn net.Conn, q Request, ui UI) (Output, err
 		case e.Begun:
 			begun = true
 		case e.Show != nil:
-			ui.Show(Output{e.Show.Value, e.Show.Text})
-		case e.Ask != nil:
-			a := answer{}
-			b, err := ui.Ask(ctx, *e.Ask)
-			if a.Answer = b; err != nil {
-				a.Error = fail(err)
-			}
-			err = out.Encode(a)
-			clear(b)
-			if err != nil {
+			ui.Show(e.Show.output())
+		case e.Part != nil, e.Ask != nil:
+			if err := reply(ctx, out, e, ui); err != nil {
 				return Output{}, gone(ctx, begun, err)
 			}
 		case e.Result != nil:
-			return Output{e.Result.Value, e.Result.Text}, nil
+			return e.Result.output(), nil
 		case e.Error != nil:
 			return Output{}, e.Error.err()
 		}
 	}
+}
+
+// reply answers what wants an answer.
+func reply(ctx context.Context, out *json.Encoder, e event, ui UI) error {
+	var a answer
+	var err error
+	if e.Part != nil {
+		err = ui.Result(e.Part.output())
+	} else {
+		a.Answer, err = ui.Ask(ctx, *e.Ask)
+		defer clear(a.Answer)
+	}
+	if err != nil {
+		a.Error = fail(err)
+	}
+	return out.Encode(a)
 }
 
 func gone(ctx context.Context, begun bool, err error) error {

@@ -66,6 +66,28 @@ func (p *Profile) History(id qpq.ChannelID, before int64, limit int) ([]Entry, e
 		id[:], before, int64(limit))
 }
 
+// Unread returns up to limit entries after the one that was read last, of one conversation or, where the id is zero, of all, in order.
+func (p *Profile) Unread(id qpq.ChannelID, limit int) ([]Entry, error) {
+	return p.entries(`SELECT `+entryColumns+` FROM entries WHERE position IN (
+		SELECT e.position FROM channels c CROSS JOIN entries e ON e.channel = c.id AND e.position > c.read WHERE ?1 IN (zeroblob(16), c.id)
+		ORDER BY e.position LIMIT ?2) ORDER BY position`, id[:], int64(limit))
+}
+
+// Newest returns the position of the newest entry, 0 where there is none.
+func (p *Profile) Newest() (position int64, err error) {
+	err = p.read(`SELECT coalesce(max(position), 0) FROM entries`, func(s *sqlite3.Stmt) error {
+		position = s.ColumnInt64(0)
+		return nil
+	})
+	return position, err
+}
+
+// Messages returns up to limit messages of a conversation whose ids begin with some bytes, in order.
+func (p *Profile) Messages(id qpq.ChannelID, prefix []byte, limit int) ([]Entry, error) {
+	return p.entries(`SELECT `+entryColumns+` FROM entries WHERE channel = ?1 AND sender <> '' AND substr(id, 1, length(?2)) = ?2 ORDER BY position LIMIT ?3`,
+		id[:], prefix, int64(limit))
+}
+
 // Message returns a message that was written by an account, nil if there is none.
 func (p *Profile) Message(id qpq.ChannelID, sender qpq.UserID, message [16]byte) (*Entry, error) {
 	list, err := p.entries(`SELECT `+entryColumns+` FROM entries WHERE channel = ? AND sender = ? AND id = ? AND sender <> ''`, id[:], sender.String(), message[:])

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -15,44 +16,28 @@ import (
 func (p *program) add(root *cobra.Command, c *command.Command) {
 	parent, words := root, strings.Fields(c.Name)
 	for _, word := range words[:len(words)-1] {
-		for _, sub := range parent.Commands() {
-			if sub.Name() == word {
-				parent = sub
-			}
-		}
+		parent = under(parent, word)
 	}
 	use := strings.Fields(c.Usage())[len(words)-1:]
 	cmd := &cobra.Command{
-		Use: strings.Join(use, " "), Short: c.Summary, Long: c.Long,
+		Use: strings.Join(use, " "), Short: c.Summary, Long: c.Long, Example: examples(c),
 		Args: func(cmd *cobra.Command, args []string) error { return checkArguments(c, cmd, args) },
 	}
-	switches := map[string]*bool{}
-	options := map[string]*string{}
-	for _, param := range c.Params {
-		switch {
-		case param.Flag && param.Switch:
-			switches[param.Name] = cmd.Flags().Bool(param.Name, false, param.Help)
-		case param.Flag:
-			options[param.Name] = cmd.Flags().String(param.Name, "", param.Help)
-		}
-	}
+	flags := p.flags(cmd, c)
 	for _, q := range c.Asks {
 		p.secrets.flags(cmd.Flags(), q)
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		values := map[string]any{}
-		for _, param := range c.Params {
-			switch {
-			case !param.Flag && len(args) > 0:
-				values[param.Name], args = args[0], args[1:]
-			case param.Flag && !cmd.Flags().Changed(param.Name):
-			case param.Switch:
-				values[param.Name] = *switches[param.Name]
-			case param.Flag:
-				values[param.Name] = *options[param.Name]
+		values, err := p.values(c, args)
+		if err != nil {
+			return err
+		}
+		for name, value := range flags {
+			if cmd.Flags().Changed(name) {
+				values[name] = value()
 			}
 		}
-		if _, wanted := options["device-name"]; wanted && values["device-name"] == nil {
+		if _, wanted := flags["device-name"]; wanted && values["device-name"] == nil {
 			values["device-name"] = deviceName()
 		}
 		raw, err := json.Marshal(values)
@@ -61,26 +46,96 @@ func (p *program) add(root *cobra.Command, c *command.Command) {
 		}
 		return p.execute(cmd.Context(), c, raw)
 	}
-	if len(c.Params) > 0 && c.Params[0].Name == "device" {
-		cmd.ValidArgsFunction = p.completeDevices
-	} else {
-		cmd.ValidArgsFunction = cobra.NoFileCompletions
-	}
+	cmd.ValidArgsFunction = p.complete(c)
 	parent.AddCommand(cmd)
+}
+
+// under returns the command of a word, made where the registry has none.
+func under(parent *cobra.Command, word string) *cobra.Command {
+	for _, sub := range parent.Commands() {
+		if sub.Name() == word {
+			return sub
+		}
+	}
+	topic := &cobra.Command{Use: word, Short: command.Topics[word], Args: knownCommand, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	parent.AddCommand(topic)
+	return topic
+}
+
+func examples(c *command.Command) string {
+	var lines []string
+	for _, e := range c.Example {
+		lines = append(lines, "  qpq "+e)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// flags adds the options of a command, and returns what gives their values.
+func (p *program) flags(cmd *cobra.Command, c *command.Command) map[string]func() any {
+	values := map[string]func() any{}
+	for _, param := range c.Params {
+		switch name := param.Name; {
+		case !param.Flag:
+		case param.Switch:
+			v := cmd.Flags().Bool(name, false, param.Help)
+			values[name] = func() any { return *v }
+		case param.Number:
+			v := cmd.Flags().Int64(name, 0, param.Help)
+			values[name] = func() any { return *v }
+		case param.List:
+			v := cmd.Flags().StringArray(name, nil, param.Help)
+			values[name] = func() any { return *v }
+		default:
+			v := cmd.Flags().String(name, "", param.Help)
+			values[name] = func() any { return *v }
+		}
+	}
+	return values
+}
+
+// values returns what arguments that stand at their places give. A text that is not among them is read from standard input.
+func (p *program) values(c *command.Command, args []string) (map[string]any, error) {
+	for _, arg := range args {
+		if !utf8.ValidString(arg) {
+			return nil, qpq.E(qpq.Invalid, "usage", fmt.Sprintf("%q is not text in UTF-8", arg))
+		}
+	}
+	values := map[string]any{}
+	for _, param := range c.Params {
+		switch {
+		case param.Flag:
+		case len(args) == 0:
+			if param.Input {
+				text, err := p.input(param.Name)
+				if err != nil {
+					return nil, err
+				}
+				values[param.Name] = text
+			}
+		case param.List:
+			values[param.Name], args = args, nil
+		case param.Rest:
+			values[param.Name], args = strings.Join(args, " "), nil
+		default:
+			values[param.Name], args = args[0], args[1:]
+		}
+	}
+	return values, nil
 }
 
 // checkArguments refuses a wrong number of arguments with a sentence that shows the right one.
 func checkArguments(c *command.Command, cmd *cobra.Command, args []string) error {
-	least, most := 0, 0
+	least, most, any := 0, 0, false
 	for _, param := range c.Params {
 		if !param.Flag {
 			most++
+			any = any || param.List || param.Rest
 			if !param.Optional {
 				least++
 			}
 		}
 	}
-	if len(args) >= least && len(args) <= most {
+	if len(args) >= least && (any || len(args) <= most) {
 		return nil
 	}
 	what := "an argument is missing"

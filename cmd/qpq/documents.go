@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -10,8 +9,6 @@ import (
 	"github.com/quicproquo/qpq/command"
 	"github.com/quicproquo/qpq/config"
 )
-
-func (p *program) printJSON(v any) error { return json.NewEncoder(p.stdout).Encode(v) }
 
 // documentsCommand writes what the manual is made of; it is for whoever packs a release.
 func (p *program) documentsCommand(root *cobra.Command, table *config.Table) *cobra.Command {
@@ -36,6 +33,9 @@ func (p *program) reference() error {
 		fmt.Fprintf(&b, "## `qpq %s`\n\n%s.\n", c.Usage(), upperFirst(c.Summary))
 		if c.Long != "" {
 			fmt.Fprintf(&b, "\n%s\n", c.Long)
+		}
+		if len(c.Example) > 0 {
+			fmt.Fprintf(&b, "\n```\nqpq %s\n```\n", strings.Join(c.Example, "\nqpq "))
 		}
 		if len(c.Params)+len(c.Asks) > 0 {
 			b.WriteString("\n| | |\n|---|---|\n")

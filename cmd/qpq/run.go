@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -13,8 +11,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/spf13/cobra"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
@@ -31,6 +27,9 @@ const holdPatience = 5 * time.Second
 // execute runs a command: in this process if it gets the profile, else in the process that holds it.
 func (p *program) execute(ctx context.Context, c *command.Command, args json.RawMessage) error {
 	out, err := p.perform(ctx, c, args)
+	if c.Endless && ctx.Err() != nil && qpq.CodeOf(err) == "cancelled" {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -149,38 +148,4 @@ func deviceName() string {
 		name = name[:64]
 	}
 	return name
-}
-
-// completeDevices offers the devices of the account for completion.
-func (p *program) completeDevices(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	c, err := command.Find("devices")
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	quiet := *p
-	quiet.quiet, quiet.stderr = true, io.Discard
-	out, err := quiet.perform(cmd.Context(), c, nil)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	raw, err := json.Marshal(out.Value)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	var list []struct{ Short, Name string }
-	if err := json.Unmarshal(raw, &list); err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	var words []string
-	for _, d := range list {
-		word := d.Short
-		if d.Name != "" {
-			word = fmt.Sprintf("%s\t%s", word, d.Name)
-		}
-		words = append(words, word)
-	}
-	return words, cobra.ShellCompDirectiveNoFileComp
 }

@@ -11,6 +11,8 @@ import (
 	"os"
 	"strings"
 	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -22,19 +24,54 @@ import (
 // Results go to standard output; what is shown on the way, notices and errors go to standard error. With --json each
 // is one line of JSON.
 
-// print shows the result of a command.
+// print shows the result of a command, if there is one.
 func (p *program) print(o command.Output) error {
+	if o.Value == nil && o.Text == "" {
+		return nil
+	}
 	if p.settings.json {
-		return json.NewEncoder(p.stdout).Encode(o.Value)
+		return p.printJSON(o.Value)
 	}
 	_, err := fmt.Fprintln(p.stdout, qpq.Printable(o.Text))
 	return err
 }
 
+func (p *program) printJSON(v any) error { return writeJSON(p.stdout, v) }
+
+// writeJSON writes a value in a line, in which what is not to be shown at a terminal is escaped.
+func writeJSON(w io.Writer, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	line := make([]byte, 0, len(b)+1)
+	for _, r := range string(b) {
+		switch {
+		case unicode.IsPrint(r):
+			line = utf8.AppendRune(line, r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			line = fmt.Appendf(line, `\u%04x\u%04x`, high, low)
+		default:
+			line = fmt.Appendf(line, `\u%04x`, r)
+		}
+	}
+	_, err = w.Write(append(line, '\n'))
+	return err
+}
+
+// Result implements command.UI.
+func (p *program) Result(o command.Output) error {
+	if err := p.print(o); err != nil {
+		return qpq.Wrap(qpq.Unavailable, "output", fmt.Sprintf("the output cannot be written: %v", err), err)
+	}
+	return nil
+}
+
 // Show implements command.UI.
 func (p *program) Show(o command.Output) {
 	if p.settings.json {
-		_ = json.NewEncoder(p.stderr).Encode(o.Value)
+		_ = writeJSON(p.stderr, o.Value)
 		return
 	}
 	fmt.Fprintln(p.stderr, qpq.Printable(o.Text))
@@ -43,7 +80,7 @@ func (p *program) Show(o command.Output) {
 // notice tells what nobody asked for.
 func (p *program) notice(n client.Notice) {
 	if p.settings.json {
-		_ = json.NewEncoder(p.stderr).Encode(command.Noticed(n).Value)
+		_ = writeJSON(p.stderr, command.Noticed(n).Value)
 		return
 	}
 	fmt.Fprintf(p.stderr, "%s %s\n", p.paint("note:", "33"), qpq.Printable(n.Text))
@@ -51,7 +88,7 @@ func (p *program) notice(n client.Notice) {
 
 func (p *program) showError(err error) {
 	if p.settings.json {
-		_ = json.NewEncoder(p.stderr).Encode(map[string]any{"error": map[string]string{
+		_ = writeJSON(p.stderr, map[string]any{"error": map[string]string{
 			"kind": qpq.KindOf(err).String(), "code": qpq.CodeOf(err), "text": err.Error()}})
 		return
 	}
@@ -127,6 +164,26 @@ func (p *program) Ask(ctx context.Context, q command.Question) ([]byte, error) {
 		fmt.Fprintln(p.stderr)
 		return nil, qpq.Wrap(qpq.Unavailable, "cancelled", "given up on request", ctx.Err())
 	}
+}
+
+// maxText bounds what is read from standard input, in bytes. It is more than any command takes, so that the command says what it takes.
+const maxText = 1 << 20
+
+// input reads a text from standard input, but for one line break at its end.
+func (p *program) input(name string) (string, error) {
+	if term.IsTerminal(int(p.stdin.Fd())) {
+		fmt.Fprintln(p.stderr, "type the "+name+", and end it with Ctrl-D in a line of its own:")
+	}
+	b, err := io.ReadAll(io.LimitReader(p.stdin, maxText+1))
+	switch {
+	case err != nil:
+		return "", qpq.Wrap(qpq.Invalid, "unreadable", fmt.Sprintf("the %s cannot be read from standard input: %v", name, err), err)
+	case len(b) > maxText:
+		return "", qpq.E(qpq.TooLarge, "message-too-large", fmt.Sprintf("the %s on standard input is over %d bytes: send it in parts, or as a file", name, maxText))
+	case !utf8.Valid(b):
+		return "", qpq.E(qpq.Invalid, "usage", fmt.Sprintf("the %s on standard input is not text in UTF-8", name))
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r"), nil
 }
 
 // terminal returns where people type.

@@ -1,0 +1,227 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/wire"
+)
+
+// groups are the commands about conversations that have a title and any number of members.
+var groups = []*Command{
+	define(Command{
+		Name: "group create", Summary: "make a group",
+		Long:    "Makes a group with you as its owner, and adds people with all their devices.",
+		Example: []string{"group create team", `group create "Book club" bob carol@example.org`},
+	}, createGroup),
+	define(Command{
+		Name: "group invite", Summary: "add people to a group",
+		Long: "Adds people with all their devices. They read what is said from then on, and nothing from before.", Example: []string{"group invite team bob carol"},
+	}, inviteToGroup),
+	define(Command{
+		Name: "group remove", Summary: "remove people from a group",
+		Long: "Removes people with all their devices: they read nothing that is said from then on.", Example: []string{"group remove team bob"},
+	}, removeFromGroup),
+	define(Command{
+		Name: "group leave", Summary: "leave a group",
+		Long:    "Ends your membership, on all your devices; what they have of the history stays there. The last owner makes somebody else one first.",
+		Example: []string{"group leave team"},
+	}, leaveGroup),
+	define(Command{Name: "group info", Summary: "show what is known of a conversation", Example: []string{"group info team"}}, groupInfo),
+	define(Command{Name: "group rename", Summary: "give a group another title", Example: []string{"group rename team Dream team"}}, renameGroup),
+	define(Command{
+		Name: "group role", Summary: "give a member another role",
+		Long: "Roles are member, moderator, admin and owner; each may do what those before it may, and give roles up to its own.", Example: []string{"group role team bob admin"},
+	}, setRole),
+}
+
+// users reads names of users.
+func (e *Env) users(names []string) ([]qpq.UserID, error) {
+	list := make([]qpq.UserID, len(names))
+	for i, name := range names {
+		var err error
+		if list[i], err = e.Client.ParseUser(name); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+type createArgs struct {
+	Name  string   `arg:"name" help:"what to call the group"`
+	Users []string `arg:"user?" of:"users" help:"whom to add: name, or name@domain"`
+}
+
+func createGroup(ctx context.Context, e *Env, a createArgs) (Output, error) {
+	users, err := e.users(a.Users)
+	if err != nil {
+		return Output{}, err
+	}
+	id, err := e.Client.CreateGroup(ctx, a.Name, users...)
+	if err != nil {
+		return Output{}, err
+	}
+	v, err := e.Client.Conversation(id)
+	if err != nil {
+		return Output{}, err
+	}
+	return Output{conversationValue(v), fmt.Sprintf("made the group %s (%s), with %s", title(v), v.ID.String()[:8], count(len(v.Members), "member"))}, nil
+}
+
+// count says how many there are.
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+type groupUsersArgs struct {
+	Group string   `arg:"group" of:"conversations" help:"its title, or the beginning of its id"`
+	Users []string `arg:"user" of:"users" help:"who: name, or name@domain"`
+}
+
+// group returns the conversation that is meant; a direct one is refused.
+func (e *Env) group(ctx context.Context, name string) (*client.Conversation, error) {
+	v, err := e.conversation(ctx, name)
+	if err == nil && v.Direct {
+		err = qpq.E(qpq.Invalid, "direct", fmt.Sprintf("the conversation with %s is one of two, and always will be: make a group with group create", title(v)))
+	}
+	return v, err
+}
+
+// groupAndUsers returns what such arguments mean.
+func (e *Env) groupAndUsers(ctx context.Context, a groupUsersArgs) (*client.Conversation, []qpq.UserID, error) {
+	users, err := e.users(a.Users)
+	if err != nil {
+		return nil, nil, err
+	}
+	v, err := e.group(ctx, a.Group)
+	return v, users, err
+}
+
+func inviteToGroup(ctx context.Context, e *Env, a groupUsersArgs) (Output, error) {
+	v, users, err := e.groupAndUsers(ctx, a)
+	if err != nil {
+		return Output{}, err
+	}
+	if err := e.Client.Invite(ctx, v.ID, users...); err != nil {
+		return Output{}, err
+	}
+	return e.changed(ctx, v.ID, "%s now has "+userList(users)+" as members")
+}
+
+func removeFromGroup(ctx context.Context, e *Env, a groupUsersArgs) (Output, error) {
+	v, users, err := e.groupAndUsers(ctx, a)
+	if err != nil {
+		return Output{}, err
+	}
+	for _, u := range users {
+		if !slices.ContainsFunc(v.Members, func(m client.Member) bool { return m.User == u }) {
+			return Output{}, qpq.E(qpq.NotFound, "no-member", fmt.Sprintf("%s is no member of %s: members lists them", u, title(v)))
+		}
+	}
+	if err := e.Client.Remove(ctx, v.ID, users...); err != nil {
+		return Output{}, err
+	}
+	return e.changed(ctx, v.ID, userList(users)+" removed from %s")
+}
+
+// userList lists users for people.
+func userList(users []qpq.UserID) string {
+	list := make([]string, len(users))
+	for i, u := range users {
+		list[i] = strings.ReplaceAll(u.String(), "%", "%%")
+	}
+	return strings.Join(list, ", ")
+}
+
+type groupArgs struct {
+	Group string `arg:"group" of:"conversations" help:"its title, or the beginning of its id"`
+}
+
+func leaveGroup(ctx context.Context, e *Env, a groupArgs) (Output, error) {
+	v, err := e.group(ctx, a.Group)
+	if err != nil {
+		return Output{}, err
+	}
+	if err := e.Client.Leave(ctx, v.ID); err != nil {
+		return Output{}, err
+	}
+	return e.changed(ctx, v.ID, "you left %s")
+}
+
+func groupInfo(ctx context.Context, e *Env, a conversationArgs) (Output, error) {
+	v, err := e.fresh(ctx, a.Conversation)
+	if err != nil {
+		return Output{}, err
+	}
+	var b strings.Builder
+	line := func(name, value string) { fmt.Fprintf(&b, "%-12s %s\n", name, value) }
+	line("name", title(v))
+	line("id", v.ID.String())
+	line("standing", standings[v.Standing].name+": "+standings[v.Standing].text)
+	line("your role", v.Role.String())
+	line("new", count(v.Unread, "message"))
+	if !v.Last.IsZero() {
+		line("last", v.Last.Local().Format(time.DateTime))
+	}
+	line("keys", fmt.Sprintf("epoch %d, cipher suite %d", v.Epoch, v.Suite))
+	for i, m := range v.Members {
+		name := ""
+		if i == 0 {
+			name = "members"
+		}
+		line(name, fmt.Sprintf("%s, %s", m.User, m.Role))
+	}
+	return Output{conversationValue(v), strings.TrimSuffix(b.String(), "\n")}, nil
+}
+
+type renameGroupArgs struct {
+	Group string `arg:"group" of:"conversations" help:"its title, or the beginning of its id"`
+	Title string `arg:"title" takes:"rest" help:"what to call it from now on"`
+}
+
+func renameGroup(ctx context.Context, e *Env, a renameGroupArgs) (Output, error) {
+	v, err := e.group(ctx, a.Group)
+	if err != nil {
+		return Output{}, err
+	}
+	if err := e.Client.SetTitle(ctx, v.ID, a.Title); err != nil {
+		return Output{}, err
+	}
+	return e.changed(ctx, v.ID, "the group is now called %s")
+}
+
+type roleArgs struct {
+	Group string `arg:"group" of:"conversations" help:"its title, or the beginning of its id"`
+	User  string `arg:"user" of:"users" help:"who: name, or name@domain"`
+	Role  string `arg:"role" of:"roles" help:"member, moderator, admin or owner"`
+}
+
+// Roles are the names of roles, each above those before it.
+var Roles = []string{wire.RoleMember.String(), wire.RoleModerator.String(), wire.RoleAdmin.String(), wire.RoleOwner.String()}
+
+func setRole(ctx context.Context, e *Env, a roleArgs) (Output, error) {
+	role := slices.Index(Roles, strings.ToLower(a.Role))
+	if role < 0 {
+		return Output{}, qpq.E(qpq.Invalid, "no-role", fmt.Sprintf("there is no role %q: there are %s", a.Role, strings.Join(Roles, ", ")))
+	}
+	u, err := e.Client.ParseUser(a.User)
+	if err != nil {
+		return Output{}, err
+	}
+	v, err := e.group(ctx, a.Group)
+	if err != nil {
+		return Output{}, err
+	}
+	if err := e.Client.SetRole(ctx, v.ID, u, wire.Role(role)); err != nil {
+		return Output{}, err
+	}
+	return e.changed(ctx, v.ID, fmt.Sprintf("%s is now %s of %%s", userList([]qpq.UserID{u}), Roles[role]))
+}

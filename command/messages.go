@@ -1,0 +1,238 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/client"
+)
+
+// messages are the commands that send, and show what was said.
+var messages = []*Command{
+	define(Command{
+		Name: "send", Summary: "say something in a conversation",
+		Long: "Sends a text, and returns when the server has it for good. Where the server cannot be reached the message stays queued on this device, in its place, and goes out with the next command " +
+			"that connects: do not send it again. Without a text, it is read from standard input, of which one line break at the end does not count.",
+		Example: []string{"send bob hello", "send team <notes.txt", "send bob --no-wait see you"},
+	}, send),
+	define(Command{
+		Name: "recv", Summary: "show what is new, once",
+		Long: "Shows what was not read yet, oldest first, and marks it as read: messages of others, own ones that other devices sent, and notices of what happened. " +
+			"An entry counts as read once it was written out; if that is interrupted, entries may come again, and none is lost. Each message has an id to know it by.\n\n" +
+			"With --wait it returns once there is a message, and fails with \"not found\" where none comes in time.",
+		Example: []string{"recv", "recv bob --json", "recv team --wait 10m"},
+	}, recv),
+	define(Command{
+		Name: "watch", Summary: "show what comes, until interrupted", Endless: true,
+		Long: "Stays connected and shows what comes in, in one conversation or in all, and what this device sends meanwhile. Nothing is marked as read. Other commands go on working while it runs: they are handed to it.\n\n" +
+			"With --json each entry has a position that grows; --after goes on where a program stopped.",
+		Example: []string{"watch", "watch team --json", "watch --json --after 1200"},
+	}, watch),
+	define(Command{
+		Name: "history", Summary: "show what was said in a conversation",
+		Long:    "Shows the newest entries, or those before a message, oldest first. Nothing is marked as read.",
+		Example: []string{"history bob", "history team --limit 100 --before ab3de7gh"},
+	}, history),
+	define(Command{
+		Name: "sync", Summary: "receive and send all there is",
+		Long: "Receives what waits at the server and sends what is queued on this device.",
+	}, syncNow),
+}
+
+type sendArgs struct {
+	Conversation string `arg:"conversation" of:"conversations" help:"its name, or the beginning of its id"`
+	Text         string `arg:"text?" takes:"input" help:"what to say"`
+	NoWait       bool   `flag:"no-wait" help:"only queue it: it goes out when something connects"`
+}
+
+// sentJSON is a message that was sent, for programs.
+type sentJSON struct {
+	Conversation string `json:"conversation"`
+	Name         string `json:"name"`
+	ID           string `json:"id"`
+	Short        string `json:"short"`
+	State        string `json:"state"`
+}
+
+func (s *sentJSON) text() string {
+	if s.State == states[client.Queued] {
+		return fmt.Sprintf("%s to %s is queued", s.Short, oneLine(s.Name))
+	}
+	return fmt.Sprintf("%s to %s is sent", s.Short, oneLine(s.Name))
+}
+
+func send(ctx context.Context, e *Env, a sendArgs) (Output, error) {
+	v, err := e.conversation(ctx, a.Conversation)
+	if err != nil {
+		return Output{}, err
+	}
+	sent, err := e.say(ctx, v, a.Text, a.NoWait)
+	return Output{sent, sent.text()}, err
+}
+
+// say sends a text, and waits until the hub has it unless it is only to be queued. A text that was queued and could not be sent is told with
+// code "queued".
+func (e *Env) say(ctx context.Context, v *client.Conversation, text string, queue bool) (sentJSON, error) {
+	id, err := e.Client.SendText(ctx, v.ID, text)
+	if err != nil {
+		return sentJSON{}, err
+	}
+	sent := sentJSON{v.ID.String(), v.Name(), id.String(), id.Short(), states[client.Queued]}
+	if queue {
+		return sent, nil
+	}
+	failure := e.Client.Sync(ctx)
+	entry, err := e.Client.Sent(v.ID, id)
+	if err != nil {
+		return sent, err
+	}
+	switch sent.State = states[entry.Message.State]; entry.Message.State {
+	case client.Failed:
+		return sent, e.Client.Wait(ctx, v.ID, id)
+	case client.Queued:
+		why := "others change the conversation all the time"
+		if failure != nil {
+			why = failure.Error()
+		} else if now, err := e.Client.Conversation(v.ID); err == nil && now.Standing != client.Active {
+			why = standings[now.Standing].text
+		}
+		return sent, qpq.Wrap(qpq.Unavailable, "queued", fmt.Sprintf(
+			"message %s is queued on this device and goes out when it can, do not send it again: %s", sent.Short, why), failure)
+	}
+	return sent, nil
+}
+
+// connected runs f while the client stays connected, and returns the error of whichever ends with one. Both have ended when it returns.
+func (e *Env) connected(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var run sync.WaitGroup
+	run.Go(func() {
+		if err := e.Client.Run(ctx); err != nil {
+			cancel(err)
+		}
+	})
+	err := f(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	cancel(nil)
+	run.Wait()
+	return err
+}
+
+// errCancelled is what a command ends with that its caller gave up.
+var errCancelled = qpq.E(qpq.Unavailable, "cancelled", "given up on request")
+
+// ended returns what a command ends with whose context has: the reason, or that it was given up.
+func ended(ctx context.Context) error {
+	if err := context.Cause(ctx); qpq.CodeOf(err) != "" {
+		return err
+	}
+	return errCancelled
+}
+
+type recvArgs struct {
+	Conversation string `arg:"conversation?" of:"conversations" help:"its name, or the beginning of its id; all, if none is given"`
+	Wait         string `flag:"wait" help:"if there is no message yet, wait so long for one: 30s, 10m, 2h"`
+}
+
+func recv(ctx context.Context, e *Env, a recvArgs) (Output, error) {
+	var patience time.Duration
+	if a.Wait != "" {
+		var err error
+		if patience, err = time.ParseDuration(a.Wait); err != nil || patience <= 0 {
+			return Output{}, qpq.E(qpq.Invalid, "usage", fmt.Sprintf("recv: %q is no time to wait: write 30s, 10m or 2h", a.Wait))
+		}
+	}
+	s, err := e.scope(ctx, a.Conversation)
+	if err != nil {
+		return Output{}, err
+	}
+	if patience == 0 {
+		if err := e.Client.Sync(ctx); err != nil {
+			return Output{}, err
+		}
+		_, err := s.take(ctx)
+		return Output{}, err
+	}
+	return Output{}, e.connected(ctx, func(ctx context.Context) error { return s.wait(ctx, patience, a.Wait) })
+}
+
+type watchArgs struct {
+	Conversation string `arg:"conversation?" of:"conversations" help:"its name, or the beginning of its id; all, if none is given"`
+	After        *int64 `flag:"after" help:"begin after the entry at this position; as a rule, with what comes from now on"`
+}
+
+func watch(ctx context.Context, e *Env, a watchArgs) (Output, error) {
+	after, err := e.Client.Newest()
+	if err != nil {
+		return Output{}, err
+	}
+	if a.After != nil {
+		after = *a.After
+	}
+	s, err := e.scope(ctx, a.Conversation)
+	if err != nil {
+		return Output{}, err
+	}
+	return Output{}, e.connected(ctx, func(ctx context.Context) error {
+		for entry, err := range e.Client.Entries(ctx, after) {
+			if err == nil {
+				err = s.show(&entry)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return ended(ctx)
+	})
+}
+
+type historyArgs struct {
+	Conversation string `arg:"conversation" of:"conversations" help:"its name, or the beginning of its id"`
+	Limit        *int   `flag:"limit" help:"show so many entries at most; 50 unless you say otherwise"`
+	Before       string `flag:"before" help:"only those before the message with this id"`
+}
+
+func history(ctx context.Context, e *Env, a historyArgs) (Output, error) {
+	limit := 50
+	if a.Limit != nil {
+		limit = *a.Limit
+	}
+	if limit < 1 {
+		return Output{}, qpq.E(qpq.Invalid, "usage", fmt.Sprintf("history: %d is no number of entries: it takes 1 or more", limit))
+	}
+	if err := e.refresh(ctx); err != nil {
+		return Output{}, err
+	}
+	s, err := e.scope(ctx, a.Conversation)
+	if err != nil {
+		return Output{}, err
+	}
+	var before int64
+	if a.Before != "" {
+		m, err := e.Client.Message(s.only, a.Before)
+		if err != nil {
+			return Output{}, err
+		}
+		before = m.Position
+	}
+	entries, err := e.Client.History(s.only, before, limit)
+	if err != nil {
+		return Output{}, err
+	}
+	for _, entry := range entries {
+		if err := s.show(&entry); err != nil {
+			return Output{}, err
+		}
+	}
+	return Output{}, nil
+}
+
+func syncNow(ctx context.Context, e *Env, _ noArgs) (Output, error) {
+	err := e.Client.Sync(ctx)
+	return Output{map[string]bool{"synced": true}, "all that there is was received and sent"}, err
+}
