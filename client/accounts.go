@@ -21,6 +21,9 @@ func chain(ctx context.Context, s *session, user qpq.UserID, known *identity.Acc
 			version = known.Version
 		}
 		reply, err := wire.Call(ctx, s, wire.AccountLookup{User: user, After: version})
+		if qpq.CodeOf(err) == wire.CodeUserUnknown {
+			return nil, qpq.Wrap(qpq.NotFound, wire.CodeUserUnknown, fmt.Sprintf("there is no user %s: check the name", user), err)
+		}
 		if err != nil {
 			return nil, unreachable(s.address, err)
 		}
@@ -238,7 +241,8 @@ func (c *Client) Whoami(ctx context.Context) (*Whoami, error) {
 	}, err
 }
 
-// Delete deletes the account: at the server nothing but a tombstone of the name is left, and in the profile nothing.
+// Delete deletes the account: its groups are left first, so that their members are told; then at the server nothing but a tombstone of the
+// name remains, and in the profile nothing.
 func (c *Client) Delete(ctx context.Context, with Credentials) error {
 	if err := c.account.take(ctx); err != nil {
 		return err
@@ -254,6 +258,12 @@ func (c *Client) Delete(ctx context.Context, with Credentials) error {
 		return unreachable(s.address, err)
 	}
 	p.key.Wipe()
+	if err := c.leaveGroups(ctx); err != nil {
+		return err
+	}
+	if s, err = c.member(ctx); err != nil {
+		return err
+	}
 	if err := c.cfg.Profile.SetStatus(profile.Deleting); err != nil {
 		return err
 	}

@@ -90,10 +90,11 @@ type Client struct {
 
 	account turn // held by what changes the account, one at a time
 
-	chatting turn                    // held by who uses the fields below
-	chats    map[qpq.ChannelID]*chat // nil until they were read
-	restored bool                    // the server turned out to be restored from an older copy
-	joins    map[qpq.ChannelID]*join // commits by which this device joins, whose answer was lost
+	chatting turn                     // held by who uses the fields below
+	chats    map[qpq.ChannelID]*chat  // nil until they were read
+	restored bool                     // the server turned out to be restored from an older copy
+	joins    map[qpq.ChannelID]*join  // commits by which this device joins, whose answer was lost
+	probes   map[qpq.ChannelID][]byte // the ciphertext that was opened last, for VerifySecrecy
 
 	running turn // held by the Run that does the work
 	reading turn // held while unread entries are given
@@ -116,7 +117,7 @@ func New(c Config) *Client {
 	c.Backoff, c.KeyUpdate = cmp.Or(c.Backoff, time.Second), cmp.Or(c.KeyUpdate, keyUpdate)
 	return &Client{cfg: c, server: c.Server, connecting: newTurn(), account: newTurn(), chatting: newTurn(), running: newTurn(), reading: newTurn(),
 		joins: map[qpq.ChannelID]*join{},
-		wake: make(chan struct{}, 1), closed: make(chan struct{})}
+		wake:  make(chan struct{}, 1), closed: make(chan struct{})}
 }
 
 // Close ends the connection. Calls that are under way fail, and what connects gives up.

@@ -211,7 +211,7 @@ func (c *Client) FindConversation(name string) (*Conversation, error) {
 		}
 		return nil, qpq.E(qpq.Conflict, "ambiguous", fmt.Sprintf("%q may be one of several conversations: name it by the beginning of its id (%s)", name, strings.Join(ids, ", ")))
 	}
-	return nil, qpq.E(qpq.NotFound, wire.CodeChannelUnknown, fmt.Sprintf("there is no conversation %q here: list shows those that there are", name))
+	return nil, qpq.E(qpq.NotFound, wire.CodeChannelUnknown, fmt.Sprintf("there is no conversation %q here: list shows those that there are, dm begins one with a user", name))
 }
 
 // History returns up to limit entries of a conversation before a position, the newest last. A position of 0 stands for the end.

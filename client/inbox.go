@@ -156,6 +156,7 @@ func (c *Client) takeMessage(st *step, ch *chat, r wire.InboxRow) error {
 	if text == nil {
 		return nil // a proposal
 	}
+	c.keepProbe(ch.ID, r.Payload)
 	return c.show(st, ch, r, text)
 }
 
@@ -168,6 +169,9 @@ func (c *Client) takeFarewell(st *step, ch *chat, r wire.InboxRow) error {
 		return err
 	}
 	c.depart(st, ch, r.From.User, true)
+	if ch.founding.Direct {
+		st.notice(ch, r.Time, "left", "%s deleted the account: nobody reads what is sent here any more", r.From.User)
+	}
 	if ch.group == nil || len(r.Payload) == 0 {
 		return nil
 	}
