@@ -49,6 +49,13 @@ var conversations = []*Command{
 		Long:    "Whoever stole the old keys reads nothing that comes after. Each device does so by itself once a week.",
 		Example: []string{"update-key team"},
 	}, updateKey),
+	define(Command{
+		Name: "verify-fs", Summary: "show that old keys of a conversation are gone from this device",
+		Long: "Counts the keys that this device stores, by epoch, and tries to decrypt again, with all of them, what it processed before: the newest changes of the group and, if this process received one, the last message. " +
+			"It fails with \"damaged\" where anything opens. Keys of a few epochs before the current one are kept for messages that come late; a key goes when it was used. " +
+			"What it cannot show: what other devices keep. And the history stays readable on this device: only its keys are gone.",
+		Example: []string{"verify-fs bob"},
+	}, verifySecrecy),
 }
 
 // conversation returns the one that a person means. One that is not known here may have been made since this device was connected.
@@ -71,10 +78,11 @@ func (e *Env) fresh(ctx context.Context, name string) (*client.Conversation, err
 	return e.Client.FindConversation(name)
 }
 
-// refresh receives all there is. That the server cannot be reached is told, and no failure.
+// refresh receives all there is. That the server cannot be reached, or does not let this device in any more, is told, and no failure: what the
+// device has it shows.
 func (e *Env) refresh(ctx context.Context) error {
 	err := e.Client.Sync(ctx)
-	if errors.Is(err, qpq.Unavailable) && ctx.Err() == nil {
+	if (errors.Is(err, qpq.Unavailable) || qpq.CodeOf(err) == wire.CodeDeviceUnknown) && ctx.Err() == nil {
 		e.UI.Show(Output{map[string]any{"notice": map[string]string{"code": "offline", "text": err.Error()}},
 			"note: this is what the device knew last: " + err.Error()})
 		return nil
@@ -311,4 +319,44 @@ func (e *Env) changed(ctx context.Context, id qpq.ChannelID, text string) (Outpu
 		return Output{}, err
 	}
 	return Output{conversationValue(v), fmt.Sprintf(text, title(v))}, nil
+}
+
+// secrecyJSON is client.Secrecy, for programs.
+type secrecyJSON struct {
+	Conversation string   `json:"conversation"`
+	Epoch        uint64   `json:"epoch"`
+	Epochs       []uint64 `json:"epochs_with_keys"`
+	Keys         int      `json:"keys"`
+	Tried        int      `json:"tried"`
+	Messages     int      `json:"tried_messages"`
+	Opened       []string `json:"opened"`
+}
+
+func verifySecrecy(ctx context.Context, e *Env, a conversationArgs) (Output, error) {
+	v, err := e.fresh(ctx, a.Conversation)
+	if err != nil {
+		return Output{}, err
+	}
+	s, err := e.Client.VerifySecrecy(ctx, v.ID)
+	if err != nil {
+		return Output{}, err
+	}
+	if len(s.Opened) > 0 {
+		return Output{}, qpq.E(qpq.Damaged, "not-forward-secret", fmt.Sprintf(
+			"%s could be decrypted again with what this device keeps: that must never be; please report it", strings.Join(s.Opened, ", ")))
+	}
+	out := secrecyJSON{v.ID.String(), s.Epoch, append([]uint64{}, s.Epochs...), s.Keys, s.Tried, s.Messages, []string{}}
+	return Output{out, secrecyText(title(v), s)}, nil
+}
+
+func secrecyText(name string, s *client.Secrecy) string {
+	if len(s.Epochs) == 0 {
+		return fmt.Sprintf("%s: this device keeps no keys at all", name)
+	}
+	text := fmt.Sprintf("%s is in epoch %d; this device keeps keys of epoch %d", name, s.Epoch, s.Epochs[0])
+	if n := len(s.Epochs); n > 1 {
+		text = fmt.Sprintf("%s is in epoch %d; this device keeps keys of epochs %d to %d", name, s.Epoch, s.Epochs[0], s.Epochs[n-1])
+	}
+	return fmt.Sprintf("%s, none of older ones (%s)\ntried to decrypt again with them: %s, %s that came last; none opened",
+		text, count(s.Keys, "record"), count(s.Tried-s.Messages, "change"), count(s.Messages, "message"))
 }

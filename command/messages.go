@@ -116,7 +116,7 @@ func (e *Env) connected(ctx context.Context, f func(context.Context) error) erro
 	})
 	err := f(ctx)
 	if err != nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
+		err = ended(ctx)
 	}
 	cancel(nil)
 	run.Wait()
