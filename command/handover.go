@@ -239,7 +239,7 @@ func (c *caller) exchange(ctx context.Context, e event) ([]byte, error) {
 	case <-ctx.Done():
 	case <-c.gone:
 	}
-	return nil, qpq.E(qpq.Unavailable, "cancelled", "given up on request")
+	return nil, errCancelled
 }
 
 // CodeHolderLeft is the code of the error that says that the holder let go of the profile before it began the command: the profile
@@ -272,6 +272,8 @@ func Handover(ctx context.Context, conn net.Conn, q Request, ui UI) (Output, err
 			}
 		case e.Result != nil:
 			return e.Result.output(), nil
+		case e.Error != nil && e.Error.Code == errCancelled.Code && ctx.Err() == nil:
+			return Output{}, gone(ctx, begun, e.Error.err()) // nobody here gave up
 		case e.Error != nil:
 			return Output{}, e.Error.err()
 		}

@@ -93,13 +93,13 @@ func (e *Env) say(ctx context.Context, v *client.Conversation, text string, queu
 	case client.Failed:
 		return sent, e.Client.Wait(ctx, v.ID, id)
 	case client.Queued:
-		why := "others change the conversation all the time"
+		kind, why := qpq.Unavailable, "others change the conversation all the time"
 		if failure != nil {
-			why = failure.Error()
+			kind, why = qpq.KindOf(failure), failure.Error()
 		} else if now, err := e.Client.Conversation(v.ID); err == nil && now.Standing != client.Active {
 			why = standings[now.Standing].text
 		}
-		return sent, qpq.Wrap(qpq.Unavailable, "queued", fmt.Sprintf(
+		return sent, qpq.Wrap(kind, "queued", fmt.Sprintf(
 			"message %s is queued on this device and goes out when it can, do not send it again: %s", sent.Short, why), failure)
 	}
 	return sent, nil
