@@ -26,6 +26,7 @@ type Command struct {
 	Asks    []Question // what it may ask
 	Example []string   // command lines after the name of the program
 	Endless bool       // it goes on until it is cancelled: that is its end, and no failure
+	Moves   bool       // it may take long, and can be begun anew in another process without loss
 	run     func(context.Context, *Env, json.RawMessage) (Output, error)
 }
 

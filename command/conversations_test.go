@@ -257,7 +257,9 @@ func TestADeletedAccountLeavesItsGroups(t *testing.T) {
 		if d == late { // what was before it joined does not concern it
 			continue
 		}
-		if !slices.ContainsFunc(d.results, func(o command.Output) bool { return strings.Contains(o.Text, "bob") && strings.Contains(o.Text, "left") }) {
+		if !slices.ContainsFunc(d.results, func(o command.Output) bool {
+			return strings.Contains(o.Text, "bob") && strings.Contains(o.Text, "left")
+		}) {
 			t.Errorf("nobody told: %v", d.results)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
@@ -20,6 +21,9 @@ import (
 
 // maxAnswer bounds what a caller sends for one value, in bytes.
 const maxAnswer = 1 << 20
+
+// lastWords is how long a holder that ends may take to tell a caller.
+const lastWords = time.Second
 
 // Request asks the holder for a command. It refuses what it was not begun for itself.
 type Request struct {
@@ -33,6 +37,7 @@ type Request struct {
 // event is what the holder says, one of its fields.
 type event struct {
 	Begun  bool        `json:"begun,omitempty"`
+	Move   *Moved      `json:"move,omitempty"`
 	Show   *handed     `json:"show,omitempty"`
 	Part   *handed     `json:"part,omitempty"` // of the result
 	Ask    *Question   `json:"ask,omitempty"`
@@ -45,6 +50,18 @@ type handed struct {
 	Value json.RawMessage `json:"value"`
 	Text  string          `json:"text"`
 }
+
+// Moved is the error of a command that the holder of the profile did not bring to its end, because it lets go of the profile: it is to be begun anew,
+// with arguments that make it go on where it was.
+type Moved struct {
+	Args json.RawMessage `json:"args"`
+}
+
+// Error implements error.
+func (m *Moved) Error() string { return "the process that held the profile ended: try again" }
+
+// errLeaves is the cause of contexts of commands that are to move.
+var errLeaves = errors.New("the holder lets go of the profile")
 
 // handedFail is an error on its way.
 type handedFail struct {
@@ -87,6 +104,7 @@ type Holder struct {
 
 	mu      sync.Mutex
 	callers map[*caller]struct{}
+	leaves  bool // no more callers come
 }
 
 // Notice tells all callers what the client has to tell.
@@ -110,6 +128,19 @@ func (h *Holder) enter(c *caller) {
 		h.callers = map[*caller]struct{}{}
 	}
 	h.callers[c] = struct{}{}
+	if h.leaves {
+		c.move()
+	}
+}
+
+// leaving has commands end that can move.
+func (h *Holder) leaving() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.leaves = true
+	for c := range h.callers {
+		c.move()
+	}
 }
 
 func (h *Holder) leave(c *caller) {
@@ -118,13 +149,15 @@ func (h *Holder) leave(c *caller) {
 	delete(h.callers, c)
 }
 
-// Serve runs commands that come in until l is closed, and returns when all of them have ended.
+// Serve runs commands that come in until l is closed, and returns when all of them have ended. Those that can move do so then; the others
+// are brought to their end, unless ctx is done.
 func (h *Holder) Serve(ctx context.Context, l net.Listener) error {
 	var calls sync.WaitGroup
 	defer calls.Wait()
 	for {
 		conn, err := l.Accept()
 		if errors.Is(err, net.ErrClosed) {
+			h.leaving()
 			return nil
 		}
 		if err != nil {
@@ -134,23 +167,26 @@ func (h *Holder) Serve(ctx context.Context, l net.Listener) error {
 	}
 }
 
-func (h *Holder) serve(ctx context.Context, conn net.Conn) {
+func (h *Holder) serve(parent context.Context, conn net.Conn) {
 	defer conn.Close()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	c := &caller{gone: ctx.Done(), out: json.NewEncoder(conn), answers: make(chan answer)}
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	defer stop()
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(parent))
+	defer cancel(nil)
+	c := &caller{ctx: ctx, out: json.NewEncoder(conn), answers: make(chan answer)}
+	defer context.AfterFunc(parent, func() {
+		_ = conn.SetWriteDeadline(time.Now().Add(lastWords))
+		cancel(errLeaves)
+	})()
 	in := json.NewDecoder(&io.LimitedReader{R: bufio.NewReader(conn), N: 64 * maxAnswer})
 	var q Request
-	if err := in.Decode(&q); err != nil {
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) })
+	if err := in.Decode(&q); err != nil || !stop() {
 		return
 	}
 	c.send(event{Begun: true})
-	h.enter(c)
-	defer h.leave(c)
+	done := make(chan struct{})
+	defer close(done)
 	go func() { // reads answers; when the caller is gone, the command ends
-		defer cancel()
+		defer cancel(errCancelled)
 		for {
 			var a answer
 			if err := in.Decode(&a); err != nil {
@@ -158,41 +194,59 @@ func (h *Holder) serve(ctx context.Context, conn net.Conn) {
 			}
 			select {
 			case c.answers <- a:
-			case <-ctx.Done():
+			case <-done:
 				return
 			}
 		}
 	}()
-	out, err := h.run(ctx, c, q)
+	c.send(h.outcome(ctx, c, q, func() { cancel(errLeaves) }))
+}
+
+// outcome runs a command, and returns what it came to. move is called when it is to be begun anew elsewhere.
+func (h *Holder) outcome(ctx context.Context, c *caller, q Request, move func()) event {
+	command, err := h.command(q)
 	if err != nil {
-		c.send(event{Error: fail(err)})
-		return
+		return event{Error: fail(err)}
+	}
+	c.move = func() {
+		if command.Moves {
+			move()
+		}
+	}
+	h.enter(c)
+	defer h.leave(c)
+	out, err := command.Run(ctx, &Env{Client: h.Client, UI: c}, q.Args)
+	var moved *Moved
+	switch {
+	case errors.As(err, &moved):
+		return event{Move: moved}
+	case err != nil && command.Moves && context.Cause(ctx) == errLeaves:
+		return event{Move: &Moved{q.Args}}
+	case err != nil:
+		return event{Error: fail(err)}
 	}
 	result, err := hand(out)
 	if err != nil {
-		c.send(event{Error: fail(err)})
-		return
+		return event{Error: fail(err)}
 	}
-	c.send(event{Result: result})
+	return event{Result: result}
 }
 
-func (h *Holder) run(ctx context.Context, c *caller, q Request) (Output, error) {
+// command returns the one that is asked for, if this holder may run it.
+func (h *Holder) command(q Request) (*Command, error) {
 	switch {
 	case q.Release != h.Release:
-		return Output{}, qpq.E(qpq.Unsupported, "other-release", fmt.Sprintf("the process that holds the profile is release %s and this is %s: end it first", h.Release, q.Release))
+		return nil, qpq.E(qpq.Unsupported, "other-release", fmt.Sprintf("the process that holds the profile is release %s and this is %s: end it first", h.Release, q.Release))
 	case q.Server != "" && q.Server != h.Server || q.Fingerprint != "" && q.Fingerprint != h.Fingerprint:
-		return Output{}, qpq.E(qpq.Exists, "profile-in-use", "the process that holds the profile was begun with another --server or --fingerprint: wait until it ends, or end it")
+		return nil, qpq.E(qpq.Exists, "profile-in-use", "the process that holds the profile was begun with another --server or --fingerprint: wait until it ends, or end it")
 	}
-	command, err := Find(q.Command)
-	if err != nil {
-		return Output{}, err
-	}
-	return command.Run(ctx, &Env{Client: h.Client, UI: c}, q.Args)
+	return Find(q.Command)
 }
 
 // caller is the UI of another process.
 type caller struct {
-	gone    <-chan struct{} // closed when the caller left
+	ctx     context.Context // of the call, as long as which it lives
+	move    func()
 	answers chan answer
 
 	mu  sync.Mutex
@@ -218,7 +272,7 @@ func (c *caller) Result(o Output) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.exchange(context.Background(), event{Part: part})
+	_, err = c.exchange(c.ctx, event{Part: part})
 	return err
 }
 
@@ -227,19 +281,26 @@ func (c *caller) Ask(ctx context.Context, q Question) ([]byte, error) {
 	return c.exchange(ctx, event{Ask: &q})
 }
 
-// exchange sends what wants an answer. A command does one such thing at a time.
+// exchange sends what wants an answer. A command does one such thing at a time. Where the holder ends, an answer may still come for a moment.
 func (c *caller) exchange(ctx context.Context, e event) ([]byte, error) {
 	c.send(e)
-	select {
-	case a := <-c.answers:
-		if a.Error != nil {
-			return nil, a.Error.err()
+	var late <-chan time.Time
+	for done := ctx.Done(); ; {
+		select {
+		case a := <-c.answers:
+			if a.Error != nil {
+				return nil, a.Error.err()
+			}
+			return a.Answer, nil
+		case <-done:
+			if context.Cause(ctx) != errLeaves {
+				return nil, errCancelled
+			}
+			done, late = nil, time.After(lastWords)
+		case <-late:
+			return nil, errCancelled
 		}
-		return a.Answer, nil
-	case <-ctx.Done():
-	case <-c.gone:
 	}
-	return nil, errCancelled
 }
 
 // CodeHolderLeft is the code of the error that says that the holder let go of the profile before it began the command: the profile
@@ -272,6 +333,8 @@ func Handover(ctx context.Context, conn net.Conn, q Request, ui UI) (Output, err
 			}
 		case e.Result != nil:
 			return e.Result.output(), nil
+		case e.Move != nil:
+			return Output{}, e.Move
 		case e.Error != nil && e.Error.Code == errCancelled.Code && ctx.Err() == nil:
 			return Output{}, gone(ctx, begun, e.Error.err()) // nobody here gave up
 		case e.Error != nil:

@@ -2,6 +2,8 @@ package command
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -19,14 +21,14 @@ var messages = []*Command{
 		Example: []string{"send bob hello", "send team <notes.txt", "send bob --no-wait see you"},
 	}, send),
 	define(Command{
-		Name: "recv", Summary: "show what is new, once",
+		Name: "recv", Summary: "show what is new, once", Moves: true,
 		Long: "Shows what was not read yet, oldest first, and marks it as read: messages of others, own ones that other devices sent, and notices of what happened. " +
 			"An entry counts as read once it was written out; if that is interrupted, entries may come again, and none is lost. Each message has an id to know it by.\n\n" +
 			"With --wait it returns once there is a message, and fails with \"not found\" where none comes in time.",
 		Example: []string{"recv", "recv bob --json", "recv team --wait 10m"},
 	}, recv),
 	define(Command{
-		Name: "watch", Summary: "show what comes, until interrupted", Endless: true,
+		Name: "watch", Summary: "show what comes, until interrupted", Endless: true, Moves: true,
 		Long: "Stays connected and shows what comes in, in one conversation or in all, and what this device sends meanwhile. Nothing is marked as read. Other commands go on working while it runs: they are handed to it.\n\n" +
 			"With --json each entry has a position that grows; --after goes on where a program stopped.",
 		Example: []string{"watch", "watch team --json", "watch --json --after 1200"},
@@ -115,7 +117,8 @@ func (e *Env) connected(ctx context.Context, f func(context.Context) error) erro
 		}
 	})
 	err := f(ctx)
-	if err != nil && ctx.Err() != nil {
+	var moved *Moved
+	if err != nil && ctx.Err() != nil && !errors.As(err, &moved) {
 		err = ended(ctx)
 	}
 	cancel(nil)
@@ -183,12 +186,32 @@ func watch(ctx context.Context, e *Env, a watchArgs) (Output, error) {
 			if err == nil {
 				err = s.show(&entry)
 			}
-			if err != nil {
+			if err != nil && context.Cause(ctx) != errLeaves {
 				return err
 			}
+			if err != nil {
+				break // whether it was shown is not known: it comes again
+			}
+			after = entry.Position
 		}
-		return ended(ctx)
+		return a.goOn(ctx, after)
 	})
+}
+
+// goOn returns what a watch ends with that came so far: what to do elsewhere, or why it ended.
+func (a watchArgs) goOn(ctx context.Context, position int64) error {
+	if context.Cause(ctx) != errLeaves {
+		return ended(ctx)
+	}
+	values := map[string]any{"after": position}
+	if a.Conversation != "" {
+		values["conversation"] = a.Conversation
+	}
+	args, err := json.Marshal(values)
+	if err != nil {
+		return err
+	}
+	return &Moved{args}
 }
 
 type historyArgs struct {

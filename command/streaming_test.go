@@ -3,6 +3,7 @@ package command_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"path/filepath"
 	"slices"
@@ -179,5 +180,64 @@ func TestWhatACallerCouldNotShowComesAgain(t *testing.T) {
 	}
 	if got := w.next(); got != "hello" {
 		t.Errorf("then %q", got)
+	}
+}
+
+func TestAWatchMovesWhenItsHolderEnds(t *testing.T) {
+	s := newServer(t)
+	alice, bob := s.registered("alice"), s.registered("bob")
+	alice.run("dm", "user", "bob")
+	call, end := alice.shared()
+	w, moved := newSpectator(), make(chan error, 1)
+	go func() {
+		_, err := call(t.Context(), w, "watch", `{"after": 0, "conversation": "bob"}`)
+		moved <- err
+	}()
+	bob.run("send", "conversation", "alice", "text", "one")
+	last := <-w.seen
+	for last.Text != "one" {
+		last = <-w.seen
+	}
+	end()
+	var m *command.Moved
+	if err := <-moved; !errors.As(err, &m) {
+		t.Fatalf("ended with %v", err)
+	}
+	var args struct {
+		After        int64
+		Conversation string
+	}
+	check(t, json.Unmarshal(m.Args, &args))
+	if args.After != last.Position || args.Conversation != "bob" {
+		t.Errorf("it is to go on with %s, after %d", m.Args, last.Position)
+	}
+}
+
+func TestAHolderThatIsInterruptedLetsCallersGo(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	path := filepath.Join(t.TempDir(), "socket")
+	l, err := net.Listen("unix", path)
+	check(t, err)
+	h := &command.Holder{Client: offline(t), Release: "1"}
+	var served sync.WaitGroup
+	served.Go(func() { check(t, h.Serve(ctx, l)) })
+	conn, err := net.Dial("unix", path)
+	check(t, err)
+	s := &silent{asked: make(chan struct{})}
+	go func() {
+		<-s.asked
+		cancel()
+	}()
+	begun, stop := context.WithCancel(t.Context())
+	defer stop()
+	go func() { // the person is asked for ever: what ends this is that the holder does
+		<-ctx.Done()
+		check(t, l.Close())
+		served.Wait()
+		stop()
+	}()
+	_, err = command.Handover(begun, conn, command.Request{Release: "1", Command: "login", Args: json.RawMessage(`{"user": "alice"}`)}, s)
+	if qpq.KindOf(err) != qpq.Unavailable {
+		t.Errorf("got %v", err)
 	}
 }

@@ -27,7 +27,8 @@ const holdPatience = 5 * time.Second
 // execute runs a command: in this process if it gets the profile, else in the process that holds it.
 func (p *program) execute(ctx context.Context, c *command.Command, args json.RawMessage) error {
 	out, err := p.perform(ctx, c, args)
-	if c.Endless && ctx.Err() != nil && qpq.CodeOf(err) == "cancelled" {
+	var moved *command.Moved
+	if c.Endless && ctx.Err() != nil && (qpq.CodeOf(err) == "cancelled" || errors.As(err, &moved)) {
 		return nil
 	}
 	if err != nil {
@@ -61,7 +62,10 @@ func (p *program) perform(ctx context.Context, c *command.Command, args json.Raw
 			log.Debug("handed over", "command", c.Name)
 			out, err = command.Handover(ctx, conn, command.Request{
 				Release: config.Release(), Server: p.settings.server, Fingerprint: p.settings.fingerprint, Command: c.Name, Args: args}, p)
-			if qpq.CodeOf(err) != command.CodeHolderLeft {
+			var moved *command.Moved
+			if errors.As(err, &moved) {
+				args, deadline = moved.Args, time.Now().Add(holdPatience)
+			} else if qpq.CodeOf(err) != command.CodeHolderLeft {
 				return out, err
 			}
 		}
