@@ -272,7 +272,7 @@ func TestADeletedAccountIsToldToWhomItTalkedTo(t *testing.T) {
 	bob.run("recv")
 	bob.run("delete-account", "yes", true)
 	alice.texts("recv")
-	if n := len(alice.results); n == 0 || !strings.Contains(alice.results[n-1].Text, "bob@example.org left the conversation, or deleted the account") {
+	if n := len(alice.results); n == 0 || !strings.Contains(alice.results[n-1].Text, "bob@example.org deleted the account: nobody reads") {
 		t.Errorf("alice was told %v", alice.results)
 	}
 }
