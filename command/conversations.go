@@ -23,7 +23,7 @@ var conversations = []*Command{
 		Example: []string{"dm bob", "dm bob@example.org are you there?", `dm alice "remember the milk"`},
 	}, dm),
 	define(Command{
-		Name: "list", Summary: "list your conversations, those with news first",
+		Name: "list", Summary: "list your conversations, those with the newest entries first",
 		Long: "Shows what the server has now, or, where it cannot be reached, what this device knows. NEW counts messages of others that recv would give.",
 	}, list),
 	define(Command{
@@ -178,9 +178,15 @@ func dm(ctx context.Context, e *Env, a dmArgs) (Output, error) {
 	return Output{dmJSON{conversationValue(v), &sent}, sent.text()}, err
 }
 
-func list(ctx context.Context, e *Env, _ noArgs) (Output, error) {
-	if err := e.refresh(ctx); err != nil {
-		return Output{}, err
+type listArgs struct {
+	Offline bool `flag:"offline" help:"what this device knows, without asking the server"`
+}
+
+func list(ctx context.Context, e *Env, a listArgs) (Output, error) {
+	if !a.Offline {
+		if err := e.refresh(ctx); err != nil {
+			return Output{}, err
+		}
 	}
 	found, err := e.Client.Conversations()
 	if err != nil {

@@ -36,7 +36,7 @@ var groups = []*Command{
 	define(Command{Name: "group rename", Summary: "give a group another title", Example: []string{"group rename team Dream team"}}, renameGroup),
 	define(Command{
 		Name: "group role", Summary: "give a member another role",
-		Long: "Roles are member, moderator, admin and owner; each may do what those before it may, and give roles up to its own.", Example: []string{"group role team bob admin"},
+		Long: "Roles are member, moderator, admin and owner; each may do what those before it may. Moderators remove members; admins also change titles, and give roles up to their own.", Example: []string{"group role team bob admin"},
 	}, setRole),
 }
 

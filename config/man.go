@@ -32,6 +32,9 @@ func (t *Table) Man(w io.Writer, root *cobra.Command) error {
 			fmt.Fprintf(&b, ".PP\n%s\n", roff(c.Long))
 		}
 		t.manFlags(&b, c.LocalNonPersistentFlags())
+		if c.Example != "" {
+			fmt.Fprintf(&b, ".PP\nExamples:\n.PP\n.nf\n%s\n.fi\n", roff(c.Example))
+		}
 	}
 	b.WriteString(".SH EXIT STATUS\n")
 	for _, e := range exits {

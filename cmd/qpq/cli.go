@@ -81,6 +81,7 @@ func (p *program) flags(cmd *cobra.Command, c *command.Command) map[string]func(
 			values[name] = func() any { return *v }
 		case param.Number:
 			v := cmd.Flags().Int64(name, 0, param.Help)
+			cmd.Flags().Lookup(name).DefValue = "" // what it stands for where it is absent, the help says
 			values[name] = func() any { return *v }
 		case param.List:
 			v := cmd.Flags().StringArray(name, nil, param.Help)

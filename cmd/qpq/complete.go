@@ -40,7 +40,7 @@ func (p *program) words(cmd *cobra.Command, of command.Of) (words []string) {
 	switch of {
 	case command.OfDevices:
 		var list []struct{ Short, Name string }
-		p.ask(cmd, "devices", &list)
+		p.ask(cmd, "devices", nil, &list)
 		for _, d := range list {
 			words = append(words, word(d.Short, d.Name))
 		}
@@ -88,19 +88,19 @@ type known struct {
 }
 
 func (p *program) conversations(cmd *cobra.Command) (list []known) {
-	p.ask(cmd, "list", &list)
+	p.ask(cmd, "list", json.RawMessage(`{"offline": true}`), &list) // whoever waits for a word does not wait for a server
 	return list
 }
 
 // ask runs a command quietly and reads its value into v. Where it fails there is nothing to complete.
-func (p *program) ask(cmd *cobra.Command, name string, v any) {
+func (p *program) ask(cmd *cobra.Command, name string, args json.RawMessage, v any) {
 	c, err := command.Find(name)
 	if err != nil {
 		return
 	}
 	quiet := *p
 	quiet.quiet, quiet.stderr = true, io.Discard
-	out, err := quiet.perform(cmd.Context(), c, nil)
+	out, err := quiet.perform(cmd.Context(), c, args)
 	if err != nil {
 		return
 	}
