@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/client/profile"
+	"github.com/quicproquo/qpq/wire"
 )
 
 // leaveGroups leaves all groups. One that cannot be left is told: its members learn it from the server.
@@ -26,4 +28,17 @@ func (c *Client) leaveGroups(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// peerGone fails where a conversation is a direct one whose other account was deleted.
+func (c *Client) peerGone(ch *profile.Channel) error {
+	gone, err := c.cfg.Profile.Departures(ch.ID)
+	if err != nil || len(gone) == 0 {
+		return err
+	}
+	founding, err := wire.Unmarshal[wire.Founding](ch.Founding)
+	if err != nil || !founding.Direct {
+		return err
+	}
+	return qpq.E(qpq.NotFound, "peer-gone", fmt.Sprintf("%s deleted the account: nobody would read it", gone[0]))
 }

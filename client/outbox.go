@@ -44,6 +44,9 @@ func (c *Client) Send(_ context.Context, id qpq.ChannelID, body wire.MessageBody
 	if err := standing(&chat{Channel: *ch}); err != nil {
 		return MessageID{}, err
 	}
+	if err := c.peerGone(ch); err != nil {
+		return MessageID{}, err
+	}
 	m := wire.Message{Sent: c.cfg.Clock(), Body: body}
 	if _, err := io.ReadFull(random, m.ID[:]); err != nil {
 		return MessageID{}, err
