@@ -79,6 +79,13 @@ func TestArgumentsAreChecked(t *testing.T) {
 		"whoami":         `{"user": "alice"}`,
 		"devices rename": `{"device": "a", "name": 7}`,
 		"revoke":         `["a"]`,
+		"group create":   `{"name": "x", "user": "bob"}`,
+		"group invite":   `{"group": "x", "user": []}`,
+		"group remove":   `{"group": "x", "user": ["bob", ""]}`,
+		"group role":     `{"group": "x", "user": "bob"}`,
+		"history":        `{"conversation": "x", "limit": "many"}`,
+		"watch":          `{"after": 1.5}`,
+		"dm":             `{"user": "bob", "text": ["a", "b"]}`,
 		"passwd":         `{"recovery-code": true, "no-recovery-code": true}`,
 	} {
 		_, err := find(t, name).Run(t.Context(), e, json.RawMessage(args))
@@ -88,6 +95,24 @@ func TestArgumentsAreChecked(t *testing.T) {
 	}
 	if _, err := command.Find("registre"); !errors.Is(err, qpq.NotFound) {
 		t.Errorf("an unknown command: %v", err)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for name, want := range map[string]string{
+		"whoami": "whoami", "dm": "dm USER [TEXT]", "group create": "group create NAME [USER...]", "group invite": "group invite GROUP USER...",
+		"history": "history CONVERSATION", "recv": "recv [CONVERSATION]",
+	} {
+		if got := find(t, name).Usage(); got != want {
+			t.Errorf("%s is written %q", name, got)
+		}
+	}
+	text := find(t, "send").Params[1]
+	if !text.Rest || !text.Input || !text.Optional || text.List || text.Number {
+		t.Errorf("what is sent is %+v", text)
+	}
+	if of := find(t, "group invite").Params; of[0].Of != command.OfConversations || of[1].Of != command.OfUsers || !of[1].List {
+		t.Errorf("who is invited to what is %+v", of)
 	}
 }
 

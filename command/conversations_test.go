@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/client/profile"
 	"github.com/quicproquo/qpq/command"
 )
 
@@ -274,5 +275,30 @@ func TestADeletedAccountIsToldToWhomItTalkedTo(t *testing.T) {
 	alice.texts("recv")
 	if n := len(alice.results); n == 0 || !strings.Contains(alice.results[n-1].Text, "bob@example.org deleted the account: nobody reads") {
 		t.Errorf("alice was told %v", alice.results)
+	}
+}
+
+func TestWhoMustNotBeThereHasToBeConfirmed(t *testing.T) {
+	s := newServer(t)
+	alice, bob := s.registered("alice"), s.registered("bob")
+	alice.run("group create", "name", "team", "user", []string{"bob"})
+	check(t, alice.client.Close())
+	list, err := alice.profile.Channels()
+	check(t, err)
+	list[0].Standing = profile.Suspect // as after a rejoin that shows somebody who was removed
+	check(t, alice.profile.Change(func(tx *profile.Tx) error { return tx.SetChannel(list[0]) }))
+	s.open(alice, "alice")
+	if _, err := alice.try(t.Context(), "send", "conversation", "team", "text", "hello"); !errors.Is(err, qpq.Denied) || qpq.CodeOf(err) != "suspect" {
+		t.Errorf("sent to whom nobody confirmed: %v", err)
+	}
+	if v := alice.run("join", "conversation", "team"); v["standing"] != "suspect" {
+		t.Errorf("stands %v", v)
+	}
+	if v := alice.run("confirm", "conversation", "team"); v["standing"] != "active" {
+		t.Errorf("confirmed, it stands %v", v)
+	}
+	alice.run("send", "conversation", "team", "text", "hello")
+	if got := bob.texts("recv"); !slices.Equal(got, []string{"hello"}) {
+		t.Errorf("bob received %q", got)
 	}
 }

@@ -67,16 +67,24 @@ func (s *server) start() {
 // device is a client with its person, who calls commands.
 type device struct {
 	person
-	t      *testing.T
-	client *client.Client
+	t       *testing.T
+	profile *profile.Profile
+	client  *client.Client
 }
 
 func (s *server) device(name string) *device {
 	s.t.Helper()
 	p, err := profile.Open(profile.Config{Path: filepath.Join(s.t.TempDir(), "profile.db"), Key: make([]byte, profile.KeySize)})
 	check(s.t, err)
-	d := &device{t: s.t, person: person{answers: map[string]string{"password": "correct horse battery"}}}
-	d.client = client.New(client.Config{Profile: p, Server: s.cfg.Domain, KSF: opaque.Identity, Backoff: time.Millisecond, Notice: func(client.Notice) {},
+	d := &device{t: s.t, profile: p, person: person{answers: map[string]string{"password": "correct horse battery"}}}
+	s.open(d, name)
+	s.t.Cleanup(func() { check(s.t, errors.Join(d.client.Close(), p.Close())) })
+	return d
+}
+
+// open begins with what the profile holds.
+func (s *server) open(d *device, name string) {
+	d.client = client.New(client.Config{Profile: d.profile, Server: s.cfg.Domain, KSF: opaque.Identity, Backoff: time.Millisecond, Notice: func(client.Notice) {},
 		Dial: func(ctx context.Context, _ string, _ func(tls.ConnectionState) error) (transport.Conn, error) {
 			c, err := s.listener.Dial(ctx, name)
 			if err != nil {
@@ -84,8 +92,6 @@ func (s *server) device(name string) *device {
 			}
 			return c, nil
 		}})
-	s.t.Cleanup(func() { check(s.t, errors.Join(d.client.Close(), p.Close())) })
-	return d
 }
 
 // registered is a device of a new account.
