@@ -8,14 +8,24 @@ import (
 	"github.com/ncruces/go-sqlite3/vfs"
 )
 
-// counting is the operating system's VFS with a counter of syncs.
-type counting struct {
+// Counting is the operating system's VFS with a counter of syncs. Files by other ways than a name are not counted.
+type Counting struct {
 	vfs.VFSFilename
 	syncs atomic.Int64
 }
 
+// Count registers a Counting under a name. The caller unregisters it.
+func Count(name string) *Counting {
+	c := &Counting{VFSFilename: vfs.Find("").(vfs.VFSFilename)}
+	vfs.Register(name, c)
+	return c
+}
+
+// Syncs returns how many syncs there were.
+func (c *Counting) Syncs() int64 { return c.syncs.Load() }
+
 // OpenFilename implements vfs.VFSFilename.
-func (c *counting) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
+func (c *Counting) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
 	f, flags, err := c.VFSFilename.OpenFilename(name, flags)
 	if err != nil {
 		return nil, flags, err

@@ -37,8 +37,7 @@ func BenchmarkSend(b *testing.B) {
 }
 
 func benchmarkSend(b *testing.B, id func(uint64) uint64, accounts, callers int) {
-	c := &counting{VFSFilename: vfs.Find("").(vfs.VFSFilename)}
-	vfs.Register("counting", c)
+	c := Count("counting")
 	defer vfs.Unregister("counting")
 	e, err := sqlite.Open(b.Context(), sqlite.Config{Path: filepath.Join(b.TempDir(), "qpq.db"), VFS: "counting"})
 	if err != nil {
@@ -46,12 +45,12 @@ func benchmarkSend(b *testing.B, id func(uint64) uint64, accounts, callers int) 
 	}
 	defer e.Close()
 	s, channels := prepare(b, e, accounts)
-	before, used := c.syncs.Load(), cpu()
+	before, used := c.Syncs(), cpu()
 	b.ResetTimer()
 	send(b, s, channels, callers, id)
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
-	b.ReportMetric(1000*float64(c.syncs.Load()-before)/float64(b.N), "fsyncs/1000")
+	b.ReportMetric(1000*float64(c.Syncs()-before)/float64(b.N), "fsyncs/1000")
 	b.ReportMetric(float64((cpu()-used).Microseconds())/float64(b.N), "cpu-µs/message")
 	b.ReportMetric(float64(e.Stats().LargestBatch), "largest-batch")
 }

@@ -1,0 +1,75 @@
+// Command delivery measures what messages cost a server that runs as a process of its own, with its clients in this one: rates,
+// latencies, recovery after a restart, growth. bench/REPORT.md tells how to read what it prints.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// options are what can be chosen.
+type options struct {
+	time    time.Duration // of each measurement
+	repeat  int
+	sizes   []int // of conversations
+	grow    []int // users, and messages that wait
+	rates   []int // messages a second
+	profile string
+	keep    string
+}
+
+// parts are what can be measured, in order.
+var parts = []struct {
+	name string
+	run  func(ctx context.Context, w io.Writer, dir string, o options) error
+}{
+	{"rates", rates},
+}
+
+func main() {
+	log.SetFlags(0)
+	var o options
+	serving := flag.String("serve", "", "be the server on the data of this `folder`, told by standard input")
+	flag.DurationVar(&o.time, "time", 2*time.Second, "of each measurement")
+	flag.IntVar(&o.repeat, "repeat", 1, "times to repeat what depends on what else the machine does")
+	flag.StringVar(&o.profile, "profile", "", "`file` for a profile of the server's last measurement of rates")
+	sizes := flag.String("sizes", "2,10,100,1000", "devices of a conversation")
+	grow := flag.String("grow", "10000,100000", "users, and messages that wait; the report has 1000000 too")
+	atRates := flag.String("rates", "250,500,1000,2000", "messages a second")
+	flag.Parse()
+	if *serving != "" {
+		if err := serveMain(*serving, os.Stdin, os.Stdout); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
+	o.sizes, o.grow, o.rates = numbers(*sizes), numbers(*grow), numbers(*atRates)
+	for _, p := range parts {
+		if flag.NArg() > 0 && !slices.Contains(flag.Args(), p.name) {
+			continue
+		}
+		fmt.Printf("\n### %s\n\n", p.name)
+		if err := inTemp(func(dir string) error { return p.run(context.Background(), os.Stdout, dir, o) }); err != nil {
+			log.Fatalf("%s: %v", p.name, err)
+		}
+	}
+}
+
+func numbers(list string) (out []int) {
+	for text := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			log.Fatalf("%q is no list of numbers", list)
+		}
+		out = append(out, n)
+	}
+	return out
+}

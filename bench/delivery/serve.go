@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/pprof"
+	"syscall"
+	"time"
+
+	"github.com/quicproquo/qpq/bench/store"
+	"github.com/quicproquo/qpq/node"
+	"github.com/quicproquo/qpq/opaque"
+	contract "github.com/quicproquo/qpq/store"
+	"github.com/quicproquo/qpq/store/sqlite"
+	"github.com/quicproquo/qpq/transport/quic"
+)
+
+const domain = "localhost"
+
+// passwords is OPAQUE as the protocol says, but for what clients alone pay: stretching the password.
+var passwords = opaque.Configuration{KSF: opaque.Identity}
+
+// limits are the server's defaults, but for those on rates: one machine stands for many people here.
+var limits = node.Limits{AddressRate: 1e9, AccountRate: 1e9, AddressConnections: 1e6, Connections: 1e6, Attempts: 1e9,
+	PasswordFloor: time.Nanosecond, LookupFloor: time.Nanosecond}
+
+// counters are what a server has used so far.
+type counters struct {
+	CPU     time.Duration // of all its threads, user and system
+	Syncs   int64
+	Commits uint64
+	Allocs  uint64 // objects
+	Bytes   uint64 // allocated
+}
+
+func (c counters) since(b counters) counters {
+	return counters{c.CPU - b.CPU, c.Syncs - b.Syncs, c.Commits - b.Commits, c.Allocs - b.Allocs, c.Bytes - b.Bytes}
+}
+
+// used returns the CPU time of this process.
+func used() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// server is a real server on loopback: that of qpq-server, without its settings.
+type server struct {
+	at     *quic.Endpoint
+	engine *sqlite.Engine
+	disk   *store.Counting
+	stop   context.CancelFunc
+	ended  chan error
+}
+
+// key returns the signing key of the server whose data is in a folder, made when it is first asked for.
+func key(dir string) (ed25519.PrivateKey, error) {
+	path := filepath.Join(dir, "key")
+	seed, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		seed = make([]byte, ed25519.SeedSize)
+		rand.Read(seed)
+		err = os.WriteFile(path, seed, 0o600)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ed25519.NewKeyFromSeed(seed), nil
+}
+
+// open opens the store in a folder, as a server's.
+func open(ctx context.Context, dir, vfs string) (*sqlite.Engine, *contract.Store, error) {
+	engine, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(dir, "qpq.db"), VFS: vfs})
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := contract.Open(ctx, engine, contract.Config{Domain: domain, Now: time.Now()})
+	return engine, s, err
+}
+
+// serve starts a server on the data of a folder.
+func serve(ctx context.Context, dir string) (*server, error) {
+	s := &server{disk: store.Count("counting"), ended: make(chan error, 1)}
+	signing, err := key(dir)
+	if err != nil {
+		return nil, err
+	}
+	setup, err := opaque.NewServerSetup(passwords)
+	if err != nil {
+		return nil, err
+	}
+	engine, kept, err := open(ctx, dir, "counting")
+	if err != nil {
+		return nil, err
+	}
+	s.engine = engine
+	n, err := node.New(node.Config{Domain: domain, Passwords: opaque.NewServer(passwords, setup), SigningKey: signing, Store: kept, Limits: limits})
+	if err != nil {
+		return nil, err
+	}
+	certificate, err := selfSigned()
+	if err != nil {
+		return nil, err
+	}
+	if s.at, err = quic.NewEndpoint("127.0.0.1:0", quic.Config{}); err != nil {
+		return nil, err
+	}
+	l, err := s.at.Listen(certificate)
+	if err != nil {
+		return nil, err
+	}
+	ctx, s.stop = context.WithCancel(ctx)
+	go func() { s.ended <- n.Run(ctx, l) }()
+	return s, nil
+}
+
+func (s *server) close() error {
+	s.stop()
+	return errors.Join(<-s.ended, s.at.Close(), s.engine.Close())
+}
+
+func (s *server) counters() counters {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return counters{CPU: used(), Syncs: s.disk.Syncs(), Commits: s.engine.Stats().Commits, Allocs: m.Mallocs, Bytes: m.TotalAlloc}
+}
+
+func selfSigned() (*tls.Config, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(24 * time.Hour), DNSNames: []string{domain}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, err
+}
+
+// serveMain is the server as a process of its own. It prints its address, answers each line of its standard input with its counters,
+// and ends with its input. A line that names a file begins a CPU profile there, which ends with the next line.
+func serveMain(dir string, in io.Reader, out io.Writer) error {
+	s, err := serve(context.Background(), dir)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(out, s.at.Addr())
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		pprof.StopCPUProfile()
+		if name := lines.Text(); name != "" {
+			f, err := os.Create(name)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			if err := pprof.StartCPUProfile(f); err != nil {
+				return err
+			}
+		}
+		if err := json.NewEncoder(out).Encode(s.counters()); err != nil {
+			return err
+		}
+	}
+	pprof.StopCPUProfile()
+	return s.close()
+}
