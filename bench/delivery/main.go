@@ -23,7 +23,6 @@ type options struct {
 	grow    []int // users, and messages that wait
 	rates   []int // messages a second
 	profile string
-	keep    string
 }
 
 // parts are what can be measured, in order.
@@ -32,6 +31,8 @@ var parts = []struct {
 	run  func(ctx context.Context, w io.Writer, dir string, o options) error
 }{
 	{"rates", rates},
+	{"latencies", latencies},
+	{"growth", growth},
 }
 
 func main() {

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/store"
+	"github.com/quicproquo/qpq/store/sqlite"
+	"github.com/quicproquo/qpq/wire"
+)
+
+// town is a store that grows: users in pairs, and a message of each that waits for both of a pair.
+type town struct {
+	dir      string
+	engine   *sqlite.Engine
+	store    *store.Store
+	model    store.Registration // what all others are copies of
+	channels []qpq.ChannelID    // of users 2i and 2i+1
+	users    int
+	messages int
+	random   *rand.Rand
+}
+
+// asked is how many operations of a kind are measured, and asking is how many wait for one at the same time.
+const asked, asking = 5000, 256
+
+func name(i int) string { return fmt.Sprintf("u%07d", i) }
+
+func (t *town) open(ctx context.Context) (err error) {
+	t.engine, t.store, err = open(ctx, t.dir, "")
+	return err
+}
+
+// grow lets a town have so many users, and messages that wait. It returns how many bytes users and messages take.
+func (t *town) grow(ctx context.Context, n int) (perUser, perMessage float64, err error) {
+	before, users, messages := t.size(), t.users, t.messages
+	err = together(n-t.users, 512, func(i int) error {
+		r := t.model
+		r.Name = name(users + i)
+		_, err := t.store.Register(ctx, r)
+		return err
+	})
+	if err != nil {
+		return 0, 0, err
+	}
+	t.users = n
+	for len(t.channels) < n/2 {
+		t.channels = append(t.channels, qpq.ChannelID{})
+	}
+	err = together((n-users)/2, 512, func(i int) (err error) {
+		k := users/2 + i
+		t.channels[k], err = found(ctx, t.store, []address{{name(2 * k), t.model.Device.ID}, {name(2*k + 1), t.model.Device.ID}})
+		return err
+	})
+	if err != nil {
+		return 0, 0, err
+	}
+	peopled := t.size()
+	err = together(n-messages, 512, func(i int) error { return t.send(ctx, messages+i) })
+	t.messages = n
+	grown := t.size()
+	return float64(peopled-before) / float64(n-users), float64(grown-peopled) / float64(n-messages), err
+}
+
+// send has a user send a message, whose id is by chance.
+func (t *town) send(ctx context.Context, by int) error {
+	by %= t.users &^ 1
+	m := store.Message{Channel: t.channels[by/2], Account: name(by), Device: t.model.Device.ID, Hash: make([]byte, 32), Payload: make([]byte, payloadSize),
+		Now: time.Now(), Retention: 30 * 24 * time.Hour, Quota: 64 << 20}
+	binary.BigEndian.PutUint64(m.ID[:], rand.Uint64())
+	binary.BigEndian.PutUint64(m.ID[8:], rand.Uint64())
+	_, err := t.store.Send(ctx, m)
+	return err
+}
+
+// size returns the bytes of the store's files, after what waits in the log was written to its place.
+func (t *town) size() (bytes int64) {
+	if err := errors.Join(t.engine.Close(), t.open(context.Background())); err != nil {
+		panic(err) // the same store was open a moment ago
+	}
+	files, _ := filepath.Glob(filepath.Join(t.dir, "qpq.db*"))
+	for _, f := range files {
+		if info, err := os.Stat(f); err == nil {
+			bytes += info.Size()
+		}
+	}
+	return bytes
+}
+
+// each returns the CPU time and the time of one of many operations, on users by chance, with asking callers.
+func (t *town) each(f func(user int) error) (cpu, took time.Duration, err error) {
+	users := make([]int, asked)
+	for i := range users {
+		users[i] = t.random.IntN(t.users)
+	}
+	began, before := time.Now(), used()
+	err = together(asked, asking, func(i int) error { return f(users[i]) })
+	return (used() - before) / asked, time.Since(began) / asked, err
+}
+
+// growth prints what operations of the store cost as it grows, and how a server starts on it.
+func growth(ctx context.Context, w io.Writer, dir string, o options) error {
+	_, model, err := newPerson("model")
+	if err != nil {
+		return err
+	}
+	t := &town{dir: dir, model: model, random: rand.New(rand.NewPCG(1, 2))}
+	if err := t.open(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "Users in pairs, as many messages of %d bytes that wait for two accounts each. CPU µs (and µs) of one operation of the store, of users by chance,\n", payloadSize)
+	fmt.Fprintf(w, "%d callers at a time. A fetch has all rows of the user, an acknowledgement drops them.\n\n", asking)
+	fmt.Fprintln(w, "users, messages | bytes/user | bytes/message | send | fetch | acknowledge | filled in\n--:|--:|--:|--:|--:|--:|--:")
+	for _, n := range o.grow {
+		began := time.Now()
+		perUser, perMessage, err := t.grow(ctx, n)
+		if err != nil {
+			return errors.Join(err, t.engine.Close())
+		}
+		filled := time.Since(began)
+		costs, err := t.costs(ctx)
+		if err != nil {
+			return errors.Join(err, t.engine.Close())
+		}
+		fmt.Fprintf(w, "%d | %.0f | %.0f | %s | %.0f s\n", n, perUser, perMessage, costs, filled.Seconds())
+	}
+	if err := t.engine.Close(); err != nil {
+		return err
+	}
+	return t.recover(ctx, w)
+}
+
+// costs writes what a send, a fetch and an acknowledgement cost, as columns.
+func (t *town) costs(ctx context.Context) (columns string, err error) {
+	device, now := t.model.Device.ID, time.Now()
+	for i, f := range []func(user int) error{
+		func(user int) error { return t.send(ctx, user) },
+		func(user int) error {
+			_, err := t.store.Inbox(ctx, store.Fetch{Account: name(user), Device: device, Limit: 1024, Size: 4 << 20, Now: now})
+			return err
+		},
+		func(user int) error {
+			return t.store.Acknowledge(ctx, store.Acknowledgement{Account: name(user), Device: device, Seq: 1 << 62, Now: now, Lapse: time.Hour})
+		},
+	} {
+		if i > 0 {
+			columns += " | "
+		}
+		cpu, took, err := t.each(f)
+		if err != nil {
+			return "", err
+		}
+		columns += fmt.Sprintf("%d (%d)", cpu.Microseconds(), took.Microseconds())
+	}
+	return columns, nil
+}
+
+// recover prints how a server starts on all that the town has, after it ended as it should and after it was killed.
+func (t *town) recover(ctx context.Context, w io.Writer) error {
+	p, err := t.newcomer(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "\nA server that starts on %d users and messages, %d MiB on disk. Read are the bytes of files that it asked the system for.\n\n", t.users, t.size()>>20)
+	if err := t.engine.Close(); err != nil {
+		return err
+	}
+	fmt.Fprintln(w, "after | ms until it answers | MiB read | ms until the first fetch | MiB read | MiB resident\n---|--:|--:|--:|--:|--:")
+	for _, after := range []string{"an end as it should be", "a kill", "another kill"} {
+		began := time.Now()
+		server, err := start(t.dir, "")
+		if err != nil {
+			return err
+		}
+		if err := t.restart(ctx, w, after, server, p, began); err != nil {
+			return errors.Join(err, server.kill())
+		}
+		if err := server.kill(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newcomer is a real person who is sent something.
+func (t *town) newcomer(ctx context.Context) (*person, error) {
+	if err := t.open(ctx); err != nil {
+		return nil, err
+	}
+	people, err := enrol(ctx, t.store, "newcomer", 2)
+	if err != nil {
+		return nil, err
+	}
+	id, err := found(ctx, t.store, []address{people[0].address(), people[1].address()})
+	if err != nil {
+		return nil, err
+	}
+	t.channels = append(t.channels, id)
+	m := store.Message{Channel: id, Account: people[1].user.Name, Device: people[1].device.ID(), Hash: make([]byte, 32), Payload: make([]byte, payloadSize),
+		Now: time.Now(), Retention: 30 * 24 * time.Hour}
+	_, err = t.store.Send(ctx, m)
+	return people[0], err
+}
+
+// restart prints how a server came up, and gives it something to do before it is killed.
+func (t *town) restart(ctx context.Context, w io.Writer, after string, server *process, p *person, began time.Time) error {
+	answers, err := server.until(ctx, began)
+	if err != nil {
+		return err
+	}
+	read, _, err := server.fromDisk()
+	if err != nil {
+		return err
+	}
+	if err := p.connect(ctx, server, nil); err != nil {
+		return err
+	}
+	defer p.Close()
+	in, err := wire.Call(ctx, p, wire.InboxFetch{})
+	if err != nil {
+		return err
+	}
+	if len(in.Rows) == 0 {
+		return errors.New("the first fetch found nothing, and something was there")
+	}
+	fetched := time.Since(began)
+	more, resident, err := server.fromDisk()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "%s | %d | %.1f | %d | %.1f | %d\n", after, answers.Milliseconds(), mib(read), fetched.Milliseconds(), mib(more), resident>>20)
+	id := t.channels[len(t.channels)-1]
+	for i := range 2000 { // so that there is a log to go through after the kill
+		if _, err := wire.Call(ctx, p, wire.Send{Channel: id, ID: messageID(time.Now(), i), Payload: envelope(id, payloadSize)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
