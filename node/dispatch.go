@@ -88,17 +88,22 @@ func (s *Server) record(c *conn, name string, err error, start time.Time) {
 	took := time.Since(start)
 	kind := qpq.KindOf(err)
 	s.metrics.call(name, kind, took)
-	level := slog.LevelDebug
+	level, cause := slog.LevelDebug, causeOf(err)
+	if cause != nil && ownFault(kind) {
+		level = slog.LevelError
+	}
+	if !s.log.Enabled(context.Background(), level) { // names and addresses are redacted only for who reads them: it takes two hashes
+		return
+	}
 	attrs := []slog.Attr{slog.String("method", name), slog.String("address", s.redact.address(c.address)), slog.Duration("took", took)}
 	if user, _ := c.who(); !user.IsZero() {
 		attrs = append(attrs, slog.String("user", s.redact.user(user)))
 	}
 	if err != nil {
 		attrs = append(attrs, slog.String("kind", kind.String()), slog.String("code", qpq.CodeOf(err)))
-		if cause := causeOf(err); cause != nil && ownFault(kind) {
-			level = slog.LevelError
-			attrs = append(attrs, slog.String("cause", cause.Error()))
-		}
+	}
+	if level == slog.LevelError {
+		attrs = append(attrs, slog.String("cause", cause.Error()))
 	}
 	s.log.LogAttrs(context.Background(), level, "call", attrs...)
 }
