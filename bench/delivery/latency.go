@@ -15,7 +15,7 @@ import (
 // latencies prints how long 1:1 messages take at fixed rates, from when each was due: until its sender has the receipt, and until its
 // receiver, who is told by push, has it. Who is due sends, however many others are on their way (an open loop).
 func latencies(ctx context.Context, w io.Writer, dir string, o options) (err error) {
-	c, err := gather(ctx, dir, "", 2*senders, []int{2})
+	c, err := gather(ctx, dir, o.profile, 2*senders, []int{2})
 	if err != nil {
 		return err
 	}
