@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -16,6 +17,9 @@ import (
 
 // maxBatch bounds how many updates share a commit, and with it how long the first of them waits.
 const maxBatch = 1024
+
+// maxGather bounds for how long the first of a batch waits for more, where they keep coming.
+const maxGather = 5 * time.Millisecond
 
 // update is one call of Update on its way through the writer.
 type update struct {
@@ -75,12 +79,23 @@ func (e *Engine) write(c *conn) {
 	defer c.close()
 	batch := make([]*update, 0, maxBatch)
 	for first := range e.queue {
-		batch = e.collect(append(batch[:0], first))
+		batch = e.gather(append(batch[:0], first))
 		for rest := batch; len(rest) > 0; {
 			rest = e.commit(c, rest)
 		}
 		clear(batch)
 	}
+}
+
+// gather collects until nobody comes any more who was about to: whoever is ready to run runs first. Where an fsync takes less than what
+// callers do between their updates, each would else get one of its own.
+func (e *Engine) gather(batch []*update) []*update {
+	start := time.Now()
+	for before := 0; len(batch) > before && len(batch) < maxBatch && time.Since(start) < maxGather; batch = e.collect(batch) {
+		before = len(batch)
+		runtime.Gosched()
+	}
+	return batch
 }
 
 // collect adds all updates that wait to the batch.
