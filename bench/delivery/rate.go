@@ -112,22 +112,27 @@ func (c *crowd) receivers(n int, who []int) (list []int) {
 	return list
 }
 
-// flood has all senders send to conversations of n, one message after the other, for a time. It returns how many were accepted.
-func (c *crowd) flood(ctx context.Context, who []int, where []qpq.ChannelID, d time.Duration) (int64, error) {
-	var sent atomic.Int64
-	end := time.Now().Add(d)
+// flood has all senders send, one message after the other, as long as more says so of what one has sent. It returns how many were
+// accepted.
+func (c *crowd) flood(ctx context.Context, who []int, where []qpq.ChannelID, more func(sent int) bool) (int64, error) {
+	var all atomic.Int64
 	err := together(len(who), len(who), func(i int) error {
 		payload := envelope(where[i], payloadSize)
-		for now := time.Now(); now.Before(end); now = time.Now() {
-			id := messageID(now, i)
-			if _, err := wire.Call(ctx, c.people[who[i]], wire.Send{Channel: where[i], ID: id, Payload: payload}); err != nil {
+		for sent := 0; more(sent); sent++ {
+			if _, err := wire.Call(ctx, c.people[who[i]], wire.Send{Channel: where[i], ID: messageID(time.Now(), i), Payload: payload}); err != nil {
 				return fmt.Errorf("send: %w", err)
 			}
-			sent.Add(1)
+			all.Add(1)
 		}
 		return nil
 	})
-	return sent.Load(), err
+	return all.Load(), err
+}
+
+// during is for flood: as long as a time lasts.
+func during(d time.Duration) func(int) bool {
+	end := time.Now().Add(d)
+	return func(int) bool { return time.Now().Before(end) }
 }
 
 // cost is what a server used for so many messages.
@@ -180,7 +185,7 @@ func rates(ctx context.Context, w io.Writer, dir string, o options) (err error) 
 	for range o.repeat {
 		for _, n := range o.sizes {
 			who, where := c.spread(n)
-			flood := func() (int64, error) { return c.flood(ctx, who, where, o.time) }
+			flood := func() (int64, error) { return c.flood(ctx, who, where, during(o.time)) }
 			k, err := c.measured(flood)
 			if err != nil {
 				return err
