@@ -31,6 +31,7 @@ var parts = []struct {
 	run  func(ctx context.Context, w io.Writer, dir string, o options) error
 }{
 	{"rates", rates},
+	{"encrypted", encrypted},
 	{"latencies", latencies},
 	{"growth", growth},
 }
