@@ -60,7 +60,7 @@ func (c *Client) receive(ctx context.Context, s *session) error {
 				return err
 			}
 		}
-		if at.Processed == before { // a server may repeat rows for ever
+		if at.Processed == before || at.Processed >= reply.Head { // a server may repeat rows for ever; what came since is told by push
 			return nil
 		}
 	}
