@@ -32,6 +32,7 @@ var parts = []struct {
 }{
 	{"rates", rates},
 	{"encrypted", encrypted},
+	{"engines", engines},
 	{"latencies", latencies},
 	{"growth", growth},
 }
