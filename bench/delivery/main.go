@@ -43,7 +43,7 @@ func main() {
 	serving := flag.String("serve", "", "be the server on the data of this `folder`, told by standard input")
 	flag.DurationVar(&o.time, "time", 2*time.Second, "of each measurement")
 	flag.IntVar(&o.repeat, "repeat", 1, "times to repeat what depends on what else the machine does")
-	flag.StringVar(&o.profile, "profile", "", "`file` for a profile of the server's last measurement of rates")
+	flag.StringVar(&o.profile, "profile", "", "`file` for profiles of the server, one for each measurement of rates and latencies: file.1, file.2, …")
 	sizes := flag.String("sizes", "2,10,100,1000", "devices of a conversation")
 	grow := flag.String("grow", "10000,100000", "users, and messages that wait; the report has 1000000 too")
 	atRates := flag.String("rates", "250,500,1000,2000", "messages a second")

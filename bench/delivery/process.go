@@ -27,7 +27,8 @@ type process struct {
 	in      io.WriteCloser
 	out     *bufio.Reader
 	from    *quic.Endpoint
-	profile string // file of the next CPU profile, if any
+	profile string // file of CPU profiles, if any: one for each measurement, numbered
+	made    int    // profiles
 }
 
 // start runs this program as a server on the data of a folder, and returns when it listens.
@@ -62,7 +63,11 @@ func (p *process) counters() (c counters, err error) {
 
 // profiling is counters at the beginning of what a profile is to be made of.
 func (p *process) profiling() (c counters, err error) {
-	return c, p.ask(p.profile, &c)
+	if p.profile == "" {
+		return p.counters()
+	}
+	p.made++
+	return c, p.ask(fmt.Sprintf("%s.%d", p.profile, p.made), &c)
 }
 
 func (p *process) ask(line string, c *counters) error {
