@@ -9,17 +9,19 @@ import (
 	"io"
 	"log"
 	"os"
+	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// options are what can be chosen.
+// options are what can be chosen. The defaults take two to three minutes in all.
 type options struct {
 	time    time.Duration // of each measurement
 	repeat  int
-	sizes   []int // of conversations
+	sizes   []int         // of conversations
+	mls     []int         // of those that MLS encrypts
 	grow    []int // users, and messages that wait
 	rates   []int // messages a second
 	profile string
@@ -45,6 +47,8 @@ func main() {
 	flag.IntVar(&o.repeat, "repeat", 1, "times to repeat what depends on what else the machine does")
 	flag.StringVar(&o.profile, "profile", "", "`file` for profiles of the server, one for each measurement of rates and latencies: file.1, file.2, …")
 	sizes := flag.String("sizes", "2,10,100,1000", "devices of a conversation")
+	encrypt := flag.String("mls", "2,10,100", "devices of a conversation that MLS encrypts; to found one of 1000 takes minutes")
+	limit := flag.Duration("limit", 15*time.Minute, "of each part, which fails after it")
 	grow := flag.String("grow", "10000,100000", "users, and messages that wait; the report has 1000000 too")
 	atRates := flag.String("rates", "250,500,1000,2000", "messages a second")
 	flag.Parse()
@@ -54,13 +58,18 @@ func main() {
 		}
 		return
 	}
-	o.sizes, o.grow, o.rates = numbers(*sizes), numbers(*grow), numbers(*atRates)
+	o.sizes, o.mls, o.grow, o.rates = numbers(*sizes), numbers(*encrypt), numbers(*grow), numbers(*atRates)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
 	for _, p := range parts {
 		if flag.NArg() > 0 && !slices.Contains(flag.Args(), p.name) {
 			continue
 		}
 		fmt.Printf("\n### %s\n\n", p.name)
-		if err := inTemp(func(dir string) error { return p.run(context.Background(), os.Stdout, dir, o) }); err != nil {
+		within, cancel := context.WithTimeout(ctx, *limit)
+		err := inTemp(func(dir string) error { return p.run(within, os.Stdout, dir, o) })
+		cancel()
+		if err != nil {
 			log.Fatalf("%s: %v", p.name, err)
 		}
 	}

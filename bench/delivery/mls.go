@@ -160,7 +160,7 @@ const mostJoin = 32
 // encrypted prints what messages cost that real MLS groups encrypt, and that one member of each decrypts.
 func encrypted(ctx context.Context, w io.Writer, dir string, o options) (err error) {
 	people := 256
-	for _, n := range o.sizes {
+	for _, n := range o.mls {
 		people = max(people, n)
 	}
 	c, err := gather(ctx, dir, "", people, nil)
@@ -175,7 +175,7 @@ func encrypted(ctx context.Context, w io.Writer, dir string, o options) (err err
 	fmt.Fprintf(w, "MLS groups encrypt 100 bytes, under %#x; all members are connected. Of each conversation at most %d join and send, and the one\n", uint16(conversation.Suite), mostJoin)
 	fmt.Fprintln(w, "who founded it fetches, decrypts and acknowledges everything.")
 	fmt.Fprintln(w, costHead("devices", "conversations", "senders", "decrypted"))
-	for _, n := range o.sizes {
+	for _, n := range o.mls {
 		if err := k.talk(ctx, w, n, o); err != nil {
 			return fmt.Errorf("%d devices: %w", n, err)
 		}
