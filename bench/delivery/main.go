@@ -20,8 +20,8 @@ import (
 type options struct {
 	time    time.Duration // of each measurement
 	repeat  int
-	sizes   []int         // of conversations
-	mls     []int         // of those that MLS encrypts
+	sizes   []int // of conversations
+	mls     []int // of those that MLS encrypts
 	grow    []int // users, and messages that wait
 	rates   []int // messages a second
 	profile string
