@@ -118,7 +118,7 @@ func (b *inbox) follow(ctx context.Context) error {
 func (b *inbox) drain(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	for {
-		reply, err := wire.Call(ctx, b.person, wire.InboxFetch{After: b.after, Acknowledged: b.after})
+		reply, err := call(ctx, b.person, wire.InboxFetch{After: b.after, Acknowledged: b.after})
 		if err != nil || len(reply.Rows) == 0 {
 			return err
 		}
@@ -128,7 +128,7 @@ func (b *inbox) drain(ctx context.Context) error {
 				b.took(row)
 			}
 		}
-		if _, err := wire.Call(ctx, b.person, wire.InboxAck{Sequence: b.after}); err != nil {
+		if _, err := call(ctx, b.person, wire.InboxAck{Sequence: b.after}); err != nil {
 			return err
 		}
 		if b.after >= reply.Head {

@@ -150,7 +150,7 @@ func (k *talker) say(ctx context.Context, channel qpq.ChannelID, n int) error {
 	}
 	id := [16]byte(k.person.device.ID())
 	binary.BigEndian.PutUint32(id[12:], uint32(n))
-	_, err = wire.Call(ctx, k.person, wire.Send{Channel: channel, ID: id, Payload: out.Message})
+	_, err = call(ctx, k.person, wire.Send{Channel: channel, ID: id, Payload: out.Message})
 	return err
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -122,4 +123,16 @@ func (p *person) connect(ctx context.Context, at *process, push func([]byte)) (e
 	}
 	_, err = wire.Call(ctx, p, wire.Authenticate{User: p.user, Device: p.device.ID(), Counter: p.counter, Signature: signature})
 	return err
+}
+
+// call is wire.Call, which it repeats where no reply came, as clients do with what may be repeated: on a machine that is too busy calls
+// are given up.
+func call[Q wire.Request[R], R any, PQ wire.Value[Q], PR wire.Value[R]](ctx context.Context, c wire.Caller, q Q) (r R, err error) {
+	for range 10 {
+		var lost *transport.CallError
+		if r, err = wire.Call[Q, R, PQ, PR](ctx, c, q); !errors.As(err, &lost) {
+			return r, err
+		}
+	}
+	return r, err
 }

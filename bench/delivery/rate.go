@@ -119,7 +119,7 @@ func (c *crowd) flood(ctx context.Context, who []int, where []qpq.ChannelID, mor
 	err := together(len(who), len(who), func(i int) error {
 		payload := envelope(where[i], payloadSize)
 		for sent := 0; more(sent); sent++ {
-			if _, err := wire.Call(ctx, c.people[who[i]], wire.Send{Channel: where[i], ID: messageID(time.Now(), i), Payload: payload}); err != nil {
+			if _, err := call(ctx, c.people[who[i]], wire.Send{Channel: where[i], ID: messageID(time.Now(), i), Payload: payload}); err != nil {
 				return fmt.Errorf("send: %w", err)
 			}
 			all.Add(1)
