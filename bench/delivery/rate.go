@@ -26,9 +26,6 @@ type crowd struct {
 	channels map[int][]qpq.ChannelID
 }
 
-// sizes are those of conversations, in devices.
-var sizes = []int{2, 10, 100, 1000}
-
 // gather fills a store, starts a server on it, and connects everybody.
 func gather(ctx context.Context, dir, profile string, people int, sizes []int) (c *crowd, err error) {
 	c = &crowd{channels: map[int][]qpq.ChannelID{}}
