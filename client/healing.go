@@ -554,7 +554,7 @@ func (c *Client) rejoined(ch *chat, g *conversation.Group, p *mls.PendingCommit,
 		st.notice(ch, reply.Receipt.Time, "joined", "this device joined the conversation: what was said before cannot be read on it")
 	}
 	ch.group, ch.Standing, ch.Sequence = g, Active, reply.Sequence
-	ch.Head, ch.Updated = encodeReceipt(reply.Receipt), c.cfg.Clock()
+	ch.Head, ch.Updated, ch.Joined = encodeReceipt(reply.Receipt), c.cfg.Clock(), reply.Receipt.Slot
 	id := ch.ID
 	st.do(func(tx *profile.Tx) error { return tx.ClearGroup(id) })
 	if err := st.group(ch, g.Records()); err != nil {

@@ -289,6 +289,7 @@ func (c *Client) takeWelcome(ctx context.Context, s *session, st *step, ch *chat
 		return err
 	}
 	ch.group, ch.Sequence, ch.Head, ch.Updated, ch.Welcomed = g, r.ChannelSequence, encodeReceipt(*r.Receipt), c.cfg.Clock(), r.Receipt.Slot
+	ch.Joined = r.Receipt.Slot
 	st.do(func(tx *profile.Tx) error { return tx.ClearGroup(r.Channel) })
 	if err := st.group(ch, g.Records()); err != nil {
 		return err
@@ -438,8 +439,9 @@ func (c *Client) ordered(st *step, ch *chat, r wire.InboxRow) bool {
 
 // otherBranch takes a commit that does not build on the last one accepted here: it goes back behind that, and does not count, or it builds
 // on one that this device took for void. Then somebody judged otherwise: the device joins there, if the group agrees with what was claimed.
+// So it does where a commit goes back behind the very one by which it joined: that one may be void for all who were there before.
 func (c *Client) otherBranch(st *step, ch *chat, r wire.InboxRow) error {
-	if r.Receipt.Parent > ch.Slot {
+	if r.Receipt.Parent > ch.Slot || ch.Slot == ch.Joined {
 		ch.Standing = Healing
 		st.touch(ch)
 		return nil

@@ -49,10 +49,11 @@ type Channel struct {
 	Epoch        uint64
 	Read         int64     // position of the last entry that was read
 	Updated      time.Time // when this device gave itself fresh keys
+	Joined       uint64    // slot by which this device joined last
 	Welcomed     uint64    // highest slot whose welcome was used: none at or below it ever is again
 }
 
-const channelColumns = `id, founding, conversation, standing, slot, access_slot, access, head, sequence, epoch, read, updated, welcomed`
+const channelColumns = `id, founding, conversation, standing, slot, access_slot, access, head, sequence, epoch, read, updated, welcomed, joined`
 
 // Channels returns all conversations, by their ids.
 func (p *Profile) Channels() ([]Channel, error) {
@@ -73,7 +74,7 @@ func (p *Profile) channels(query string, args ...any) (list []Channel, err error
 		c := Channel{Founding: s.ColumnBlob(1, nil), Conversation: s.ColumnBlob(2, nil), Standing: Standing(s.ColumnInt64(3)), Slot: uint64(s.ColumnInt64(4)),
 			AccessSlot: uint64(s.ColumnInt64(5)), Head: s.ColumnBlob(7, nil), Sequence: uint64(s.ColumnInt64(8)), Epoch: uint64(s.ColumnInt64(9)),
 			Read: s.ColumnInt64(10), Updated: time.UnixMilli(s.ColumnInt64(11)),
-			Welcomed: uint64(s.ColumnInt64(12))}
+			Welcomed: uint64(s.ColumnInt64(12)), Joined: uint64(s.ColumnInt64(13))}
 		copy(c.ID[:], s.ColumnRawBlob(0))
 		if sealed := s.ColumnRawBlob(6); len(sealed) > 0 {
 			if c.Access, err = p.open("access key "+c.ID.String(), sealed); err != nil {
@@ -95,10 +96,10 @@ func (t *Tx) SetChannel(c Channel) error {
 			return err
 		}
 	}
-	return t.p.exec(`INSERT INTO channels (`+channelColumns+`) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT (id) DO UPDATE
-		SET founding = ?2, conversation = ?3, standing = ?4, slot = ?5, access_slot = ?6, access = ?7, head = ?8, sequence = ?9, epoch = ?10, updated = ?12, welcomed = ?13`,
+	return t.p.exec(`INSERT INTO channels (`+channelColumns+`) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT (id) DO UPDATE
+		SET founding = ?2, conversation = ?3, standing = ?4, slot = ?5, access_slot = ?6, access = ?7, head = ?8, sequence = ?9, epoch = ?10, updated = ?12, welcomed = ?13, joined = ?14`,
 		c.ID[:], some(c.Founding), some(c.Conversation), int64(c.Standing), int64(c.Slot), int64(c.AccessSlot), access, some(c.Head),
-		int64(c.Sequence), int64(c.Epoch), c.Read, c.Updated.UnixMilli(), int64(c.Welcomed))
+		int64(c.Sequence), int64(c.Epoch), c.Read, c.Updated.UnixMilli(), int64(c.Welcomed), int64(c.Joined))
 }
 
 // some is b, empty where it is nil: columns have no NULLs.

@@ -1,0 +1,131 @@
+package client_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/client/conversation"
+	"github.com/quicproquo/qpq/client/profile"
+	"github.com/quicproquo/qpq/identity"
+	"github.com/quicproquo/qpq/store"
+	"github.com/quicproquo/qpq/wire"
+)
+
+func reply[T any, P wire.Value[T]](v T) func() (uint16, []byte) {
+	return func() (uint16, []byte) { return 0, must(wire.Marshal[T, P](v)) }
+}
+
+// TestReceiptsAreOfTheCommit: the hub answers a commit with the receipt of another one, and does nothing.
+func TestReceiptsAreOfTheCommit(t *testing.T) {
+	s := newServer(t, nil)
+	id, alice, _, carol := three(t, s)
+	head := must(wire.Unmarshal[wire.SlotReceipt](must(alice.profile.Channel(id)).Head))
+	alice.reopen(s.lying(lies{wire.ChannelCommit{}.Method().Ordinal: reply(wire.ChannelCommitReply{Receipt: head})}))
+	if err := alice.Remove(context.Background(), id, carol.user()); err == nil {
+		t.Errorf("alice believes that carol was removed, by the receipt of slot %d", head.Slot)
+	}
+}
+
+// TestADirectConversationIsNotAnotherOne: asked for the direct conversation with bob, the server names a group.
+func TestADirectConversationIsNotAnotherOne(t *testing.T) {
+	s := newServer(t, nil)
+	id, alice, bob, _ := three(t, s)
+	alice.reopen(s.lying(lies{wire.ChannelCreate{}.Method().Ordinal: reply(wire.ChannelCreateReply{Channel: id})}))
+	if got, err := alice.Direct(context.Background(), bob.user()); err == nil && got == id {
+		t.Error("what alice writes to bob alone goes to a group")
+	}
+}
+
+// TestAServerAloneCannotMakeAGroup: bob's state is lost, or the server says that it is old. The server, who knows no secret of the
+// group, shows him one that it made with an account of its own, and the access key with it.
+func TestAServerAloneCannotMakeAGroup(t *testing.T) {
+	s := newServer(t, nil)
+	ctx := context.Background()
+	id, alice, bob, carol := three(t, s)
+	check(t, alice.Remove(ctx, id, carol.user()))
+	settle(t, bob)
+	mallory := s.device(t)
+	mallory.register("mallory")
+
+	account := must(mallory.profile.Account())
+	self := conversation.Self{Device: account.Device, Account: account.State}
+	states := map[qpq.UserID]*identity.AccountState{account.User: account.State, bob.user(): must(bob.profile.Account()).State}
+	config := conversation.Config{Account: func(u qpq.UserID) (*identity.AccountState, error) { return states[u], nil }}
+	hub := must(alice.Client.Conversation(id)) // for the suite alone
+	real := must(wire.Unmarshal[wire.Founding](must(alice.profile.Channel(id)).Founding))
+	_, made, err := conversation.Found(config, self, wire.Founding{Channel: id, Domain: domain, HubKey: real.HubKey, Suite: hub.Suite,
+		Creator: wire.MemberDevice{User: account.User, Device: account.Device.ID()}, Direct: true, Peer: bob.user()}, "")
+	check(t, err)
+	group := wire.ChannelGroupReply{GroupInfo: made.Group.GroupInfo, Manifest: made.Group.Manifest, AccessSlot: made.Group.AccessSlot}
+	for _, k := range made.Group.AccessKeys {
+		if k.User == bob.user() {
+			group.AccessKey = k.Data
+		}
+	}
+	head := must(wire.Unmarshal[wire.SlotReceipt](must(alice.profile.Channel(id)).Head))
+	receipt := wire.SignSlot(s.cfg.SigningKey, id, wire.SlotReceipt{Slot: head.Slot + 1, Parent: head.Slot, Previous: wire.SlotHash(id, head), Time: time.Now().Truncate(time.Millisecond)})
+
+	check(t, bob.profile.Change(func(tx *profile.Tx) error { return tx.ClearGroup(id) }))
+	bob.reopen(s.lying(lies{
+		wire.ChannelGroup{}.Method().Ordinal:  reply(group),
+		wire.ChannelChunks{}.Method().Ordinal: reply(wire.ChannelChunksReply{Chunks: made.Group.Chunks}),
+		wire.ChannelCommit{}.Method().Ordinal: reply(wire.ChannelCommitReply{Receipt: receipt, Sequence: 9}),
+	}))
+	_ = bob.Sync(ctx)
+	v := must(bob.Client.Conversation(id))
+	if v.Standing == client.Active && slices.ContainsFunc(v.Members, func(m client.Member) bool { return m.User == account.User }) {
+		t.Errorf("the server alone made mallory a member of the conversation of alice and bob, and bob writes to: %v", v.Members)
+	}
+}
+
+// TestAWelcomeIsNotUsedTwice: the server gives out bob's key package of last resort, as it may, says later that he was removed, and
+// hands the same welcome on again. His device must not begin the same epoch from its first key anew.
+func TestAWelcomeIsNotUsedTwice(t *testing.T) {
+	s := newServer(t, nil)
+	ctx := context.Background()
+	alice, bob := s.device(t), s.device(t)
+	alice.register("alice")
+	bob.register("bob")
+	bob.close()
+	bob.open(s.dial)
+	device := must(bob.profile.Account()).Device.ID()
+	for {
+		counts := must(s.cfg.Store.CountKeyPackages(ctx, "bob", device, time.Now()))
+		if counts[0].OneTime == 0 {
+			break
+		}
+		must(s.cfg.Store.ClaimKeyPackage(ctx, "bob", device, uint16(conversation.Suite), time.Now()))
+	}
+	id := must(alice.CreateGroup(ctx, "two", bob.user()))
+	var welcome wire.InboxRow
+	for _, row := range must(s.cfg.Store.Inbox(ctx, store.Fetch{Account: "bob", Device: device, Limit: 100, Size: 1 << 20, Now: time.Now()})).Rows {
+		if row.Kind == store.KindWelcome {
+			receipt := wire.SlotReceipt{Slot: uint64(row.Slot.Number), Parent: uint64(row.Slot.Parent), Time: row.Slot.Time,
+				Previous: [32]byte(row.Slot.Previous), Commit: [32]byte(row.Slot.Hash), Signature: [64]byte(row.Slot.Signature)}
+			welcome = wire.InboxRow{Sequence: 1001, Kind: wire.InboxKindWelcome, Channel: id, ChannelSequence: 1, Time: row.Time, Payload: row.Payload, Receipt: &receipt, Device: device}
+		}
+	}
+	settle(t, bob)
+	bob.says(id, "one")
+	settle(t, alice)
+	rows := []wire.InboxRow{{Sequence: 1000, Kind: wire.InboxKindRemoved, Channel: id, Time: welcome.Time}, welcome}
+	bob.reopen(s.lying(lies{
+		wire.InboxFetch{}.Method().Ordinal: func() (uint16, []byte) {
+			r := wire.InboxFetchReply{Rows: rows, Acknowledged: 1 << 20}
+			rows = nil
+			return 0, must(wire.Marshal(r))
+		},
+		wire.InboxAck{}.Method().Ordinal: reply(wire.InboxAckReply{}),
+	}))
+	if err := tries(bob, id, "two"); err != nil {
+		return // he sends nothing: right
+	}
+	settle(t, alice)
+	if !slices.Contains(alice.texts(id), "bob: two") {
+		t.Errorf("bob encrypted with a key that he had used before: alice, who knows it as used, shows %q; notices %q", alice.texts(id), alice.codes(id))
+	}
+}

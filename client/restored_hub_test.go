@@ -1,0 +1,87 @@
+package client_test
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/store/sqlite"
+	"github.com/quicproquo/qpq/wire"
+)
+
+// TestACommitWhileOneConnects: somebody changes the conversation between the moment at which bob read his inbox and that at which he
+// compares how far the server is.
+func TestACommitWhileOneConnects(t *testing.T) {
+	s := newServer(t, nil)
+	id, alice, bob, _ := three(t, s)
+	once := false
+	bob.reopen(s.lying(lies{wire.ChannelsList{}.Method().Ordinal: func() (uint16, []byte) {
+		if !once {
+			once = true
+			check(t, alice.UpdateKeys(context.Background(), id))
+			check(t, tries(alice, id, "meanwhile"))
+		}
+		ch := must(alice.profile.Channel(id))
+		return 0, must(wire.Marshal(wire.ChannelsListReply{Channels: []wire.ChannelHead{{Channel: id, Slot: ch.Slot, Sequence: ch.Sequence}}}))
+	}}))
+	settle(t, bob)
+	if !slices.Contains(bob.texts(id), "alice: meanwhile") || slices.Contains(bob.codes(id), "healed") {
+		t.Errorf("bob, who missed nothing, shows %q; notices %q", bob.texts(id), bob.codes(id))
+	}
+}
+
+// TestARestoreWithAConflictStopsNothingElse: after the server was restored from a copy, carol, who was away, takes the slot of a commit
+// that it lost.
+func TestARestoreWithAConflictStopsNothingElse(t *testing.T) {
+	s := newServer(t, nil)
+	ctx := context.Background()
+	id, alice, bob, carol := three(t, s)
+	dm := must(bob.Direct(ctx, alice.user()))
+	settle(t, alice)
+	s.stop()
+	yesterday := filepath.Join(t.TempDir(), "qpq.db")
+	check(t, sqlite.Copy(s.path, yesterday))
+	s.start()
+	check(t, alice.UpdateKeys(ctx, id))
+	check(t, alice.UpdateKeys(ctx, id))
+	settle(t, bob)
+	s.stop()
+	s.path = yesterday
+	s.start()
+	check(t, carol.UpdateKeys(ctx, id))
+	if err := tries(bob, dm, "to alice alone"); err != nil {
+		t.Errorf("a conflict in one conversation stops bob in all others: %v", err)
+	}
+}
+
+// TestAConversationThatTheServerLostIsGivenBack: the copy is older than the conversation.
+func TestAConversationThatTheServerLostIsGivenBack(t *testing.T) {
+	s := newServer(t, nil)
+	ctx := context.Background()
+	alice, bob := s.device(t), s.device(t)
+	alice.register("alice")
+	bob.register("bob")
+	first := must(alice.CreateGroup(ctx, "first", bob.user()))
+	settle(t, bob)
+	s.stop()
+	yesterday := filepath.Join(t.TempDir(), "qpq.db")
+	check(t, sqlite.Copy(s.path, yesterday))
+	s.start()
+	id := must(alice.CreateGroup(ctx, "second", bob.user()))
+	settle(t, bob)
+	bob.says(id, "of today")
+	bob.says(first, "of today")
+	settle(t, alice)
+	s.stop()
+	s.path = yesterday
+	s.start()
+	settle(t, alice, bob)
+	if v := must(alice.Client.Conversation(id)); v.Standing != client.Active {
+		t.Errorf("alice stands as %v in a conversation that she knows all of; notices %v, %q", v.Standing, alice.notices, alice.codes(id))
+	}
+	if err := tries(alice, id, "still there?"); err != nil {
+		t.Errorf("alice cannot write: %v", err)
+	}
+}
