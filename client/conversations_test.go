@@ -8,6 +8,8 @@ import (
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/client/conversation"
+	"github.com/quicproquo/qpq/identity"
 	"github.com/quicproquo/qpq/wire"
 )
 
@@ -195,4 +197,29 @@ func TestSecondDevice(t *testing.T) {
 	settle(t, alice, bob)
 	shows(t, id, []string{"alice: before", "alice: own", "bob: hi", "alice: from the phone"}, alice, bob)
 	shows(t, id, []string{"alice: own", "bob: hi", "alice: from the phone"}, phone)
+}
+
+// TestARevokedDeviceIsOutOfAllGroups looks at the group of another member.
+func TestARevokedDeviceIsOutOfAllGroups(t *testing.T) {
+	s := newServer(t, nil)
+	ctx := context.Background()
+	id, alice, bob, _ := three(t, s)
+	phone := s.device(t)
+	must(phone.Login(ctx, "alice", with(secret), "phone"))
+	settle(t, alice, phone, bob)
+	stolen := must(phone.profile.Account()).Device.ID()
+	devices := func() []qpq.DeviceID {
+		ch := must(bob.profile.Channel(id))
+		config := conversation.Config{Account: func(u qpq.UserID) (*identity.AccountState, error) { return bob.profile.Contact(u) }}
+		g := must(conversation.Restore(config, must(bob.profile.Group(id)), ch.Slot, conversation.Access{Slot: ch.AccessSlot, Key: ch.Access}))
+		return must(g.Devices())[alice.user()]
+	}
+	if !slices.Contains(devices(), stolen) {
+		t.Fatal("the phone is not in the group")
+	}
+	check(t, alice.RevokeDevice(ctx, stolen, with(secret)))
+	settle(t, bob)
+	if slices.Contains(devices(), stolen) {
+		t.Error("the phone is in the group still")
+	}
 }

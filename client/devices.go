@@ -146,7 +146,7 @@ func (c *Client) RevokeDevice(ctx context.Context, id qpq.DeviceID, with Credent
 	for _, d := range list {
 		names[d.ID] = d.Name
 	}
-	return c.change(ctx, with, func(s *session, u *unlocked) error {
+	err = c.change(ctx, with, func(s *session, u *unlocked) error {
 		if id == s.account.Load().Device.ID() {
 			return qpq.E(qpq.Invalid, "own-device", "a device cannot revoke itself: revoke it from another one, or delete the account")
 		}
@@ -158,6 +158,13 @@ func (c *Client) RevokeDevice(ctx context.Context, id qpq.DeviceID, with Credent
 		}
 		return c.revoke(ctx, s, u, id, names)
 	})
+	if err != nil {
+		return err
+	}
+	if err := c.Sync(ctx); err != nil { // it gets nothing more from the server; now it is removed from the groups
+		c.notice("background", fmt.Sprintf("the device was revoked; it is removed from conversations when this one is connected again: %v", err))
+	}
+	return nil
 }
 
 func (c *Client) revoke(ctx context.Context, s *session, u *unlocked, id qpq.DeviceID, names map[qpq.DeviceID]string) error {
