@@ -18,7 +18,8 @@ const (
 )
 
 // Run stays connected until ctx is done: it receives what comes, sends what is queued, and connects again, after waits that
-// grow, when a connection ends. It returns nil when ctx is done, and an error where trying again is of no use: nobody
+// grow, when a connection ends. That it is offline, and that it is connected again, is told once each (notices "offline" and "online"). It
+// returns nil when ctx is done, and an error where trying again is of no use: nobody
 // is signed in, the device was revoked, or another program took over. Of several calls one does the work; when it ends, another one
 // goes on.
 func (c *Client) Run(ctx context.Context) error {
@@ -26,10 +27,15 @@ func (c *Client) Run(ctx context.Context) error {
 		return nil
 	}
 	defer c.running.give()
-	wait := c.cfg.Backoff
+	wait, away := c.cfg.Backoff, false
 	for ctx.Err() == nil {
 		began := c.cfg.Clock()
-		err := c.stay(ctx)
+		err := c.stay(ctx, func() {
+			if away {
+				c.notice("online", "connected again")
+			}
+			away = false
+		})
 		if ctx.Err() != nil {
 			break
 		}
@@ -39,21 +45,41 @@ func (c *Client) Run(ctx context.Context) error {
 		if c.cfg.Clock().Sub(began) > maxBackoff {
 			wait = c.cfg.Backoff
 		}
-		c.notice("offline", err.Error())
-		select { // a random part of the wait, so that the clients of a server that restarts do not all come at once
-		case <-time.After(wait/2 + rand.N(wait/2+1)):
-		case <-ctx.Done():
+		if !away {
+			away = true
+			c.notice("offline", err.Error())
 		}
+		c.rest(ctx, wait)
 		wait = min(2*wait, maxBackoff)
 	}
 	return nil
 }
 
-// stay connects, and goes on until the connection ends.
-func (c *Client) stay(ctx context.Context) error {
+// rest waits before another try to connect: a random part of the wait, so that the clients of a server that restarts do not all come at
+// once. It ends sooner, but not at once, when there is something to send, or somebody else has connected.
+func (c *Client) rest(ctx context.Context, wait time.Duration) {
+	least := c.cfg.Backoff/2 + rand.N(c.cfg.Backoff/2+1)
+	select {
+	case <-time.After(least):
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-time.After(wait/2 + rand.N(wait/2+1) - least):
+	case <-c.wake:
+	case <-ctx.Done():
+	}
+}
+
+// stay connects, calls connected after the first round, and goes on until the connection ends.
+func (c *Client) stay(ctx context.Context, connected func()) error {
 	s, err := c.member(ctx)
 	if err != nil {
 		return err
+	}
+	select {
+	case <-c.wake: // the first round is about to be gone
+	default:
 	}
 	ticker := time.NewTicker(rounds)
 	defer ticker.Stop()
@@ -61,6 +87,7 @@ func (c *Client) stay(ctx context.Context) error {
 		if err := c.round(ctx, s); err != nil {
 			return err
 		}
+		connected()
 		select {
 		case <-c.wake:
 		case <-ticker.C:

@@ -128,6 +128,7 @@ func (c *Client) connection(ctx context.Context, user qpq.UserID) (*session, err
 	c.session = s
 	c.reload.Store(true)
 	c.work.Go(func() { c.listen(s) })
+	c.kick() // Run may be waiting to connect
 	return s, nil
 }
 
