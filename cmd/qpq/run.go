@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -38,30 +39,68 @@ func (p *program) execute(ctx context.Context, c *command.Command, args json.Raw
 }
 
 func (p *program) perform(ctx context.Context, c *command.Command, args json.RawMessage) (out command.Output, err error) {
-	log, closeLog, err := openLog(p.settings)
+	notice := p.notice
+	if p.quiet {
+		notice = nil
+	}
+	k, err := p.keeper(ctx, notice)
 	if err != nil {
 		return out, err
 	}
+	defer func() { err = errors.Join(err, k.close()) }()
+	return k.call(ctx, c, args, p)
+}
+
+// keeper runs commands: with the profile once it has got that, and until then in the process that holds it.
+type keeper struct {
+	p        *program
+	ctx      context.Context // of what it does for other processes
+	notice   func(client.Notice)
+	log      *slog.Logger
+	closeLog func() error
+
+	mu   sync.Mutex
+	held *holding
+}
+
+// keeper returns one that serves other processes until ctx is done. notice is nil where nobody is there to be told anything.
+func (p *program) keeper(ctx context.Context, notice func(client.Notice)) (*keeper, error) {
+	log, closeLog, err := openLog(p.settings)
+	if err != nil {
+		return nil, err
+	}
+	return &keeper{p: p, ctx: ctx, notice: notice, log: log, closeLog: closeLog}, nil
+}
+
+// close lets go of the profile, when all calls have ended.
+func (k *keeper) close() (err error) {
+	if k.held != nil {
+		err = k.held.close()
+	}
+	return errors.Join(err, k.closeLog())
+}
+
+// call runs a command.
+func (k *keeper) call(ctx context.Context, c *command.Command, args json.RawMessage, ui command.UI) (out command.Output, err error) {
 	defer func() {
 		if err != nil {
-			log.Warn("command failed", "command", c.Name, "kind", qpq.KindOf(err), "code", qpq.CodeOf(err))
+			k.log.Warn("command failed", "command", c.Name, "kind", qpq.KindOf(err), "code", qpq.CodeOf(err))
 		} else {
-			log.Info("command done", "command", c.Name)
+			k.log.Info("command done", "command", c.Name)
 		}
-		err = errors.Join(err, closeLog())
 	}()
 	for deadline := time.Now().Add(holdPatience); ; {
-		home, err := profile.OpenHome(p.settings.data, p.keys())
+		engine, err := k.engine()
 		if err == nil {
-			return p.hold(ctx, home, c, args, log)
+			return c.Run(ctx, &command.Env{Client: engine, UI: ui}, args)
 		}
 		if qpq.CodeOf(err) != "profile-in-use" {
 			return out, err
 		}
-		if conn, dialErr := net.Dial("unix", profile.Socket(p.settings.data)); dialErr == nil {
-			log.Debug("handed over", "command", c.Name)
+		if conn, dialErr := net.Dial("unix", profile.Socket(k.p.settings.data)); dialErr == nil {
+			k.log.Debug("handed over", "command", c.Name)
 			out, err = command.Handover(ctx, conn, command.Request{
-				Release: config.Release(), Server: p.settings.server, Fingerprint: p.settings.fingerprint, Command: c.Name, Args: args}, p)
+				Release: config.Release(), Server: k.p.settings.server, Fingerprint: k.p.settings.fingerprint, Command: c.Name, Args: args}, ui)
 			var moved *command.Moved
 			if errors.As(err, &moved) {
 				args, deadline = moved.Args, time.Now().Add(holdPatience)
@@ -76,6 +115,21 @@ func (p *program) perform(ctx context.Context, c *command.Command, args json.Raw
 	}
 }
 
+// engine returns the client of the profile, if this process has or gets that.
+func (k *keeper) engine() (*client.Client, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.held != nil {
+		return k.held.engine, nil
+	}
+	held, err := k.hold()
+	if err != nil {
+		return nil, err
+	}
+	k.held = held
+	return held.engine, nil
+}
+
 // keys returns the keyring, nil where there is none to use.
 func (p *program) keys() profile.Keys {
 	if p.settings.keyring == "off" || !keyring.Present() {
@@ -84,44 +138,69 @@ func (p *program) keys() profile.Keys {
 	return keyring.Keys{}
 }
 
-// hold runs a command with the profile, and meanwhile those of other processes.
-func (p *program) hold(ctx context.Context, home *profile.Home, c *command.Command, args json.RawMessage, log *slog.Logger) (out command.Output, err error) {
-	defer func() { err = errors.Join(err, home.Close()) }()
+// holding is the profile, held, and what this process does with it.
+type holding struct {
+	engine *client.Client
+	ends   []func() error // in the order in which they were begun
+}
+
+func (h *holding) close() (err error) {
+	for _, end := range slices.Backward(h.ends) {
+		err = errors.Join(err, end())
+	}
+	return err
+}
+
+// hold opens the profile. Meanwhile this process runs the commands of others too.
+func (k *keeper) hold() (h *holding, err error) {
+	p := k.p
+	h = &holding{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, h.close())
+		}
+	}()
+	home, err := profile.OpenHome(p.settings.data, p.keys())
+	if err != nil {
+		return h, err
+	}
+	h.ends = append(h.ends, home.Close)
 	opened, err := home.Open()
 	if err != nil {
-		return out, err
+		return h, err
 	}
-	defer func() { err = errors.Join(err, opened.Close()) }()
-	dialer := &dial.Dialer{Notice: func(text string) { p.notice(client.Notice{Code: "udp-blocked", Text: text}) }}
-	defer func() { err = errors.Join(err, dialer.Close()) }()
+	h.ends = append(h.ends, opened.Close)
 	holder := &command.Holder{Release: config.Release(), Server: p.settings.server, Fingerprint: p.settings.fingerprint}
+	dialer := &dial.Dialer{}
 	cfg := client.Config{Profile: opened, Dial: dialer.Dial, Server: p.settings.server, Software: "qpq " + config.Release()}
-	if !p.quiet {
+	if k.notice != nil {
 		cfg.Notice = func(n client.Notice) {
-			log.Info("notice", "code", n.Code)
-			p.notice(n)
+			k.log.Info("notice", "code", n.Code)
+			k.notice(n)
 			holder.Notice(n)
 		}
+		dialer.Notice = func(text string) { k.notice(client.Notice{Code: "udp-blocked", Text: text}) }
 	}
+	h.ends = append(h.ends, dialer.Close)
 	if p.settings.fingerprint != "" {
 		if cfg.Fingerprint, err = client.ParseFingerprint(p.settings.fingerprint); err != nil {
-			return out, err
+			return h, err
 		}
 	}
-	engine := client.New(cfg)
-	defer func() { err = errors.Join(err, engine.Close()) }()
-	holder.Client = engine
-	stop, err := p.share(ctx, holder)
+	h.engine = client.New(cfg)
+	h.ends = append(h.ends, h.engine.Close)
+	holder.Client = h.engine
+	stop, err := p.share(k.ctx, holder)
 	if err != nil {
-		log.Warn("other processes cannot hand over their commands", "cause", err.Error())
-	} else {
-		defer stop()
+		k.log.Warn("other processes cannot hand over their commands", "cause", err.Error())
+		return h, nil
 	}
-	return c.Run(ctx, &command.Env{Client: engine, UI: p}, args)
+	h.ends = append(h.ends, stop)
+	return h, nil
 }
 
 // share takes the commands of other processes until the function that it returns is called, which waits for those under way.
-func (p *program) share(ctx context.Context, holder *command.Holder) (func(), error) {
+func (p *program) share(ctx context.Context, holder *command.Holder) (func() error, error) {
 	path := profile.Socket(p.settings.data)
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err // left by a process that was killed: this one holds the profile now
@@ -135,9 +214,10 @@ func (p *program) share(ctx context.Context, holder *command.Holder) (func(), er
 	}
 	var served sync.WaitGroup
 	served.Go(func() { _ = holder.Serve(ctx, l) })
-	return func() {
+	return func() error {
 		_ = l.Close()
 		served.Wait()
+		return nil
 	}, nil
 }
 

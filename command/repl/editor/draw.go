@@ -180,7 +180,7 @@ func (e *Editor) clean(text string) string {
 
 // above shows lines above the one that is being typed. The caller holds mu.
 func (e *Editor) above(text string) {
-	e.write(e.drawn.erase(e.width()) + strings.ReplaceAll(text, "\n", "\r\n") + "\r\n")
+	e.write(e.drawn.erase(e.Width()) + strings.ReplaceAll(text, "\n", "\r\n") + "\r\n")
 	e.drawn = drawing{}
 }
 
@@ -196,7 +196,7 @@ func (e *Editor) columns(words []string) string {
 		clean[i] = e.clean(w)
 		widest = max(widest, displaywidth.String(clean[i]))
 	}
-	across := max(1, (e.width()-1+gap)/(widest+gap))
+	across := max(1, (e.Width()-1+gap)/(widest+gap))
 	var b strings.Builder
 	for i, w := range clean {
 		b.WriteString(w)

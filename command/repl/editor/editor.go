@@ -96,7 +96,7 @@ func (e *Editor) Close() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.closed {
-		e.write(e.drawn.erase(e.width()))
+		e.write(e.drawn.erase(e.Width()))
 		e.closed, e.drawn = true, drawing{}
 		close(e.done)
 	}
@@ -117,7 +117,7 @@ func (e *Editor) Print(text string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	shown := strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\r\n") + "\r\n"
-	out := e.drawn.erase(e.width()) + shown
+	out := e.drawn.erase(e.Width()) + shown
 	e.drawn = drawing{}
 	if !e.closed {
 		out += e.drawing()
@@ -242,14 +242,15 @@ func (e *Editor) suspend() {
 	if e.cfg.Suspend == nil {
 		return
 	}
-	e.write(e.drawn.erase(e.width()))
+	e.write(e.drawn.erase(e.Width()))
 	e.drawn = drawing{}
 	e.mu.Unlock()
 	e.cfg.Suspend()
 	e.mu.Lock()
 }
 
-func (e *Editor) width() int {
+// Width returns how many columns the terminal has.
+func (e *Editor) Width() int {
 	width, _ := e.size()
 	return width
 }

@@ -1,0 +1,243 @@
+package repl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"strings"
+	"time"
+
+	"github.com/clipperhouse/displaywidth"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/command"
+	"github.com/quicproquo/qpq/command/repl/editor"
+)
+
+// Styles, as parameters of SGR.
+const (
+	dim  = "2"
+	bold = "1"
+	red  = "31"
+)
+
+// names are the styles of names.
+var names = []string{"32", "33", "34", "35", "36", "92", "93", "94", "95", "96"}
+
+func (r *REPL) paint(style, text string) string {
+	if !r.cfg.Color || text == "" {
+		return text
+	}
+	return "\x1b[" + style + "m" + text + "\x1b[m"
+}
+
+func (r *REPL) print(text string) { r.cfg.Console.Print(text) }
+
+// note tells something that is no result.
+func (r *REPL) note(text string) {
+	const mark = "-- "
+	r.cfg.Console.Note(r.wrap(r.paint(dim, mark), mark, text))
+}
+
+// indent is how far lines after the first are set in: no text can look like another entry.
+const indent = 6
+
+// wrap breaks a text after a head into lines as wide as the console, all but the first set in. painted is the head as it is shown.
+func (r *REPL) wrap(painted, head, text string) string {
+	width := r.cfg.Console.Width() - 1
+	first := width - displaywidth.String(head)
+	if width < 3*indent || first < indent {
+		return painted + strings.ReplaceAll(clean(text), "\n", "\n"+strings.Repeat(" ", indent))
+	}
+	var rows []string
+	for i, line := range strings.Split(clean(text), "\n") {
+		room := width - indent
+		if i == 0 {
+			room = first
+		}
+		rows = append(rows, broken(line, room, width-indent)...)
+	}
+	return painted + strings.Join(rows, "\n"+strings.Repeat(" ", indent))
+}
+
+func clean(text string) string {
+	return strings.ReplaceAll(strings.TrimRight(qpq.Printable(text), "\n"), "\t", "    ")
+}
+
+// broken breaks a line between words, or in words that do not fit, into a first row and others of given widths.
+func broken(line string, first, others int) []string {
+	var rows []string
+	for room := first; displaywidth.String(line) > room; room = others {
+		fits, space, width := 0, 0, 0
+		for g := displaywidth.StringGraphemes(line); g.Next(); {
+			if width += g.Width(); width > room {
+				if g.Value() == " " {
+					space = fits
+				}
+				break
+			}
+			if g.Value() == " " {
+				space = fits
+			}
+			fits += len(g.Value())
+		}
+		if space > 0 {
+			rows, line = append(rows, line[:space]), strings.TrimLeft(line[space:], " ")
+			continue
+		}
+		fits = max(fits, 1)
+		rows, line = append(rows, line[:fits]), line[fits:]
+	}
+	return append(rows, line)
+}
+
+// entry shows an entry of the current conversation, or of another one.
+func (r *REPL) entry(e *command.EntryJSON, here bool) {
+	at := e.Time.Local()
+	r.showing.Lock()
+	defer r.showing.Unlock()
+	if day := at.Format(time.DateOnly); day != r.day {
+		r.day = day
+		r.print(r.paint(dim, "-- "+at.Format("Monday, 2 January 2006")+" --"))
+	}
+	r.mu.Lock()
+	self := r.self
+	r.mu.Unlock()
+	clock, from := at.Format("15:04")+" ", ""
+	if !here {
+		from = "[" + short(self, oneLine(e.Name)) + "] "
+	}
+	if e.Type == "notice" {
+		r.print(r.wrap(r.paint(dim, clock+from+"-- "), clock+from+"-- ", e.Text))
+		return
+	}
+	sender := short(self, oneLine(e.Sender))
+	head := sender
+	if e.State == "queued" || e.State == "failed" {
+		head += " (" + e.State + ")"
+	}
+	if !here && e.Name == e.Sender {
+		head = ""
+	} else {
+		head += ": "
+	}
+	style := bold
+	if !e.Own {
+		h := fnv.New32a()
+		_, _ = h.Write([]byte(e.Sender))
+		style = names[h.Sum32()%uint32(len(names))]
+	}
+	text := e.Text
+	if e.Kind != "text" {
+		text = "(" + text + ")"
+	}
+	r.print(r.wrap(r.paint(dim, clock+from)+r.paint(style, head), clock+from+head, text))
+}
+
+// short returns a user without the domain, where that is the own one.
+func short(self, user string) string {
+	_, domain, ok := strings.Cut(self, "@")
+	if !ok {
+		return user
+	}
+	return strings.TrimSuffix(user, "@"+domain)
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(qpq.Printable(s)), " ") }
+
+// prompt shows where one is, and where there is something new.
+func (r *REPL) prompt() {
+	r.showing.Lock()
+	defer r.showing.Unlock()
+	prompt := editor.Prompt{Text: r.where() + "> "}
+	if r.cfg.Color {
+		prompt.Style = bold
+	}
+	r.cfg.Console.SetPrompt(prompt)
+}
+
+func (r *REPL) where() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	text, more := "", 0
+	if r.current != nil {
+		text = brief(short(r.self, r.current.name)) + " "
+	}
+	var elsewhere []string
+	for _, p := range r.places {
+		switch {
+		case p == r.current || p.unread == 0:
+		case len(elsewhere) == 3:
+			more++
+		default:
+			elsewhere = append(elsewhere, fmt.Sprintf("%s %d", brief(short(r.self, p.name)), p.unread))
+		}
+	}
+	if more > 0 {
+		elsewhere = append(elsewhere, fmt.Sprintf("%d more", more))
+	}
+	if len(elsewhere) > 0 {
+		text += "[" + strings.Join(elsewhere, ", ") + "] "
+	}
+	if r.offline {
+		text += "(offline) "
+	}
+	return strings.TrimSuffix(text, " ")
+}
+
+// brief returns a name that leaves room for what is typed.
+func brief(name string) string { return displaywidth.TruncateString(oneLine(name), 24, "…") }
+
+// quiet is the UI of commands that the person did not call.
+type quiet struct{ r *REPL }
+
+// Show implements command.UI.
+func (quiet) Show(command.Output) {}
+
+// Result implements command.UI.
+func (quiet) Result(command.Output) error { return nil }
+
+// Ask implements command.UI.
+func (quiet) Ask(context.Context, command.Question) ([]byte, error) {
+	return nil, qpq.E(qpq.Invalid, "no-answer", "nobody was asked")
+}
+
+// visible is the UI of commands that the person called.
+type visible struct{ r *REPL }
+
+// Show implements command.UI. What a command says of the connection is told by who stays connected.
+func (v visible) Show(o command.Output) {
+	var notice struct{ Notice *struct{ Code string } }
+	if decode(o.Value, &notice) == nil && notice.Notice != nil {
+		return
+	}
+	v.r.cfg.Console.Note(clean(o.Text))
+}
+
+// Result implements command.UI.
+func (v visible) Result(o command.Output) error {
+	var e command.EntryJSON
+	if err := decode(o.Value, &e); err == nil && (e.Type == "message" || e.Type == "notice") {
+		v.r.entry(&e, true)
+		return nil
+	}
+	v.r.output(o)
+	return nil
+}
+
+// Ask implements command.UI.
+func (v visible) Ask(ctx context.Context, q command.Question) ([]byte, error) {
+	b, err := v.r.cfg.Console.Ask(ctx, q)
+	if errors.Is(err, editor.ErrInterrupted) {
+		err = qpq.E(qpq.Unavailable, "cancelled", "given up on request")
+	}
+	return b, err
+}
+
+// output shows the result of a command.
+func (r *REPL) output(o command.Output) {
+	if o.Text != "" {
+		r.print(clean(o.Text))
+	}
+}
