@@ -3,6 +3,7 @@ package node
 import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
@@ -54,6 +55,17 @@ func (h *Home) Certificate(domain, certFile, keyFile string, now time.Time) (*Ce
 		return nil, err
 	}
 	return c, nil
+}
+
+// ResetKey returns a secret that belongs to the key of the certificate: the same at each start.
+func (c *Certificate) ResetKey() (key [32]byte, err error) {
+	private, err := x509.MarshalPKCS8PrivateKey(c.present.Load().PrivateKey)
+	if err != nil {
+		return key, err
+	}
+	defer clear(private)
+	b, err := hkdf.Key(sha256.New, private, nil, "qpq stateless reset", len(key))
+	return [32]byte(b), err
 }
 
 // selfSign makes a certificate where there is none, or where the server has never started: then the domain may

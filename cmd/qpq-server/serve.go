@@ -46,7 +46,11 @@ func (e environment) serve(ctx context.Context, s *settings) (err error) {
 	if err != nil {
 		return err
 	}
-	edges, err := listen(s, certificate.TLS())
+	reset, err := certificate.ResetKey()
+	if err != nil {
+		return err
+	}
+	edges, err := listen(s, certificate.TLS(), quic.Config{ResetKey: reset})
 	if err != nil {
 		return err
 	}
@@ -120,8 +124,8 @@ func (e *edges) close() {
 }
 
 // listen opens all of them.
-func listen(s *settings, c *tls.Config) (*edges, error) {
-	e, err := listenStandard(s.listen, c)
+func listen(s *settings, c *tls.Config, q quic.Config) (*edges, error) {
+	e, err := listenStandard(s.listen, c, q)
 	if err != nil || s.websocket == "" {
 		return e, err
 	}
@@ -134,13 +138,13 @@ func listen(s *settings, c *tls.Config) (*edges, error) {
 }
 
 // listenStandard opens QUIC and TLS. Where the port is left to the system, it takes one that is free on both.
-func listenStandard(address string, c *tls.Config) (*edges, error) {
+func listenStandard(address string, c *tls.Config, q quic.Config) (*edges, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, qpq.Wrap(qpq.Invalid, "bad-address", fmt.Sprintf("%q is no address to listen on", address), err)
 	}
 	for tries := 1; ; tries++ {
-		opened, err := listenBoth(host, port, c)
+		opened, err := listenBoth(host, port, c, q)
 		if err == nil {
 			return opened, nil
 		}
@@ -150,8 +154,8 @@ func listenStandard(address string, c *tls.Config) (*edges, error) {
 	}
 }
 
-func listenBoth(host, port string, c *tls.Config) (*edges, error) {
-	endpoint, err := quic.NewEndpoint(net.JoinHostPort(host, port), quic.Config{})
+func listenBoth(host, port string, c *tls.Config, q quic.Config) (*edges, error) {
+	endpoint, err := quic.NewEndpoint(net.JoinHostPort(host, port), q)
 	if err != nil {
 		return nil, err
 	}

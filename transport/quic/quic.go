@@ -25,6 +25,9 @@ type Config struct {
 	KeepAlive time.Duration
 	// Streams is how many lanes a client may have at a time. Zero is 128.
 	Streams int64
+	// ResetKey, if it is not zero, is by what a server that was killed and is back tells clients that their connections are gone (RFC 9000
+	// section 10.3): they need not wait for the idle timeout. It is secret, and the same at each start.
+	ResetKey [32]byte
 }
 
 func (c Config) quic(server bool) *quicgo.Config {
@@ -75,7 +78,11 @@ func NewEndpoint(address string, c Config) (*Endpoint, error) {
 	if err != nil {
 		return nil, qpq.Wrap(qpq.Unavailable, "cannot-listen", fmt.Sprintf("cannot open UDP %s: %v", address, err), err)
 	}
-	return &Endpoint{c, socket, &quicgo.Transport{Conn: socket}}, nil
+	t := &quicgo.Transport{Conn: socket}
+	if c.ResetKey != [32]byte{} {
+		t.StatelessResetKey = (*quicgo.StatelessResetKey)(&c.ResetKey)
+	}
+	return &Endpoint{c, socket, t}, nil
 }
 
 // Close ends all connections and closes the socket.

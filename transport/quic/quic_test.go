@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/transport"
@@ -79,4 +81,83 @@ func TestDualStack(t *testing.T) {
 
 func splitPort(e *quic.Endpoint) (host, port string, err error) {
 	return net.SplitHostPort(e.Addr().String())
+}
+
+// relay passes datagrams on, of one client, to a server that can be changed.
+type relay struct {
+	front, back *net.UDPConn
+	server      atomic.Pointer[net.UDPAddr]
+}
+
+func newRelay(t *testing.T, server net.Addr) *relay {
+	t.Helper()
+	open := func() *net.UDPConn {
+		c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	r := &relay{front: open(), back: open()}
+	r.server.Store(server.(*net.UDPAddr))
+	var client atomic.Pointer[net.UDPAddr]
+	pass := func(from, to *net.UDPConn, seen *atomic.Pointer[net.UDPAddr], target *atomic.Pointer[net.UDPAddr]) {
+		b := make([]byte, 2048)
+		for {
+			n, source, err := from.ReadFromUDP(b)
+			if err != nil {
+				return
+			}
+			if seen != nil {
+				seen.Store(source)
+			}
+			_, _ = to.WriteToUDP(b[:n], target.Load())
+		}
+	}
+	go pass(r.front, r.back, &client, &r.server)
+	go pass(r.back, r.front, nil, &client)
+	return r
+}
+
+// TestServerThatIsBack: a server that lost its connections says so, and clients do not wait for the idle timeout.
+func TestServerThatIsBack(t *testing.T) {
+	server, client := testcert.Pair(t)
+	start := func() net.Addr {
+		e, err := quic.NewEndpoint("127.0.0.1:0", quic.Config{ResetKey: [32]byte{1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = e.Close() })
+		l, err := e.Listen(server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { _, _ = l.Accept(context.Background()) }()
+		return l.Addr()
+	}
+	r := newRelay(t, start())
+	e, err := quic.NewEndpoint("127.0.0.1:0", quic.Config{IdleTimeout: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.Close() })
+	conn, err := e.Dial(t.Context(), r.front.LocalAddr().String(), client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.server.Store(start().(*net.UDPAddr)) // to the client, the server was killed and is back
+	stream, err := conn.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It answers no packet that is hardly longer than what it would say.
+	if _, err := stream.Write(make([]byte, 500)); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-conn.Done():
+	case <-time.After(30 * time.Second):
+		t.Error("the client goes on waiting")
+	}
 }
