@@ -335,6 +335,6 @@ func (r *REPL) helpOn(name string) error {
 			}
 		}
 	}
-	r.print(r.wrap("", "", text))
+	r.print(r.wrap("", "", text, 0))
 	return nil
 }

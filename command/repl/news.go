@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"time"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
@@ -191,7 +192,7 @@ func (r *REPL) settle(ctx context.Context) {
 		if unsent == 0 {
 			continue
 		}
-		if _, err := r.call(ctx, "sync", nil, quiet{r}); err != nil {
+		if err := r.send(ctx); err != nil {
 			continue // who stays connected tells
 		}
 		r.mu.Lock()
@@ -203,6 +204,27 @@ func (r *REPL) settle(ctx context.Context) {
 		}
 		r.prompt()
 	}
+}
+
+// patience is how long the server may take before the prompt says that something is not sent yet.
+const patience = 2 * time.Second
+
+// send returns when all was sent that is queued.
+func (r *REPL) send(ctx context.Context) error {
+	slow := func(now bool) {
+		r.mu.Lock()
+		change := r.slow != now
+		r.slow = now
+		r.mu.Unlock()
+		if change {
+			r.prompt()
+		}
+	}
+	late := time.AfterFunc(patience, func() { slow(true) })
+	_, err := r.call(ctx, "sync", nil, quiet{r})
+	late.Stop()
+	slow(false)
+	return err
 }
 
 func (r *REPL) markRead(ctx context.Context) {

@@ -61,6 +61,7 @@ type REPL struct {
 	places  []*place
 	current *place
 	offline bool
+	slow    bool          // the server takes its time with what is to be sent
 	back    chan struct{} // closed when it is connected again
 	unsent  int           // messages of this session that are not known to be sent
 	queued  int           // of them those that waited for the server to come back
@@ -254,10 +255,14 @@ func (r *REPL) say(ctx context.Context, text string) error {
 	}
 	r.mu.Lock()
 	r.unsent++
-	if r.offline {
+	offline := r.offline
+	if offline {
 		r.queued++
 	}
 	r.mu.Unlock()
+	if offline {
+		r.prompt()
+	}
 	r.kick()
 	return nil
 }
@@ -287,7 +292,7 @@ func (r *REPL) report(err error) {
 	if r.failing++; r.failed == nil {
 		r.failed = err
 	}
-	r.cfg.Console.Note(r.wrap(r.paint(red, "qpq: "), "qpq: ", err.Error()))
+	r.cfg.Console.Note(r.wrap(r.paint(red, "qpq: "), "qpq: ", err.Error(), 0))
 }
 
 // leave ends the session. What is queued goes out first: lines from a pipe wait for that, a person is told.

@@ -37,17 +37,17 @@ func (r *REPL) print(text string) { r.cfg.Console.Print(text) }
 // note tells something that is no result.
 func (r *REPL) note(text string) {
 	const mark = "-- "
-	r.cfg.Console.Note(r.wrap(r.paint(dim, mark), mark, text))
+	r.cfg.Console.Note(r.wrap(r.paint(dim, mark), mark, text, len(mark)))
 }
 
-// indent is how far lines after the first are set in: no text can look like another entry.
+// indent is how far the lines of an entry after the first are set in: no text can look like another entry.
 const indent = 6
 
 // wrap breaks a text after a head into lines as wide as the console, all but the first set in. painted is the head as it is shown.
-func (r *REPL) wrap(painted, head, text string) string {
+func (r *REPL) wrap(painted, head, text string, indent int) string {
 	width := r.cfg.Console.Width() - 1
 	first := width - displaywidth.String(head)
-	if width < 3*indent || first < indent {
+	if width < 20 || first < 10 {
 		return painted + strings.ReplaceAll(clean(text), "\n", "\n"+strings.Repeat(" ", indent))
 	}
 	var rows []string
@@ -109,7 +109,7 @@ func (r *REPL) entry(e *command.EntryJSON, here bool) {
 		from = "[" + short(self, oneLine(e.Name)) + "] "
 	}
 	if e.Type == "notice" {
-		r.print(r.wrap(r.paint(dim, clock+from+"-- "), clock+from+"-- ", e.Text))
+		r.print(r.wrap(r.paint(dim, clock+from+"-- "), clock+from+"-- ", e.Text, indent))
 		return
 	}
 	sender := short(self, oneLine(e.Sender))
@@ -132,7 +132,7 @@ func (r *REPL) entry(e *command.EntryJSON, here bool) {
 	if e.Kind != "text" {
 		text = "(" + text + ")"
 	}
-	r.print(r.wrap(r.paint(dim, clock+from)+r.paint(style, head), clock+from+head, text))
+	r.print(r.wrap(r.paint(dim, clock+from)+r.paint(style, head), clock+from+head, text, indent))
 }
 
 // short returns a user without the domain, where that is the own one.
@@ -180,8 +180,13 @@ func (r *REPL) where() string {
 	if len(elsewhere) > 0 {
 		text += "[" + strings.Join(elsewhere, ", ") + "] "
 	}
-	if r.offline {
+	switch {
+	case r.offline && r.unsent > 0:
+		text += fmt.Sprintf("(offline, %d queued) ", r.unsent)
+	case r.offline:
 		text += "(offline) "
+	case r.slow && r.unsent > 0:
+		text += fmt.Sprintf("(sending %d) ", r.unsent)
 	}
 	return strings.TrimSuffix(text, " ")
 }
