@@ -22,7 +22,8 @@
 //	plain CODE program [args]  the same without the privileges of root, if the test has them
 //	tty CODE SCRIPT prog [...] the same at a terminal, where SCRIPT says what happens, in lines: expect PATTERN, type TEXT,
 //	                           tab TEXT (typed, and then the Tab key), secret TEXT (typed once the terminal echoes no more),
-//	                           interrupt; what was shown is in screen
+//	                           keys TEXT (with the escapes of Go), interrupt, do COMMAND (of the story, or a program that succeeds);
+//	                           what was shown is in screen
 //	authority NAME             makes NAME.pem, a certificate authority, and NAME.crt and NAME.key, which it vouches for to be localhost
 //	certificate NAME DOMAIN [from [to]]
 //	                           makes NAME.crt and NAME.key that nobody vouches for, valid between two times, in days from now
@@ -103,12 +104,16 @@ func TestStories(t *testing.T) {
 	}
 }
 
-var commands = map[string]func(*testscript.TestScript, bool, []string){
-	"server": cmdServer, "start": cmdStart, "finish": cmdFinish, "signal": cmdSignal, "halt": cmdHalt, "kill9": cmdKill9, "limit": cmdLimit,
-	"wait-for": cmdWaitFor, "set": cmdSet, "exits": cmdExits, "plain": cmdPlain, "tty": cmdTTY,
-	"authority": cmdAuthority, "certificate": cmdCertificate, "tcp-only": cmdTCPOnly, "occupy": cmdOccupy,
-	"get": cmdGet, "sql": cmdSQL, "overwrite": cmdOverwrite, "holds": cmdHolds,
-	"browser": cmdBrowser, "documented": cmdDocumented, "person": cmdPerson, "info": cmdInfo, "watch": cmdWatch,
+var commands map[string]func(*testscript.TestScript, bool, []string)
+
+func init() { // a terminal's script uses them too
+	commands = map[string]func(*testscript.TestScript, bool, []string){
+		"server": cmdServer, "start": cmdStart, "finish": cmdFinish, "signal": cmdSignal, "halt": cmdHalt, "kill9": cmdKill9, "limit": cmdLimit,
+		"wait-for": cmdWaitFor, "set": cmdSet, "exits": cmdExits, "plain": cmdPlain, "tty": cmdTTY,
+		"authority": cmdAuthority, "certificate": cmdCertificate, "tcp-only": cmdTCPOnly, "occupy": cmdOccupy,
+		"get": cmdGet, "sql": cmdSQL, "overwrite": cmdOverwrite, "holds": cmdHolds,
+		"browser": cmdBrowser, "documented": cmdDocumented, "person": cmdPerson, "info": cmdInfo, "watch": cmdWatch,
+	}
 }
 
 // setup gives each story folders of its own.
@@ -117,7 +122,12 @@ func setup(e *testscript.Env) error {
 		"XDG_DATA_HOME="+filepath.Join(e.WorkDir, "data"),
 		"XDG_CONFIG_HOME="+filepath.Join(e.WorkDir, "config"),
 		"XDG_STATE_HOME="+filepath.Join(e.WorkDir, "state"),
-		"LC_ALL=C.UTF-8")
+		"LC_ALL=C.UTF-8", "BIN="+programs)
+	scripts, err := filepath.Abs("../scripts")
+	if err != nil {
+		return err
+	}
+	e.Setenv("SCRIPTS", scripts)
 	e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 	e.Setenv("PATH", programs+string(filepath.ListSeparator)+e.Getenv("PATH"))
 	s := &story{processes: map[string]*process{}, ports: map[string]string{}, people: map[string]*person{}}

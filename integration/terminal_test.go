@@ -91,7 +91,7 @@ func (t *terminal) until(done func() bool) error {
 }
 
 // play does one line of a script.
-func (t *terminal) play(line string) error {
+func (t *terminal) play(ts *testscript.TestScript, line string) error {
 	verb, rest, _ := strings.Cut(line, " ")
 	switch verb {
 	case "":
@@ -119,11 +119,36 @@ func (t *terminal) play(line string) error {
 	case "tab":
 		_, err := t.control.WriteString(rest + "\t")
 		return err
+	case "keys":
+		text, err := strconv.Unquote(`"` + rest + `"`)
+		if err != nil {
+			return err
+		}
+		_, err = t.control.WriteString(text)
+		return err
 	case "interrupt":
 		_, err := t.control.Write([]byte{3}) // ^C
 		return err
+	case "do":
+		return do(ts, strings.Fields(rest))
 	}
 	return fmt.Errorf("no verb %q", verb)
+}
+
+// do carries out a command of the story, or runs a program that succeeds.
+func do(ts *testscript.TestScript, args []string) error {
+	for i := range args {
+		args[i] = os.Expand(args[i], ts.Getenv)
+	}
+	if c, ok := commands[args[0]]; ok {
+		c(ts, false, args[1:])
+		return nil
+	}
+	out, err := command(ts, args).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
 }
 
 func cmdTTY(ts *testscript.TestScript, neg bool, args []string) {
@@ -142,7 +167,7 @@ func cmdTTY(ts *testscript.TestScript, neg bool, args []string) {
 		defer close(t.ended)
 		_ = cmd.Wait()
 	}()
-	code, err := t.session(cmd, strings.Split(ts.ReadFile(args[1]), "\n"))
+	code, err := t.session(ts, cmd, strings.Split(ts.ReadFile(args[1]), "\n"))
 	echoes := t.echoes()
 	_ = t.line.Close()
 	reading.Wait() // until all is read that was written
@@ -159,9 +184,9 @@ func cmdTTY(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // session plays a script and waits for the program to end.
-func (t *terminal) session(cmd *exec.Cmd, script []string) (int, error) {
+func (t *terminal) session(ts *testscript.TestScript, cmd *exec.Cmd, script []string) (int, error) {
 	for _, line := range script {
-		if err := t.play(line); err != nil {
+		if err := t.play(ts, line); err != nil {
 			_ = cmd.Process.Kill()
 			<-t.ended
 			return 0, fmt.Errorf("%s: %w", line, err)

@@ -128,7 +128,9 @@ func (r *REPL) slash(ctx context.Context, line string) error {
 	if err != nil {
 		return err
 	}
-	r.output(out)
+	if s.command.Name != "send" && args["text"] == nil { // what was said is shown as it comes
+		r.output(out)
+	}
 	return r.followed(s.command.Name, out)
 }
 
