@@ -24,7 +24,7 @@ func (r *REPL) watch(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case qpq.CodeOf(err) != "holder-gone" && qpq.CodeOf(err) != command.CodeHolderLeft:
+		case qpq.CodeOf(err) != "holder-gone" && qpq.CodeOf(err) != command.CodeHolderLeft: // it was killed
 			return err
 		}
 	}

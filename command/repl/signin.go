@@ -15,7 +15,7 @@ var (
 
 // signIn has a person register or log in, if nobody has.
 func (r *REPL) signIn(ctx context.Context) error {
-	err := r.signedIn()
+	err := r.signedIn(ctx)
 	if qpq.CodeOf(err) != "not-signed-in" || !r.cfg.Person {
 		return err
 	}
@@ -29,15 +29,9 @@ func (r *REPL) signIn(ctx context.Context) error {
 	}
 }
 
-// signedIn fails with code "not-signed-in" where nobody is. It asks no server: a command that needs somebody to be signed in, and is given
-// up at once.
-func (r *REPL) signedIn() error {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	_, err := r.call(ctx, "watch", nil, quiet{r})
-	if qpq.CodeOf(err) == "cancelled" || qpq.CodeOf(err) == command.CodeHolderLeft {
-		return nil
-	}
+// signedIn fails with code "not-signed-in" where nobody is. It asks no server.
+func (r *REPL) signedIn(ctx context.Context) error {
+	_, err := r.call(ctx, "list", map[string]any{"offline": true}, quiet{r})
 	return err
 }
 
@@ -69,7 +63,7 @@ func (r *REPL) enter(ctx context.Context) error {
 
 // begin finds out who one is and what there is, and greets.
 func (r *REPL) begin(ctx context.Context) error {
-	out, err := r.call(ctx, "list", nil, quiet{r})
+	out, err := r.call(ctx, "list", map[string]any{"offline": true}, quiet{r})
 	if err != nil {
 		return err
 	}
