@@ -1,0 +1,224 @@
+package repl_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/client/profile"
+	"github.com/quicproquo/qpq/command"
+	"github.com/quicproquo/qpq/command/repl"
+	"github.com/quicproquo/qpq/command/repl/editor"
+	"github.com/quicproquo/qpq/node"
+	"github.com/quicproquo/qpq/opaque"
+	"github.com/quicproquo/qpq/store"
+	"github.com/quicproquo/qpq/store/sqlite"
+	"github.com/quicproquo/qpq/transport"
+	"github.com/quicproquo/qpq/transport/mem"
+)
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// server is a real server that is reached through memory.
+type server struct {
+	t    *testing.T
+	path string
+	cfg  node.Config
+	stop func()
+
+	mu       sync.Mutex
+	listener *mem.Listener // nil while it is away
+}
+
+func newServer(t *testing.T) *server {
+	setup, err := opaque.NewServerSetup(opaque.Configuration{})
+	check(t, err)
+	_, key, err := ed25519.GenerateKey(nil)
+	check(t, err)
+	s := &server{t: t, path: filepath.Join(t.TempDir(), "qpq.db")}
+	s.cfg = node.Config{Domain: "example.org", Passwords: opaque.NewServer(opaque.Configuration{}, setup), SigningKey: key,
+		Limits: node.Limits{AddressRate: 1e6, AccountRate: 1e6, PasswordFloor: time.Nanosecond, LookupFloor: time.Nanosecond}}
+	s.start()
+	t.Cleanup(func() { s.stop() })
+	return s
+}
+
+func (s *server) start() {
+	engine, err := sqlite.Open(context.Background(), sqlite.Config{Path: s.path})
+	check(s.t, err)
+	s.cfg.Store, err = store.Open(context.Background(), engine, store.Config{Domain: s.cfg.Domain, Now: time.Now()})
+	check(s.t, err)
+	n, err := node.New(s.cfg)
+	check(s.t, err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	listener := mem.Listen("server")
+	s.listener = listener
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx, listener) }()
+	s.stop = sync.OnceFunc(func() {
+		s.mu.Lock()
+		s.listener = nil
+		s.mu.Unlock()
+		cancel()
+		check(s.t, <-done)
+		check(s.t, engine.Close())
+	})
+}
+
+func (s *server) dial(ctx context.Context, _ string, _ func(tls.ConnectionState) error) (transport.Conn, error) {
+	s.mu.Lock()
+	l := s.listener
+	s.mu.Unlock()
+	if l == nil {
+		return nil, net.ErrClosed
+	}
+	return l.Dial(ctx, "client")
+}
+
+// sitter is somebody at a session: what they type goes in, and what they see comes out.
+type sitter struct {
+	t     *testing.T
+	in    *io.PipeWriter
+	ended chan error
+
+	mu   sync.Mutex
+	seen strings.Builder
+	past int // how much of it was expected
+	more chan struct{}
+}
+
+func (s *sitter) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen.Write(b)
+	select {
+	case s.more <- struct{}{}:
+	default:
+	}
+	return len(b), nil
+}
+
+func (s *sitter) types(text string) {
+	_, err := io.WriteString(s.in, text)
+	check(s.t, err)
+}
+
+// sees waits until something is shown.
+func (s *sitter) sees(text string) {
+	s.t.Helper()
+	late := time.After(30 * time.Second)
+	for {
+		s.mu.Lock()
+		at := strings.Index(s.seen.String()[s.past:], text)
+		if at >= 0 {
+			s.past += at + len(text)
+		}
+		s.mu.Unlock()
+		if at >= 0 {
+			return
+		}
+		select {
+		case <-s.more:
+		case <-late:
+			s.t.Fatalf("%q is never shown:\n%s", text, s.seen.String())
+		}
+	}
+}
+
+// sits begins a session, with a line editor or without.
+func (s *server) sits(edits bool) *sitter {
+	t := s.t
+	p, err := profile.Open(profile.Config{Path: filepath.Join(t.TempDir(), "profile.db"), Key: make([]byte, profile.KeySize)})
+	check(t, err)
+	in, out := io.Pipe()
+	who := &sitter{t: t, in: out, ended: make(chan error, 1), more: make(chan struct{}, 1)}
+	var r *repl.REPL
+	c := client.New(client.Config{Profile: p, Server: s.cfg.Domain, KSF: opaque.Identity, Backoff: time.Millisecond, Dial: s.dial,
+		Notice: func(n client.Notice) { r.Notice(n) }})
+	cfg := repl.Config{Person: edits, DeviceName: "desk", Call: func(ctx context.Context, q *command.Command, args json.RawMessage, ui command.UI) (command.Output, error) {
+		return q.Run(ctx, &command.Env{Client: c, UI: ui}, args)
+	}}
+	if edits {
+		e := editor.New(editor.Config{In: in, Out: who, Size: func() (int, int) { return 80, 24 },
+			Complete: func(before string) (int, []string) { return r.Complete(before) }}, editor.Prompt{Text: "> "})
+		t.Cleanup(e.Close)
+		cfg.Console = repl.Terminal(e, func(string) ([]byte, bool, error) { return nil, false, nil })
+	} else {
+		cfg.Console = repl.NewPlain(in, who, who, false, nil, nil)
+	}
+	r = repl.New(cfg)
+	if !edits {
+		w, err := client.NewPassword([]byte("correct horse battery"))
+		check(t, err)
+		_, err = c.Register(t.Context(), client.Registration{User: "bob", Password: w})
+		check(t, err)
+	}
+	go func() { who.ended <- r.Run(context.Background()) }()
+	t.Cleanup(func() {
+		_ = out.Close()
+		check(t, errors.Join(c.Close(), p.Close()))
+	})
+	return who
+}
+
+// TestSessions: one with a line editor and one of lines talk, over an outage too.
+func TestSessions(t *testing.T) {
+	s := newServer(t)
+	bob, alice := s.sits(false), s.sits(true)
+	alice.sees("Do you have an account already?")
+	alice.types("what\r")
+	alice.sees("answer y or n")
+	alice.sees("already? [y/N] ")
+	alice.types("\r")
+	alice.sees("Name: ")
+	alice.types("alice\r")
+	alice.sees("Choose a password: ")
+	alice.types("correct horse battery\r")
+	alice.sees("Again: ")
+	alice.types("correct horse battery\r")
+	alice.sees("You are alice@example.org")
+	alice.types("/dm b\t\x15/dm bob\r")
+	alice.sees("is open")
+	alice.types("hello\r")
+	alice.sees("alice: hello")
+	bob.sees("[alice] hello")
+	bob.types("/switch alice@example.org\n")
+	bob.types("hi alice\n")
+	alice.sees("bob: hi alice")
+	s.stop()
+	alice.sees("offline: ")
+	alice.types("are you there?\r")
+	alice.sees("alice (queued): are you there?")
+	bob.sees("offline: ")
+	bob.types("now I am\n")
+	check(t, bob.in.Close())
+	bob.sees("waiting for the server to take")
+	s.start()
+	bob.sees("alice: are you there?")
+	alice.sees("bob: now I am")
+	check(t, <-bob.ended)
+	alice.types("\x03")
+	alice.sees("Ctrl-C once more")
+	alice.types("\x03")
+	check(t, <-alice.ended)
+	if strings.Contains(alice.seen.String(), "horse") {
+		t.Error("the password is shown")
+	}
+}
