@@ -195,11 +195,14 @@ func (r *REPL) lines(ctx context.Context, watched <-chan error) error {
 				waiting = append(waiting, event.Text)
 			case event.Kind == editor.End:
 				quit = true
-			case busy != nil && (event.Empty || event.Again):
+			case event.Again:
+				if busy != nil {
+					busy.cancel()
+				}
+				return nil
+			case event.Empty && busy != nil:
 				waiting = nil
 				busy.cancel()
-			case event.Again:
-				return nil
 			case event.Empty:
 				r.note("Ctrl-C once more, or /quit, ends qpq")
 			}
