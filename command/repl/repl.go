@@ -68,6 +68,7 @@ type REPL struct {
 	after   int64         // position of the newest entry that was shown
 	failed  error         // the first failure of a line
 	failing int           // lines that failed
+	early   []string      // lines that came before the session could carry them out
 }
 
 // place is a conversation as far as it matters here.
@@ -142,10 +143,12 @@ func (r *REPL) await(ctx context.Context, j *job) (quit bool, err error) {
 			}
 			return quit || ctx.Err() != nil, err
 		case event := <-r.events(r.cfg.Person):
-			if event.Kind != editor.Line {
-				quit = true
-				j.cancel()
+			if event.Kind == editor.Line {
+				r.early = append(r.early, event.Text)
+				continue
 			}
+			quit = true
+			j.cancel()
 		case <-ctx.Done():
 			j.cancel()
 			<-j.done
@@ -164,7 +167,7 @@ func (r *REPL) events(listen bool) <-chan editor.Event {
 
 // lines carries out lines, one after the other. Those that a person types while one is being carried out wait for it.
 func (r *REPL) lines(ctx context.Context, watched <-chan error) error {
-	var waiting []string
+	waiting := r.early
 	var busy *job
 	quit := false
 	for {

@@ -192,8 +192,9 @@ func TestSessions(t *testing.T) {
 	alice.sees("Choose a password: ")
 	alice.types("correct horse battery\r")
 	alice.sees("Again: ")
-	alice.types("correct horse battery\r")
+	alice.types("correct horse battery\r/help dm\r") // nothing that is typed early is lost
 	alice.sees("You are alice@example.org")
+	alice.sees("/dm USER [TEXT]")
 	alice.types("/dm b\t\x15/dm bob\r")
 	alice.sees("is open")
 	alice.types("hello\r")

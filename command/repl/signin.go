@@ -78,8 +78,11 @@ func (r *REPL) begin(ctx context.Context) error {
 	alone, offline := r.live() == 1, r.offline
 	r.mu.Unlock()
 	if !offline {
-		r.whoami(ctx)
+		soon, cancel := context.WithTimeout(ctx, patience) // where the server takes its time, it is found out later
+		r.whoami(soon)
+		cancel()
 	}
+	defer r.kick()
 	if r.cfg.Person {
 		r.greet(len(list))
 	}
