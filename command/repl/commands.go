@@ -313,7 +313,7 @@ func (r *REPL) help(name string) error {
 	for _, s := range slashes {
 		fmt.Fprintf(&b, "%-*s  %s\n", min(widest, 36), s.usage, s.summary)
 	}
-	b.WriteString("\nTab completes, the arrow keys bring back lines, Alt-Enter breaks a line. Ctrl-C clears it, Ctrl-C twice or Ctrl-D ends.")
+	b.WriteString("\nTab completes, the arrow keys bring back lines, Alt-Enter breaks a line.\nCtrl-C clears the line, Ctrl-C twice or Ctrl-D ends.")
 	r.print(b.String())
 	return nil
 }

@@ -61,6 +61,7 @@ type REPL struct {
 	places  []*place
 	current *place
 	offline bool
+	blocked bool          // it was told that UDP does not get through
 	slow    bool          // the server takes its time with what is to be sent
 	back    chan struct{} // closed when it is connected again
 	unsent  int           // messages of this session that are not known to be sent
@@ -347,6 +348,14 @@ func (r *REPL) Notice(n client.Notice) {
 		r.away(n.Text)
 	case "online":
 		r.returned()
+	case "udp-blocked": // at each try
+		r.mu.Lock()
+		told := r.blocked || r.offline
+		r.blocked = true
+		r.mu.Unlock()
+		if !told {
+			r.note(n.Text)
+		}
 	default:
 		r.note(n.Text)
 	}

@@ -102,6 +102,9 @@ func (r *REPL) entry(e *command.EntryJSON, here bool) {
 		r.print(r.paint(dim, "-- "+at.Format("Monday, 2 January 2006")+" --"))
 	}
 	r.mu.Lock()
+	if r.self == "" && e.Own {
+		r.self = e.Sender
+	}
 	self := r.self
 	r.mu.Unlock()
 	clock, from := at.Format("15:04")+" ", ""
