@@ -116,7 +116,7 @@ func ownFault(k qpq.Kind) bool {
 // causeOf returns what an error's sentence leaves out: its cause, or all of one without a sentence.
 // Calls that were given up have none worth telling.
 func causeOf(err error) error {
-	if errors.Is(err, context.Canceled) || qpq.CodeOf(err) == wire.CodeDraining {
+	if errors.Is(err, context.Canceled) || qpq.CodeOf(err) == wire.CodeDraining || qpq.CodeOf(err) == "cancelled" {
 		return nil
 	}
 	var safe *qpq.Error
