@@ -35,6 +35,7 @@ func (s *secrets) flags(flags *pflag.FlagSet, q command.Question) {
 	what := answerTo(q)
 	flags.StringVar(&src.file, q.Name+"-file", "", "read the "+what+" from the first line of `FILE`; - is standard input")
 	flags.IntVar(&src.fd, q.Name+"-fd", -1, "read the "+what+" from the file descriptor `N`")
+	flags.Lookup(q.Name + "-fd").DefValue = "0" // help names no default: there is none
 }
 
 // answerTo says in words what answers a question.
@@ -70,7 +71,7 @@ func (src *source) open(name string) ([]byte, error) {
 	case src.file != "":
 		var err error
 		if f, err = os.Open(src.file); err != nil {
-			return nil, qpq.Wrap(qpq.NotFound, "no-file", fmt.Sprintf("--%s-file: %v", name, err), err)
+			return nil, qpq.Wrap(qpq.NotFound, "no-file", fmt.Sprintf("%v: name the file that holds the %s with --%s-file", err, strings.ReplaceAll(name, "-", " "), name), err)
 		}
 	default:
 		if f = os.NewFile(uintptr(src.fd), "descriptor"); f == nil {

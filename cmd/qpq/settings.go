@@ -34,7 +34,7 @@ func (s *settings) table() *config.Table {
 		{Name: "server", Value: config.Text(&s.server), Help: "reach the server at `ADDR`: host, host:port or [v6]:port; as a rule the domain of your account"},
 		{Name: "profile", Value: config.Text(&s.profile), Help: "use the profile `NAME`, one for each account"},
 		{Name: "json", Value: config.Bool(&s.json), Help: "print JSON"},
-		{Name: "fingerprint", Value: config.Text(&s.fingerprint), Help: "accept the server whose key has this `SHA256:…`, and no other", NoFile: true},
+		{Name: "fingerprint", Value: config.Text(&s.fingerprint), Help: "accept the server whose key has this `FINGERPRINT`, SHA256:…, and no other", NoFile: true},
 		{Name: "keyring", Value: config.OneOf(&s.keyring, "auto", "off"), Help: "keep the key of new profiles in the system's keyring if there is one (auto), or in a file (off)"},
 		{Name: "color", Value: config.OneOf(&s.color, "auto", "never"), Help: "show colours if the terminal can (auto), or never"},
 		{Name: "log-level", Value: config.OneOf(&s.logLevel, "debug", "info", "warn", "error"), Help: "log what is of this `LEVEL` or above"},

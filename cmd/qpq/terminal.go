@@ -142,8 +142,7 @@ func (p *program) Ask(ctx context.Context, q command.Question) ([]byte, error) {
 	}
 	tty, closeTTY, err := terminal(p.stdin)
 	if err != nil {
-		return nil, qpq.Wrap(qpq.Invalid, "no-answer", fmt.Sprintf(
-			"there is no terminal to ask for the %s: give --%s-file or --%s-fd", strings.ReplaceAll(q.Name, "-", " "), q.Name, q.Name), err)
+		return nil, qpq.Wrap(qpq.Invalid, "no-answer", fmt.Sprintf("there is no terminal to ask for the %s: give --%s-file or --%s-fd", answerTo(q), q.Name, q.Name), err)
 	}
 	defer closeTTY()
 	answers := make(chan error, 1)
