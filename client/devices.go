@@ -20,6 +20,9 @@ const maxDeviceName = 64
 // renewBefore is how long before its end people are told to renew a certificate.
 const renewBefore = 30 * 24 * time.Hour
 
+// ErrOwnDevice is what RevokeDevice says about the device that it runs on.
+var ErrOwnDevice error = qpq.E(qpq.Invalid, "own-device", "a device cannot revoke itself: revoke it from another one, or delete the account")
+
 // Device is one device of the own account.
 type Device struct {
 	ID      qpq.DeviceID
@@ -148,7 +151,7 @@ func (c *Client) RevokeDevice(ctx context.Context, id qpq.DeviceID, with Credent
 	}
 	err = c.change(ctx, with, func(s *session, u *unlocked) error {
 		if id == s.account.Load().Device.ID() {
-			return qpq.E(qpq.Invalid, "own-device", "a device cannot revoke itself: revoke it from another one, or delete the account")
+			return ErrOwnDevice
 		}
 		if u.state.Device(id) == nil {
 			if u.state.Revoked(id) {
