@@ -72,6 +72,9 @@ func revoke(ctx context.Context, e *Env, a revokeArgs) (Output, error) {
 	if err != nil {
 		return Output{}, err
 	}
+	if d.This {
+		return Output{}, client.ErrOwnDevice
+	}
 	e.UI.Show(Output{ // names are what devices say: a stolen one may have taken another's
 		map[string]string{"revoking": d.ID.String(), "name": d.Name},
 		fmt.Sprintf("revoking device %s (%s), added on %s", d.ID.Short(), d.Name, d.Added.Format(time.DateOnly)),
@@ -90,11 +93,14 @@ func link(ctx context.Context, e *Env, _ noArgs) (Output, error) {
 		return Output{}, err
 	}
 	defer linking.Code.Wipe()
-	code := linking.Code.Reveal()
+	code, server := linking.Code.Reveal(), ""
+	if usual, err := client.FullAddress(w.User.Domain); err != nil || usual != w.Server {
+		server = "--server " + w.Server + " "
+	}
 	e.UI.Show(Output{
 		map[string]any{"link_code": code, "expires": linking.Expires},
-		fmt.Sprintf("On the new device, run\n\n  qpq login --link %s\n\nand type the code\n\n  %s\n\nIt counts until %s. Waiting for the new device …",
-			w.User, code, linking.Expires.Local().Format(time.TimeOnly)),
+		fmt.Sprintf("On the new device, run\n\n  qpq %slogin --link %s\n\nand type the code\n\n  %s\n\nIt counts until %s. Waiting for the new device …",
+			server, w.User, code, linking.Expires.Local().Format(time.TimeOnly)),
 	})
 	request, err := linking.Wait(ctx)
 	if err != nil {
