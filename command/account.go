@@ -229,6 +229,13 @@ func whoami(ctx context.Context, e *Env, _ noArgs) (Output, error) {
 	if err != nil {
 		return Output{}, err
 	}
+	if list, err := e.Client.Devices(ctx); err == nil { // another device may have named this one; else the name that it knows stands
+		for _, d := range list {
+			if d.This {
+				w.Name = d.Name
+			}
+		}
+	}
 	a := about(w)
 	var b strings.Builder
 	line := func(name, value string) { fmt.Fprintf(&b, "%-12s %s\n", name, value) }
