@@ -123,10 +123,18 @@ func (d *device) reopen(dial client.Dialer) {
 	d.open(dial)
 }
 
-func (d *device) noticed(code string) bool {
+func (d *device) noticed(code string) bool { return d.notice(code) != "" }
+
+// notice returns the first notice of a code, empty where there is none.
+func (d *device) notice(code string) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return slices.ContainsFunc(d.notices, func(n client.Notice) bool { return n.Code == code })
+	for _, n := range d.notices {
+		if n.Code == code {
+			return n.Text
+		}
+	}
+	return ""
 }
 
 func check(t *testing.T, err error) {
