@@ -91,7 +91,7 @@ func TestPermissions(t *testing.T) {
 	if err := (&ledger{acked: map[int]bool{}}).transfer(e); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]fs.FileMode{"": 0o700, "qpq.db": 0o600, "qpq.db-wal": 0o600} {
+	for name, want := range map[string]fs.FileMode{"": 0o700, "qpq.db": 0o600, "qpq.db-wal": 0o600, "qpq.db-shm": 0o600} {
 		info, err := os.Stat(filepath.Join(dir, name))
 		if err != nil || info.Mode().Perm() != want {
 			t.Errorf("%q has mode %v, %v, want %v", name, info.Mode(), err, want)

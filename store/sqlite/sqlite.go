@@ -148,6 +148,9 @@ func (e *Engine) connect(m mode) (*conn, error) {
 		_ = db.Close()
 		return nil, kinded(err)
 	}
+	if e.cfg.VFS == "" {
+		_ = os.Chmod(e.cfg.Path+"-shm", 0o600) // the index of the journal, which SQLite makes anew: it has no content, and its folder keeps others out
+	}
 	return &conn{db: db, statements: map[string]*sqlite3.Stmt{}}, nil
 }
 
