@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/quicproquo/qpq"
@@ -39,4 +40,20 @@ func TestErrors(t *testing.T) {
 	if qpq.KindOf(nil) != 0 || qpq.KindOf(io.EOF) != qpq.Internal || qpq.KindOf(fmt.Errorf("x: %w", qpq.TooLarge)) != qpq.TooLarge {
 		t.Error("KindOf")
 	}
+}
+
+func FuzzIDs(f *testing.F) {
+	f.Add(qpq.DeviceID{1, 2, 0xff}.String())
+	f.Add("k3xm7q2a")
+	f.Add("é")
+	f.Fuzz(func(t *testing.T, s string) {
+		d, err := qpq.ParseDeviceID(s)
+		if err == nil && d.String() != strings.ToLower(s) {
+			t.Errorf("%q is read, and written as %s", s, d)
+		}
+		c, other := qpq.ParseChannelID(s)
+		if (err == nil) != (other == nil) || c != qpq.ChannelID(d) {
+			t.Errorf("%q is a device's id or a channel's, and not both: %v, %v", s, err, other)
+		}
+	})
 }
