@@ -168,7 +168,11 @@ func FullAddress(s string) (string, error) {
 		host, port = strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"), wire.StandardPort
 	}
 	host = strings.ToLower(strings.TrimSuffix(host, ".")) // one server has one name, or it would be met again and again
-	if host == "" || strings.ContainsAny(host, " /@[]") || strings.Contains(host, ":") && net.ParseIP(host) == nil {
+	ip := net.ParseIP(host)
+	if ip != nil {
+		host = ip.String()
+	}
+	if host == "" || strings.HasSuffix(host, ".") || strings.ContainsAny(host, " /@[]\t\n") || qpq.Printable(host) != host || strings.Contains(host, ":") && ip == nil {
 		return "", qpq.E(qpq.Invalid, "bad-address", fmt.Sprintf("%q is no address: write host, host:port or [v6]:port", s))
 	}
 	n, err := strconv.ParseUint(port, 10, 16)

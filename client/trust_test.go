@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -183,12 +184,39 @@ func TestAddresses(t *testing.T) {
 	for in, want := range map[string]string{
 		"example.org": "example.org:4433", "example.org:1": "example.org:1", "127.0.0.1": "127.0.0.1:4433", "::1": "[::1]:4433",
 		"Example.ORG.": "example.org:4433", "example.org:04433": "example.org:4433", "host:0": "",
-		"[::1]": "[::1]:4433", "[::1]:77": "[::1]:77", " example.org ": "example.org:4433",
-		"": "", "a b": "", "a/b": "", "x:y:z": "", "user@host": "", "host:port": "", ":4433": "", "host:99999": "",
+		"[::1]": "[::1]:4433", "[::1]:77": "[::1]:77", "[0:0::1]:77": "[::1]:77", " example.org ": "example.org:4433",
+		"": "", "a b": "", "a/b": "", "x:y:z": "", "user@host": "", "host:port": "", "example.org..": "", "a\tb": "", "[\u00a0a]:1": "", ":4433": "", "host:99999": "",
 	} {
 		got, err := client.FullAddress(in)
 		if got != want || (err == nil) != (want != "") {
 			t.Errorf("%q: %q %v, want %q", in, got, err, want)
 		}
 	}
+}
+
+func FuzzAddress(f *testing.F) {
+	for _, s := range []string{"example.org", "[::1]:77", "::1", "Example.ORG.", "a:b:c", "host:0", "[fe80::1%eth0]:1", "example.org..", "[\u00a0a]:1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		full, err := client.FullAddress(s)
+		if err != nil {
+			wants(t, err, qpq.Invalid, "bad-address")
+		} else if again, err := client.FullAddress(full); err != nil || again != full {
+			t.Errorf("%q is read as %q, and that as %q, %v", s, full, again, err)
+		}
+	})
+}
+
+func FuzzFingerprint(f *testing.F) {
+	f.Add(client.FormatFingerprint(make([]byte, 32)))
+	f.Add("SHA256:AAAA")
+	f.Fuzz(func(t *testing.T, s string) {
+		sum, err := client.ParseFingerprint(s)
+		if err != nil {
+			wants(t, err, qpq.Invalid, "bad-fingerprint")
+		} else if again, err := client.ParseFingerprint(client.FormatFingerprint(sum)); err != nil || !bytes.Equal(again, sum) {
+			t.Errorf("%q is read as %x, and that as %x, %v", s, sum, again, err)
+		}
+	})
 }
