@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/quicproquo/qpq/client"
@@ -83,6 +84,14 @@ func revoke(ctx context.Context, e *Env, a revokeArgs) (Output, error) {
 	return Output{map[string]string{"revoked": d.ID.String()}, fmt.Sprintf("device %s was revoked: it is no longer part of your account", d.ID.Short())}, err
 }
 
+// quoted returns an address as shells take it: brackets are a pattern to some of them.
+func quoted(address string) string {
+	if strings.Contains(address, "[") {
+		return "'" + address + "'"
+	}
+	return address
+}
+
 func link(ctx context.Context, e *Env, _ noArgs) (Output, error) {
 	w, err := e.Client.Whoami(ctx)
 	if err != nil {
@@ -95,7 +104,7 @@ func link(ctx context.Context, e *Env, _ noArgs) (Output, error) {
 	defer linking.Code.Wipe()
 	code, server := linking.Code.Reveal(), ""
 	if usual, err := client.FullAddress(w.User.Domain); err != nil || usual != w.Server {
-		server = "--server " + w.Server + " "
+		server = "--server " + quoted(w.Server) + " "
 	}
 	e.UI.Show(Output{
 		map[string]any{"link_code": code, "expires": linking.Expires},
