@@ -133,6 +133,9 @@ func writeKey(path string, key []byte) error {
 }
 
 func homeError(path, what string, cause error) error {
-	err := kinded(cause)
-	return qpq.Wrap(qpq.KindOf(err), qpq.CodeOf(err), fmt.Sprintf("%s cannot be %s: %v", path, what, cause), cause)
+	err, advice := kinded(cause), "make it, or the folder that it is in, readable and writable"
+	if qpq.KindOf(err) == qpq.Exhausted {
+		advice = "make room on its disk"
+	}
+	return qpq.Wrap(qpq.KindOf(err), qpq.CodeOf(err), fmt.Sprintf("%s cannot be %s: %v: %s", path, what, cause, advice), cause)
 }

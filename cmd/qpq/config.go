@@ -74,7 +74,7 @@ func (p *program) set(table *config.Table, name string, value *string) error {
 	path := p.settings.file
 	before, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return qpq.Wrap(qpq.Unavailable, "config-unreadable", fmt.Sprintf("%s cannot be read: %v", path, err), err)
+		return qpq.Wrap(qpq.Unavailable, "config-unreadable", fmt.Sprintf("%s cannot be read: %v: make it readable, or name another file with --config", path, err), err)
 	}
 	at := regexp.MustCompile(`(?m)^[ \t]*` + regexp.QuoteMeta(name) + `[ \t]*=.*\n?`)
 	after := at.ReplaceAllLiteral(before, nil)
@@ -91,7 +91,7 @@ func (p *program) set(table *config.Table, name string, value *string) error {
 		err = files.Write(path, after)
 	}
 	if err != nil {
-		return qpq.Wrap(qpq.Unavailable, "config-unwritable", fmt.Sprintf("%s cannot be written: %v", path, err), err)
+		return qpq.Wrap(qpq.Unavailable, "config-unwritable", fmt.Sprintf("%s cannot be written: %v: make its folder writable, or name another file with --config", path, err), err)
 	}
 	return nil
 }
