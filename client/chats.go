@@ -22,11 +22,13 @@ type chat struct {
 	founding wire.Founding // zero where the device never was in the group
 	group    *conversation.Group
 	departed []qpq.UserID // who ended their membership, and are in the group still
+	settled  bool         // there was nothing to do when it was looked after last
 	proved   bool         // the receipt of slot 0 was asked for
 	filled   *session     // on which it was tried to bring in who is missing
 	asked    *session     // on which it was asked whether those who departed are gone
 	failed   int          // how often in a row it could not be looked after
 	after    time.Time    // not looked after before
+	turn     bool         // it was put off, for its turn to come
 	answers  int          // how often in a row a void commit was answered
 	lost     int          // messages that could not be read since that was told
 }
@@ -81,6 +83,7 @@ func (st *step) group(ch *chat, records []mls.Record) error {
 		return err
 	}
 	ch.founding, ch.Founding, ch.Conversation = g.Founding(), g.Conversation().Founding, agreed
+	ch.settled = false
 	ch.Slot, ch.Epoch, ch.AccessSlot, ch.Access = g.Slot(), g.Epoch(), g.Access().Slot, g.Access().Key
 	st.touch(ch)
 	st.records(ch.ID, records)

@@ -28,10 +28,12 @@ func (c *Client) care(ctx context.Context, s *session) error {
 		}
 		s.compared.Store(true)
 	}
-	for _, id := range c.channelIDs() {
-		if ch := c.chats[id]; ch != nil && c.cfg.Clock().Before(ch.after) {
-			continue
+	if c.accounts.Swap(false) {
+		for _, ch := range c.chats {
+			ch.settled = false
 		}
+	}
+	for _, id := range c.channelIDs() {
 		err := c.careFor(ctx, s, id)
 		if err != nil && c.ends(ctx, err) {
 			return err
@@ -73,7 +75,9 @@ func (c *Client) careFor(ctx context.Context, s *session, id qpq.ChannelID) erro
 	}
 	ch := c.chats[id]
 	switch {
-	case ch == nil || ch.Standing == Ended || ch.Standing == Suspect || ch.Standing == profile.Barred:
+	case ch == nil || c.cfg.Clock().Before(ch.after) || ch.Standing == Active && ch.settled && !c.keysDue(ch):
+		return nil
+	case ch.Standing == Ended || ch.Standing == Suspect || ch.Standing == profile.Barred:
 		return nil
 	case ch.Standing == Joining || ch.Standing == Healing:
 		return c.rejoin(ctx, s, ch)
@@ -102,10 +106,43 @@ func (c *Client) careFor(ctx context.Context, s *session, id qpq.ChannelID) erro
 	if err := c.knowCreation(ctx, s, ch); err != nil {
 		return err
 	}
-	if ch.void() && ch.answers > 0 { // somebody answers garbage with garbage, or judges otherwise
-		ch.after = c.cfg.Clock().Add(rand.N(min(time.Second<<min(ch.answers, 10), 10*time.Minute)))
+	if c.stagger(ch) {
+		return nil
 	}
-	return c.tidy(ctx, s, ch)
+	slot := ch.Slot
+	if err := c.tidy(ctx, s, ch); err != nil {
+		return err
+	}
+	ch.settled = ch.Slot == slot // a commit may leave more to do
+	return nil
+}
+
+// keysDue reports whether this device is to give itself fresh keys.
+func (c *Client) keysDue(ch *chat) bool { return c.cfg.Clock().Sub(ch.Updated) >= c.cfg.KeyUpdate }
+
+// few is up to how many members commit what waits all at once.
+const few = 8
+
+// stagger puts off what any member may do, so that not all members of a large group do it at the same moment, and answers to void commits
+// become rarer where they are answered in turn: by garbage, or by who judges otherwise. It reports whether it did.
+func (c *Client) stagger(ch *chat) bool {
+	void := ch.void()
+	if !void && !ch.group.Waiting() {
+		ch.turn = false
+		return false
+	}
+	wait := time.Duration(0)
+	if n := len(ch.group.Conversation().Members); n > few {
+		wait = time.Duration(n) * 25 * time.Millisecond
+	}
+	if void && ch.answers > 0 {
+		wait += min(time.Second<<min(ch.answers, 10), 10*time.Minute)
+	}
+	ch.turn = !ch.turn && wait > 0
+	if ch.turn {
+		ch.after = c.cfg.Clock().Add(rand.N(wait))
+	}
+	return ch.turn
 }
 
 // void reports whether the newest slot is one that does not count.
@@ -199,7 +236,7 @@ func (c *Client) leftovers(g *conversation.Group) (change conversation.Change, e
 		return change, err
 	}
 	ch := c.chats[g.Founding().Channel]
-	due := ch != nil && (ch.void() || c.cfg.Clock().Sub(ch.Updated) >= c.cfg.KeyUpdate)
+	due := ch != nil && (ch.void() || c.keysDue(ch))
 	if len(change.Drop)+len(change.Remove) == 0 && !g.Waiting() && !due {
 		return change, errNothing
 	}

@@ -190,7 +190,7 @@ func (c *Client) depart(st *step, ch *chat, u qpq.UserID, departed bool) {
 	case departed == (i >= 0):
 		return
 	case departed:
-		ch.departed, ch.asked = append(ch.departed, u), nil
+		ch.departed, ch.asked, ch.settled = append(ch.departed, u), nil, false
 	default:
 		ch.departed = slices.Delete(ch.departed, i, i+1)
 	}
@@ -432,7 +432,7 @@ func (c *Client) ordered(st *step, ch *chat, r wire.InboxRow) bool {
 	if known && r.Receipt.Slot > head.Slot+1 && r.Receipt.Parent > ch.Slot && ch.Standing == Active {
 		ch.Standing = Healing // what lies between was missed
 	}
-	ch.Head = encodeReceipt(*r.Receipt)
+	ch.Head, ch.settled = encodeReceipt(*r.Receipt), false
 	st.touch(ch)
 	return true
 }

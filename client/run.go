@@ -88,8 +88,13 @@ func (c *Client) stay(ctx context.Context, connected func()) error {
 			return err
 		}
 		connected()
+		var again <-chan time.Time
+		if wait := s.again.Load(); wait > 0 {
+			again = time.After(time.Duration(wait))
+		}
 		select {
 		case <-c.wake:
+		case <-again:
 		case <-ticker.C:
 			s.compared.Store(false)
 		case <-s.Done():
@@ -124,7 +129,20 @@ func (c *Client) round(ctx context.Context, s *session) error {
 	if err := c.care(ctx, s); err != nil {
 		return unreachable(s.address, err)
 	}
-	return unreachable(s.address, c.flush(ctx, s))
+	err := c.flush(ctx, s)
+	s.again.Store(int64(c.putOff()))
+	return unreachable(s.address, err)
+}
+
+// putOff returns how long until something is due that was put off, 0 if nothing was.
+func (c *Client) putOff() (wait time.Duration) {
+	now := c.cfg.Clock()
+	for _, ch := range c.chats {
+		if d := ch.after.Sub(now); d > 0 && (wait == 0 || d < wait) {
+			wait = d
+		}
+	}
+	return wait
 }
 
 // kick has Run go another round.

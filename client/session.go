@@ -36,10 +36,11 @@ type session struct {
 	reply    wire.AuthenticateReply
 	account  atomic.Pointer[profile.Account] // as whose device the connection is authenticated; nil for a guest
 	events   chan wire.PushEvent
-	kick     func()      // has Run go another round
-	lapsed   bool        // the person was told that the device was away for too long; held by chatting
-	over     atomic.Bool // another program took over as this device
-	compared atomic.Bool // the hub's channels were compared with those known here
+	kick     func()       // has Run go another round
+	lapsed   bool         // the person was told that the device was away for too long; held by chatting
+	over     atomic.Bool  // another program took over as this device
+	again    atomic.Int64 // nanoseconds until another round is due, 0 where none is
+	compared atomic.Bool  // the hub's channels were compared with those known here
 }
 
 // errSuperseded says that this device is in use elsewhere.
