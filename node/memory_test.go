@@ -383,7 +383,12 @@ func TestSlowPeersAreBounded(t *testing.T) {
 				other.login(alice)
 				call(other, wire.Ping{})
 			}
-			if busy := goroutinesIn(c.at); busy > 2 {
+			busy := goroutinesIn(c.at)
+			for again := 0; busy > 2 && again < 100; again++ { // the last answer to somebody else may be on its way
+				runtime.Gosched()
+				busy = goroutinesIn(c.at)
+			}
+			if busy > 2 {
 				t.Errorf("%d large calls are under way at a time, and there is room for 2", busy)
 			}
 			for _, conn := range slow {

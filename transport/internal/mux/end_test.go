@@ -68,3 +68,39 @@ func TestEndWhileSomebodyWaits(t *testing.T) {
 	<-client.Done()
 	<-server.Done()
 }
+
+// TestAStreamThatIsNotCounted opens a stream whose beginning never went out, as happens while a connection ends: it fails, and no more.
+func TestAStreamThatIsNotCounted(t *testing.T) {
+	near, far := net.Pipe()
+	peer := func() transport.Peer { return transport.Peer{} }
+	client, err := Client(near, peer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := Server(far, peer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := client.(*conn)
+	s, err := c.mux.OpenStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.guard.mu.Lock()
+	delete(c.guard.flows, s.StreamID())
+	c.guard.mu.Unlock()
+	c.opened <- struct{}{}
+	lost, err := c.opened.stream(c.guard, s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lost.Read(make([]byte, 1)); err == nil {
+		t.Error("it was read")
+	}
+	for _, end := range []transport.Conn{client, server} {
+		if err := end.Close(transport.CodeDone, ""); err != nil {
+			t.Error(err)
+		}
+		<-end.Done()
+	}
+}

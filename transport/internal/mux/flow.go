@@ -37,12 +37,17 @@ func (g *guard) open(id uint32) bool {
 	return true
 }
 
-// begin returns the flow of a stream that this end has not ended.
+// begin returns the flow of a stream that this end has not ended. One that is not counted, because the connection is ending or has too
+// many, can only fail.
 func (g *guard) begin(s *yamux.Stream) *flow {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	f := g.flows[s.StreamID()]
-	if f.stream = s; g.closed {
+	counted := f != nil
+	if !counted {
+		f = &flow{dead: true}
+	}
+	if f.stream = s; g.closed || !counted {
 		f.interrupt()
 	}
 	return f
