@@ -41,7 +41,7 @@ func external(channel qpq.ChannelID, epoch uint64, data []byte) []byte {
 	b = binary.BigEndian.AppendUint64(b, epoch)
 	b = append(b, byte(frame.NewMemberCommit))
 	b = append(b, vector(data)...)
-	return append(b, byte(frame.Commit), 1)
+	return append(b, byte(frame.Commit), 0)
 }
 
 // welcome is a Welcome as a server sees it.
