@@ -51,12 +51,13 @@ func welcome(text string) []byte {
 
 // room is a channel as a test talks about it.
 type room struct {
-	t     testing.TB
-	id    qpq.ChannelID
-	hub   [32]byte
-	slots map[uint64]wire.SlotReceipt
-	epoch map[uint64]uint64
-	n     int
+	t      testing.TB
+	id     qpq.ChannelID
+	hub    [32]byte
+	slots  map[uint64]wire.SlotReceipt
+	epoch  map[uint64]uint64
+	access map[uint64]uint64 // the slot at which the access key of a slot was made
+	n      int
 }
 
 // member is somebody with a connection.
@@ -120,13 +121,13 @@ func (r *rig) opened(by member, q wire.ChannelCreate) *room {
 	if !reply.Created || reply.Receipt == nil || reply.Receipt.Commit != sha256.Sum256(q.Founding) || !wire.VerifySlot(r.hubKey(), reply.Channel, *reply.Receipt) {
 		r.t.Fatalf("created: %+v", reply)
 	}
-	return &room{t: r.t, id: reply.Channel, hub: r.hubKey(), slots: map[uint64]wire.SlotReceipt{0: *reply.Receipt}, epoch: map[uint64]uint64{0: 0}}
+	return &room{t: r.t, id: reply.Channel, hub: r.hubKey(), slots: map[uint64]wire.SlotReceipt{0: *reply.Receipt}, epoch: map[uint64]uint64{0: 0}, access: map[uint64]uint64{}}
 }
 
 // commit is a request for a claim, by whoever is a member after the claim's parent.
 func (x *room) commit(c wire.Claim) wire.ChannelCommit {
 	x.n++
-	access := uint64(0)
+	access := x.access[c.Parent]
 	if c.Rekeys {
 		access = c.Slot
 	}
@@ -140,7 +141,7 @@ func (x *room) commit(c wire.Claim) wire.ChannelCommit {
 // rejoin is a request by which a device joins by itself.
 func (x *room) rejoin(m member, slot, parent uint64) wire.ChannelCommit {
 	c := wire.Claim{Slot: slot, Parent: parent, Joined: []wire.MemberDevice{m.device()}}
-	return wire.ChannelCommit{Channel: x.id, Group: groupAt(slot, 0), Commit: external(x.id, x.epoch[parent], must(wire.Marshal(c)))}
+	return wire.ChannelCommit{Channel: x.id, Group: groupAt(slot, x.access[parent]), Commit: external(x.id, x.epoch[parent], must(wire.Marshal(c)))}
 }
 
 // take commits, and checks the receipt.
@@ -152,7 +153,7 @@ func (x *room) take(m member, q wire.ChannelCommit) wire.ChannelCommitReply {
 	if r.Commit != sha256.Sum256(q.Commit) || !wire.VerifySlot(x.hub, x.id, r) || ok && r.Previous != wire.SlotHash(x.id, before) {
 		x.t.Fatalf("the receipt of slot %d does not fit: %+v", r.Slot, r)
 	}
-	x.slots[r.Slot], x.epoch[r.Slot] = r, x.epoch[r.Parent]+1
+	x.slots[r.Slot], x.epoch[r.Slot], x.access[r.Slot] = r, x.epoch[r.Parent]+1, q.Group.AccessSlot
 	return reply
 }
 

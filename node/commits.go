@@ -128,9 +128,6 @@ func (s *Server) effect(k commit, r *store.Ruling) {
 	if p := k.claim.Policy; p != nil {
 		r.Policy = store.Policy{Timer: seconds(p.TimerSeconds), Payload: int64(p.MaxPayload)}
 	}
-	for _, u := range k.claim.Removed {
-		r.Removed = append(r.Removed, u.Name)
-	}
 	r.Cuts = len(k.claim.Removed)+len(k.claim.Left)+len(k.claim.Joined) > 0
 	if !k.external {
 		for _, d := range k.claim.Joined {

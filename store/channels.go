@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/quicproquo/qpq"
@@ -202,7 +201,6 @@ type slotState struct {
 	Floor      int64 // no message of an earlier epoch is taken on this branch
 	Policy     Policy
 	AccessSlot int64
-	Removed    []string // accounts that its commit removed
 	Sequence   int64
 	Roster     Roster
 	Manifest   []byte
@@ -210,7 +208,7 @@ type slotState struct {
 
 func putSlot(tx Tx, id qpq.ChannelID, st slotState, by sender, g GroupState, now time.Time) error {
 	err := exec(tx, insertSlot, id[:], st.Number, st.Parent, some(st.Previous), some(st.Hash), some(st.Signature), millis(st.Time), by.account, by.device[:],
-		st.Sequence, st.Epoch, st.Floor, int64(st.Policy.Timer/time.Millisecond), st.Policy.Payload, []byte(strings.Join(st.Removed, "\n")), st.AccessSlot,
+		st.Sequence, st.Epoch, st.Floor, int64(st.Policy.Timer/time.Millisecond), st.Policy.Payload, st.AccessSlot,
 		st.Roster.encode(), g.Info, g.manifest())
 	if err != nil {
 		return err
@@ -444,8 +442,8 @@ const (
 		ON CONFLICT (channel, account) DO UPDATE SET devices = excluded.devices`
 	selectMember = `SELECT devices FROM channel_members WHERE channel = $1 AND account = $2`
 	insertSlot   = `INSERT INTO channel_slots (channel, slot, parent, previous, hash, signature, time, sender, device, sequence, epoch, floor,
-		timer, payload, removed, access_slot, forget, roster, group_info, manifest)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, $17, $18, $19)`
+		timer, payload, access_slot, forget, roster, group_info, manifest)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, $16, $17, $18)`
 	selectSlot  = `SELECT parent, previous, hash, signature, time, sender, device FROM channel_slots WHERE channel = $1 AND slot = $2`
 	selectGroup = `SELECT roster, group_info, manifest, access_slot, timer, payload FROM channel_slots WHERE channel = $1 AND slot = $2`
 	selectKey   = `SELECT sealed FROM channel_keys WHERE channel = $1 AND slot = $2 AND account = $3`

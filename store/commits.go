@@ -27,7 +27,7 @@ type Commit struct {
 	Quota     int64         // bytes of an inbox
 }
 
-// Standing is what a commit is judged by.
+// Standing is what a commit is judged by: the state after its parent, less what commits on other branches took away since.
 type Standing struct {
 	Founding []byte
 	Direct   bool
@@ -35,16 +35,16 @@ type Standing struct {
 	Epoch    int64
 	Access   int64 // the slot at which the access key of the parent was made
 	Roster   Roster
-	Policy   Policy
+	Policy   Policy // the one set last, on whatever branch
+	Members  Roster // of all branches, without their roles
 }
 
 // Ruling is what becomes of a channel by a commit.
 type Ruling struct {
-	Slot    Slot // signed
-	Roster  Roster
+	Slot    Slot   // signed
+	Roster  Roster // what it lacks of the standing one is taken off all branches; what it has beyond it is on this branch alone
 	Policy  Policy
-	Cuts    bool     // somebody must not get, or could not read, what is sent from now on in an earlier epoch: it is refused
-	Removed []string // accounts
+	Cuts    bool // somebody must not get, or could not read, what is sent from now on in an earlier epoch: it is refused
 	Welcome []Address
 }
 
@@ -87,11 +87,6 @@ func (s *Store) CommitChannel(ctx context.Context, c Commit, judge func(Standing
 		if err != nil {
 			return err
 		}
-		for _, st := range window {
-			if st.Number > c.Parent && slices.Contains(st.Removed, c.Account) {
-				return staleSlot // who was removed does not go on from before it
-			}
-		}
 		done, err = place(tx, row, window, c, judge, true)
 		return err
 	})
@@ -132,7 +127,8 @@ func place(tx Tx, row channelRow, window []slotState, c Commit, judge func(Stand
 	if err := present(tx, members, &parent.Roster, false); err != nil { // that of another branch may have whoever is gone since
 		return done, err
 	}
-	st := Standing{Founding: row.founding, Direct: row.direct, Epoch: parent.Epoch, Access: parent.AccessSlot, Roster: parent.Roster.Clone(), Policy: parent.Policy}
+	st := Standing{Founding: row.founding, Direct: row.direct, Epoch: parent.Epoch, Access: parent.AccessSlot, Roster: parent.Roster.Clone(),
+		Policy: window[len(window)-1].Policy, Members: members.Clone()}
 	if st.Head, _, _, err = readSlot(tx, row.id, row.slot); err != nil {
 		return done, err
 	}
@@ -153,9 +149,14 @@ func place(tx Tx, row channelRow, window []slotState, c Commit, judge func(Stand
 		return done, err
 	}
 	next := slotState{Slot: ruling.Slot, Epoch: parent.Epoch + 1, Floor: parent.Floor, Policy: ruling.Policy, AccessSlot: c.Group.AccessSlot,
-		Removed: ruling.Removed, Sequence: row.sequence + 1, Roster: ruling.Roster, Manifest: c.Group.manifest()}
+		Sequence: row.sequence + 1, Roster: ruling.Roster, Manifest: c.Group.manifest()}
 	if ruling.Cuts {
 		next.Floor = next.Epoch
+	}
+	if lost := parent.Roster.lost(ruling.Roster); len(lost) > 0 {
+		if err := editRosters(tx, row.id, row.slot, lost.takeFrom); err != nil {
+			return done, err
+		}
 	}
 	if err := putSlot(tx, row.id, next, sender{c.Account, c.Device}, c.Group, c.Now); err != nil {
 		return done, err
@@ -341,13 +342,9 @@ func moveWindow(tx Tx, id qpq.ChannelID, before, after []slotState, now time.Tim
 func readWindow(tx Tx, id qpq.ChannelID, newest int64) (window []slotState, err error) {
 	err = tx.Query(func(r Row) error {
 		var st slotState
-		var removed []byte
 		var timer int64
-		err := r.Scan(&st.Number, &st.Parent, &st.Epoch, &st.Floor, &timer, &st.Policy.Payload, &removed, &st.AccessSlot, &st.Manifest)
+		err := r.Scan(&st.Number, &st.Parent, &st.Epoch, &st.Floor, &timer, &st.Policy.Payload, &st.AccessSlot, &st.Manifest)
 		st.Policy.Timer = time.Duration(timer) * time.Millisecond
-		if len(removed) > 0 {
-			st.Removed = strings.Split(string(removed), "\n")
-		}
 		window = append(window, st)
 		return err
 	}, selectWindow, id[:], newest-Window)
@@ -449,7 +446,7 @@ func newest(notices []Notice) []Notice {
 
 const (
 	selectSlotSequence = `SELECT sequence FROM channel_slots WHERE channel = $1 AND slot = $2`
-	selectWindow       = `SELECT slot, parent, epoch, floor, timer, payload, removed, access_slot, manifest FROM channel_slots
+	selectWindow       = `SELECT slot, parent, epoch, floor, timer, payload, access_slot, manifest FROM channel_slots
 		WHERE channel = $1 AND slot > $2 ORDER BY slot`
 	selectRoster  = `SELECT roster FROM channel_slots WHERE channel = $1 AND slot = $2`
 	selectMembers = `SELECT account, devices FROM channel_members WHERE channel = $1`

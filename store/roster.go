@@ -101,7 +101,54 @@ func insertDeviceID(list []qpq.DeviceID, d qpq.DeviceID) []qpq.DeviceID {
 
 func compareDeviceIDs(a, b qpq.DeviceID) int { return slices.Compare(a[:], b[:]) }
 
-// union returns all members of some rosters, with all their devices; of several roles counts that of the last roster.
+// losses is what a commit takes away, by account.
+type losses map[string]loss
+
+type loss struct {
+	whole   bool  // the account is a member no longer
+	role    uint8 // it keeps no higher one
+	devices []qpq.DeviceID
+}
+
+// lost returns what another roster lacks of r: accounts, devices, and roles of those that stay.
+func (r Roster) lost(after Roster) losses {
+	out := losses{}
+	for _, m := range r {
+		l := loss{role: m.Role}
+		now := after.Find(m.Account)
+		if l.whole = now == nil; !l.whole {
+			l.role = min(m.Role, now.Role)
+			l.devices = slices.DeleteFunc(slices.Clone(m.Devices), func(d qpq.DeviceID) bool { return slices.Contains(now.Devices, d) })
+		}
+		if l.whole || l.role < m.Role || len(l.devices) > 0 {
+			out[m.Account] = l
+		}
+	}
+	return out
+}
+
+// takeFrom takes the losses from the roster of another slot. It reports whether there was anything to take.
+func (l losses) takeFrom(r *Roster) (changed bool) {
+	for account, lost := range l {
+		m := r.Find(account)
+		switch {
+		case m == nil:
+			continue
+		case lost.whole:
+			changed = r.Remove(account) || changed
+			continue
+		case m.Role > lost.role:
+			m.Role, changed = lost.role, true
+		}
+		for _, d := range lost.devices {
+			changed = r.Leave(account, d) || changed
+		}
+	}
+	return changed
+}
+
+// union returns all members of some rosters, with all their devices; of several roles counts the highest: what was taken away is taken
+// from all.
 func union(rosters ...Roster) Roster {
 	var out Roster
 	for _, r := range rosters {
@@ -110,7 +157,9 @@ func union(rosters ...Roster) Roster {
 			continue
 		}
 		for _, m := range r {
-			out.Put(m.Account, m.Role)
+			if before := out.Find(m.Account); before == nil || before.Role < m.Role {
+				out.Put(m.Account, m.Role)
+			}
 			for _, d := range m.Devices {
 				out.Join(m.Account, d)
 			}

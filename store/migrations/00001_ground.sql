@@ -118,7 +118,6 @@ CREATE TABLE channel_slots (
     floor       BIGINT NOT NULL,
     timer       BIGINT NOT NULL,
     payload     BIGINT NOT NULL,
-    removed     BYTEA  NOT NULL,
     access_slot BIGINT NOT NULL,
     forget      BIGINT NOT NULL,
     roster      BYTEA,

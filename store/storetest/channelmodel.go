@@ -58,7 +58,7 @@ type hubSlot struct {
 	store.Slot
 	epoch, floor int64
 	roster       store.Roster
-	removed      []string
+	policy       store.Policy
 	by           store.Address
 	sequence     int64
 }
@@ -91,7 +91,7 @@ func testChannelModel(t *testing.T, e store.Engine) {
 			h.compare(fmt.Sprintf("seed %d, step %d, after %s", seed, i, what), kinds)
 		}
 	}
-	for _, code := range []string{"", "stale-slot", "stale-epoch", "channel-unknown", "message-id-reused", "device-gone", "user-unknown", "channel-exists"} {
+	for _, code := range []string{"", "stale-slot", "stale-epoch", "channel-unknown", "message-id-reused", "device-gone", "user-unknown", "channel-exists", "payload-too-large"} {
 		if outcomes[code] == 0 {
 			t.Errorf("nothing came of code %q: the history is too plain to find anything: %v", code, outcomes)
 		}
@@ -184,6 +184,16 @@ func (c *hubChannel) tips() (list []*hubSlot) {
 	return list
 }
 
+// role is the highest that an account has on any branch.
+func (c *hubChannel) role(name string) (role uint8) {
+	for _, s := range c.tips() {
+		if m := s.roster.Find(name); m != nil {
+			role = max(role, m.Role)
+		}
+	}
+	return role
+}
+
 // members is who gets what is sent, with the devices that may send.
 func (c *hubChannel) members() map[string]map[byte]bool {
 	out := map[string]map[byte]bool{}
@@ -219,7 +229,10 @@ func (h *hub) commit() (what, want string, err error) {
 	}
 	after, removed := h.change(parent.roster)
 	by := h.member(parent.roster)
-	ruling := store.Ruling{Slot: signedSlot(slot, parent.Number, fmt.Append(nil, "commit ", h.r.Int())), Roster: after, Removed: removed, Cuts: len(removed) > 0}
+	ruling := store.Ruling{Slot: signedSlot(slot, parent.Number, fmt.Append(nil, "commit ", h.r.Int())), Roster: after, Policy: head.policy, Cuts: removed}
+	if h.r.IntN(10) == 0 {
+		ruling.Policy.Payload = int64(2000 + h.r.IntN(20_000))
+	}
 	for _, m := range after {
 		for _, d := range m.Devices {
 			if !parent.roster.Has(m.Account, d) {
@@ -243,16 +256,11 @@ func (h *hub) commit() (what, want string, err error) {
 	case slot != head.Number+1, !slices.Contains(ch.window(), parent):
 		return what, "stale-slot", err
 	}
-	for _, s := range ch.window() {
-		if s.Number > parent.Number && slices.Contains(s.removed, by.Account) {
-			return what, "stale-slot", err
-		}
-	}
 	if code := h.missing(parent.roster, after); code != "" {
 		return what, code, err
 	}
-	if d := cmp.Diff(parent.roster, judged.Roster, cmpopts.EquateEmpty()); d != "" || judged.Epoch != parent.epoch || !bytes.Equal(judged.Head.Hash, head.Hash) {
-		h.t.Fatalf("%s: judged by %+v", what, judged)
+	if d := cmp.Diff(parent.roster, judged.Roster, cmpopts.EquateEmpty()); d != "" || judged.Epoch != parent.epoch || judged.Policy != head.policy || !bytes.Equal(judged.Head.Hash, head.Hash) {
+		h.t.Fatalf("%s: judged by %+v\n%s", what, judged, d)
 	}
 	h.apply(id, ch, c, ruling, parent)
 	if done.Sequence != ch.sequence {
@@ -272,7 +280,7 @@ func (h *hub) repeat(c store.Commit, first store.Committed) {
 }
 
 // change draws what a commit does to a roster.
-func (h *hub) change(r store.Roster) (after store.Roster, removed []string) {
+func (h *hub) change(r store.Roster) (after store.Roster, removed bool) {
 	after = r.Clone()
 	for range h.r.IntN(3) {
 		name, a := h.pick()
@@ -283,11 +291,12 @@ func (h *hub) change(r store.Roster) (after store.Roster, removed []string) {
 		switch {
 		case h.r.IntN(5) == 0 && len(after) > 1:
 			after.Remove(name)
-			removed = append(removed, name)
+			removed = true
 		case after.Find(name) == nil && (a != nil || h.r.IntN(5) == 0):
 			after.Put(name, uint8(h.r.IntN(4)))
 			after.Join(name, qpq.DeviceID{device})
-			removed = slices.DeleteFunc(removed, func(n string) bool { return n == name })
+		case h.r.IntN(4) == 0 && after.Find(name) != nil:
+			after.Put(name, uint8(h.r.IntN(4)))
 		case h.r.IntN(4) == 0:
 			after.Leave(name, qpq.DeviceID{device})
 		case a != nil:
@@ -314,9 +323,13 @@ func (h *hub) apply(id qpq.ChannelID, ch *hubChannel, c store.Commit, ruling sto
 			before[m.Account] = map[byte]bool{}
 		}
 	}
-	next := &hubSlot{Slot: ruling.Slot, epoch: parent.epoch + 1, floor: parent.floor, roster: ruling.Roster.Clone(), removed: ruling.Removed, by: store.Address{Account: c.Account, Device: c.Device}}
+	next := &hubSlot{Slot: ruling.Slot, epoch: parent.epoch + 1, floor: parent.floor, roster: ruling.Roster.Clone(), policy: ruling.Policy, by: store.Address{Account: c.Account, Device: c.Device}}
 	if ruling.Cuts {
 		next.floor = next.epoch
+	}
+	old := parent.roster.Clone()
+	for _, s := range ch.slots {
+		s.lose(old, next.roster)
 	}
 	ch.slots = append(ch.slots, next)
 	ch.sequence++
@@ -341,6 +354,25 @@ func (h *hub) apply(id qpq.ChannelID, ch *hubChannel, c store.Commit, ruling sto
 		}
 	}
 	h.trim(told)
+}
+
+// lose takes from a slot, whatever its branch, what a commit took away.
+func (s *hubSlot) lose(before, after store.Roster) {
+	for _, m := range before {
+		now, here := after.Find(m.Account), s.roster.Find(m.Account)
+		if now == nil {
+			s.roster.Remove(m.Account)
+			continue
+		}
+		if here != nil && now.Role < m.Role {
+			here.Role = min(here.Role, now.Role)
+		}
+		for _, d := range m.Devices {
+			if !slices.Contains(now.Devices, d) {
+				s.roster.Leave(m.Account, d)
+			}
+		}
+	}
 }
 
 func (h *hub) deliver(name string, row hubRow, told map[string]bool) {
@@ -444,6 +476,9 @@ func (h *hub) send() (what, want string, err error) {
 		return what, "channel-unknown", err
 	case !ch.takes(m.Epoch):
 		return what, "stale-epoch", err
+	}
+	if most := ch.slots[len(ch.slots)-1].policy.Payload; most > 0 && int64(len(m.Payload)) > most {
+		return what, "payload-too-large", err
 	}
 	ch.sequence++
 	ch.sent[n], ch.first[n] = m, store.Sent{Sequence: ch.sequence, Time: h.now}
@@ -665,6 +700,9 @@ func (h *hub) compareChannel(what string, id qpq.ChannelID, ch *hubChannel) {
 		ok(h.t, err)
 		devices := map[string]map[byte]bool{}
 		for _, m := range got.Roster {
+			if role := ch.role(m.Account); m.Role != role {
+				h.t.Fatalf("%s: channel %v: %s has role %d, want %d", what, id[0], m.Account, m.Role, role)
+			}
 			devices[m.Account] = map[byte]bool{}
 			for _, d := range m.Devices {
 				devices[m.Account][d[0]] = true
