@@ -118,3 +118,21 @@ func TestABranchTakesNoRole(t *testing.T) {
 	wantLines(t, "members", x.members(alice), "alice owner", "bob admin", "mallory member")
 	x.take(bob, x.commit(remove(4, 2, mallory)))
 }
+
+// TestARemovalTakesANewAccessKey: who is removed must not read the group state any more.
+func TestARemovalTakesANewAccessKey(t *testing.T) {
+	r := newRig(t, nil)
+	alice, bob, carol := r.join("alice"), r.join("bob"), r.join("carol")
+	phone := r.secondDevice(alice)
+	x := r.create(alice, nil)
+	c := add(1, 0, bob, carol)
+	c.Joined = append(c.Joined, phone.device())
+	x.take(alice, x.commit(c))
+	keep := func(c wire.Claim) wire.Claim { c.Rekeys = false; return c }
+	refused(alice.line, x.commit(keep(remove(2, 1, bob))), qpq.Invalid, wire.CodeBadClaim)
+	refused(alice.line, x.commit(wire.Claim{Slot: 2, Parent: 1, Removed: []qpq.UserID{bob.user}}), qpq.Invalid, wire.CodeBadClaim)
+	refused(alice.line, x.commit(wire.Claim{Slot: 2, Parent: 1, Left: []wire.MemberDevice{phone.device()}}), qpq.Invalid, wire.CodeBadClaim)
+	x.take(alice, x.commit(remove(2, 1, bob)))
+	// Whoever was no member after the parent is none who knew the key.
+	x.take(alice, x.commit(keep(wire.Claim{Slot: 3, Parent: 1, Removed: []qpq.UserID{bob.user}})))
+}

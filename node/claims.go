@@ -71,7 +71,16 @@ func ruleMember(st store.Standing, by wire.MemberDevice, c wire.Claim) error {
 			return roleNeeded("devices of others are removed with them, or once they were revoked")
 		}
 	}
+	if !c.Rekeys && removes(st.Roster, c) {
+		return badClaim("it removes somebody, who must not know the access key of the group state from then on")
+	}
 	return nil
+}
+
+// removes reports whether a claim takes anything off a roster.
+func removes(r store.Roster, c wire.Claim) bool {
+	return slices.ContainsFunc(c.Removed, func(u qpq.UserID) bool { return r.Find(u.Name) != nil }) ||
+		slices.ContainsFunc(c.Left, func(d wire.MemberDevice) bool { return r.Has(d.User.Name, d.Device) })
 }
 
 // ruleRoles: any member adds members; the rest goes by roles. What is not on the roster any more, anybody may remove.
