@@ -1,10 +1,12 @@
 package node
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
 	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/store"
 	"github.com/quicproquo/qpq/wire"
 )
 
@@ -135,4 +137,26 @@ func TestARemovalTakesANewAccessKey(t *testing.T) {
 	x.take(alice, x.commit(remove(2, 1, bob)))
 	// Whoever was no member after the parent is none who knew the key.
 	x.take(alice, x.commit(keep(wire.Claim{Slot: 3, Parent: 1, Removed: []qpq.UserID{bob.user}})))
+}
+
+// TestBranchesTogetherAreBounded: two branches add accounts, which are 1,000 together and no more. Who adds nobody goes on.
+func TestBranchesTogetherAreBounded(t *testing.T) {
+	r := newRig(t, nil)
+	alice, mallory := r.join("alice"), r.join("mallory")
+	var others []wire.MemberRole
+	for i := range 999 {
+		name := fmt.Sprintf("user%d", i)
+		_, err := r.cfg.Store.Register(t.Context(), store.Registration{Name: name, Device: store.Device{ID: qpq.DeviceID{1}}, State: store.AccountState{Version: 1}, Now: now()})
+		check(t, err)
+		others = append(others, wire.MemberRole{User: r.local(name)})
+	}
+	x := r.create(alice, nil)
+	x.take(alice, x.commit(add(1, 0, mallory)))
+	x.take(mallory, x.commit(wire.Claim{Slot: 2, Parent: 1, Roles: others[:990]}))
+	refused(alice.line, x.commit(wire.Claim{Slot: 3, Parent: 1, Roles: others[990:]}), qpq.TooLarge, wire.CodeChannelFull)
+	x.take(alice, x.commit(wire.Claim{Slot: 3, Parent: 1, Roles: others[990:998]}))
+	if n := len(x.members(alice)); n != 1000 {
+		t.Errorf("%d members", n)
+	}
+	x.take(alice, x.commit(wire.Claim{Slot: 4, Parent: 3, Roles: []wire.MemberRole{{User: mallory.user, Role: wire.RoleAdmin}}}))
 }

@@ -26,13 +26,29 @@ func decide(st store.Standing, by wire.MemberDevice, k commit, r *store.Ruling) 
 	if d, ok := applyClaim(k.claim, &r.Roster); !ok {
 		return badClaim("a device of %s joins, who is no member", d.User)
 	}
-	if len(r.Roster) > maxMembers || r.Roster.Devices() > maxMembers {
+	if len(r.Roster) > maxMembers || r.Roster.Devices() > maxMembers || adds(st.Roster, r.Roster) && crowd(st, r.Roster) > maxMembers {
 		return qpq.E(qpq.TooLarge, wire.CodeChannelFull, "the conversation would have more than 1000 devices, which is the most there may be")
 	}
 	if hasOwner(st.Roster) && !hasOwner(r.Roster) {
 		return roleNeeded("the conversation would be left without an owner: make somebody else one first")
 	}
 	return nil
+}
+
+// adds reports whether a roster has an account that another has not.
+func adds(before, after store.Roster) bool {
+	return slices.ContainsFunc(after, func(m store.Member) bool { return before.Find(m.Account) == nil })
+}
+
+// crowd counts the accounts of all branches after a commit that makes a roster of the standing one.
+func crowd(st store.Standing, after store.Roster) int {
+	n := len(after)
+	for _, m := range st.Members {
+		if after.Find(m.Account) == nil && st.Roster.Find(m.Account) == nil {
+			n++
+		}
+	}
+	return n
 }
 
 // ruleExternal: a device of a member joins by itself, and does nothing else.
