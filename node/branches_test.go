@@ -160,3 +160,43 @@ func TestBranchesTogetherAreBounded(t *testing.T) {
 	}
 	x.take(alice, x.commit(wire.Claim{Slot: 4, Parent: 3, Roles: []wire.MemberRole{{User: mallory.user, Role: wire.RoleAdmin}}}))
 }
+
+// TestNobodyTakesAllSlots: mallory, a plain member, takes slot after slot with what nobody can read, also with a device that joins by itself.
+// The others go on from the last valid slot, though it is one of hers.
+func TestNobodyTakesAllSlots(t *testing.T) {
+	r := newRig(t, nil)
+	alice, mallory := r.join("alice"), r.join("mallory")
+	phone := r.secondDevice(mallory)
+	x := r.create(alice, nil)
+	for slot := range uint64(300) { // who is alone does as they like
+		x.take(alice, x.commit(wire.Claim{Slot: slot + 1, Parent: slot}))
+	}
+	x.take(alice, x.commit(add(301, 300, mallory)))
+	x.take(mallory, x.commit(wire.Claim{Slot: 302, Parent: 301}))
+	for slot := uint64(303); slot < 557; slot++ {
+		x.take(mallory, x.commit(wire.Claim{Slot: slot, Parent: slot - slot%2 - 1}))
+	}
+	x.take(phone, x.rejoin(phone, 557, 302))
+	refused(mallory.line, x.commit(wire.Claim{Slot: 558, Parent: 557}), qpq.RateLimited, wire.CodeTooManyCommits)
+	refused(phone.line, x.rejoin(phone, 558, 302), qpq.RateLimited, wire.CodeTooManyCommits)
+	refused(alice.line, wire.ChannelGroup{Channel: x.id, Slot: 302}, qpq.NotFound, wire.CodeGroupGone)
+	x.take(alice, x.commit(wire.Claim{Slot: 558, Parent: 302}))
+	x.say(alice, "is anybody there?", x.epoch[558])
+	x.take(mallory, x.commit(wire.Claim{Slot: 559, Parent: 558}))
+	refused(alice.line, x.commit(wire.Claim{Slot: 560, Parent: 302}), qpq.StaleEpoch, wire.CodeStaleSlot)
+}
+
+// TestARemovalReachesTheWholeRun: who is removed is taken off the rosters of a run too that is longer than the window.
+func TestARemovalReachesTheWholeRun(t *testing.T) {
+	r := newRig(t, nil)
+	alice, eve := r.join("alice"), r.join("eve")
+	x := r.create(alice, nil)
+	x.take(alice, x.commit(add(1, 0, eve)))
+	for slot := uint64(2); slot < 30; slot++ {
+		x.take(alice, x.commit(wire.Claim{Slot: slot, Parent: slot - 1}))
+	}
+	x.take(alice, x.commit(remove(30, 29, eve)))
+	x.take(alice, x.commit(wire.Claim{Slot: 31, Parent: 1}))
+	x.say(alice, "without eve", 2)
+	wantLines(t, "members", x.members(alice), "alice owner")
+}

@@ -11,8 +11,12 @@ import (
 	"github.com/quicproquo/qpq"
 )
 
-// Window is how many slots of a channel are kept with roster and group state: a commit builds on one of them.
+// Window is how many slots of a channel are kept with roster and group state: a commit builds on one of them, or on one of the run.
 const Window = 16
+
+// Run is how many slots in a row one account takes while there are other members. All of a run, and the slot before it, are kept with
+// their rosters, so that no account alone, by commits that nobody can read, pushes out the slot from which the others go on.
+const Run = 256
 
 // Slot is one place in the order of a channel's commits, with the hub's signature.
 type Slot struct {
@@ -263,15 +267,19 @@ type channelRow struct {
 	founding []byte
 	direct   bool
 	slot     int64
+	run      int64 // slots in a row, up to the newest, of one account among others
 	sequence int64
 	floor    int64  // below it no epoch is taken
 	epochs   []byte // of tips
 }
 
+// oldest returns the oldest slot that a commit may build on.
+func (c channelRow) oldest() int64 { return c.slot + 1 - max(Window, c.run+1) }
+
 func readChannel(tx Tx, id qpq.ChannelID) (c channelRow, err error) {
 	var direct int64
 	c.id = id
-	found, err := one(tx, into{&c.founding, &direct, &c.slot, &c.sequence, &c.floor, &c.epochs}, selectChannel, id[:])
+	found, err := one(tx, into{&c.founding, &direct, &c.slot, &c.run, &c.sequence, &c.floor, &c.epochs}, selectChannel, id[:])
 	c.direct = direct != 0
 	if err == nil && !found {
 		err = noChannel
@@ -299,7 +307,7 @@ func (s *Store) Channel(ctx context.Context, id qpq.ChannelID, account string) (
 		if err != nil {
 			return err
 		}
-		window, err := readWindow(tx, id, row.slot)
+		window, err := readWindow(tx, row)
 		if err != nil {
 			return err
 		}
@@ -431,11 +439,11 @@ func (s *Store) ChannelChunks(ctx context.Context, id qpq.ChannelID, account str
 
 const (
 	selectPair    = `SELECT channel FROM channels WHERE pair = $1`
-	insertChannel = `INSERT INTO channels (channel, founding, epochs, pair, slot, sequence, floor, timer, payload)
-		VALUES ($1, $2, $3, NULL, 0, 0, 0, 0, 0)`
-	insertDirect = `INSERT INTO channels (channel, founding, epochs, pair, slot, sequence, floor, timer, payload)
-		VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 0)`
-	selectChannel  = `SELECT founding, CASE WHEN pair IS NULL THEN 0 ELSE 1 END, slot, sequence, floor, epochs FROM channels WHERE channel = $1`
+	insertChannel = `INSERT INTO channels (channel, founding, epochs, pair, slot, run, sequence, floor, timer, payload)
+		VALUES ($1, $2, $3, NULL, 0, 0, 0, 0, 0, 0)`
+	insertDirect = `INSERT INTO channels (channel, founding, epochs, pair, slot, run, sequence, floor, timer, payload)
+		VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 0, 0)`
+	selectChannel  = `SELECT founding, CASE WHEN pair IS NULL THEN 0 ELSE 1 END, slot, run, sequence, floor, epochs FROM channels WHERE channel = $1`
 	selectChannels = `SELECT c.channel, c.slot, c.sequence FROM channel_members AS m JOIN channels AS c ON c.channel = m.channel
 		WHERE m.account = $1 ORDER BY m.channel LIMIT $2`
 	putMember = `INSERT INTO channel_members (channel, account, devices) VALUES ($1, $2, $3)

@@ -62,6 +62,7 @@ type Committed struct {
 }
 
 var (
+	tooMany       = qpq.E(qpq.RateLimited, "too-many-commits", "this account made the last 256 changes of the conversation: somebody else must make one before it goes on")
 	staleSlot     = qpq.E(qpq.StaleEpoch, "stale-slot", "another commit came first: fetch it and make the change anew")
 	chunksMissing = qpq.E(qpq.Conflict, "chunks-missing", "the server lacks chunks of the ratchet tree: send all of them")
 )
@@ -69,7 +70,7 @@ var (
 // CommitChannel gives a commit its slot: compare-and-swap on the newest one. judge decides what it does, from the state after the
 // slot that it builds on; it may be called several times and has no effects. A commit that has its slot already, from the same device,
 // gets the first reply. It fails with what judge fails with; with StaleEpoch and code "stale-slot"; NotFound and "channel-unknown",
-// "user-unknown" or "device-gone"; Conflict and "chunks-missing".
+// "user-unknown" or "device-gone"; Conflict and "chunks-missing"; RateLimited and "too-many-commits" for more than Run in a row.
 func (s *Store) CommitChannel(ctx context.Context, c Commit, judge func(Standing) (Ruling, error)) (done Committed, err error) {
 	err = s.update(ctx, "commit to a channel", func(tx Tx) error {
 		done = Committed{}
@@ -83,11 +84,11 @@ func (s *Store) CommitChannel(ctx context.Context, c Commit, judge func(Standing
 		if err := needMember(tx, c.Channel, c.Account); err != nil {
 			return err
 		}
-		window, err := readWindow(tx, c.Channel, row.slot)
+		window, err := readWindow(tx, row)
 		if err != nil {
 			return err
 		}
-		done, err = place(tx, row, window, c, judge, true)
+		done, _, err = place(tx, row, window, c, judge, true)
 		return err
 	})
 	return done, err
@@ -111,33 +112,38 @@ func repeatedCommit(tx Tx, c Commit, done *Committed) error {
 }
 
 // place gives a commit the slot after the newest. Unless strict, members that are not here are left out.
-func place(tx Tx, row channelRow, window []slotState, c Commit, judge func(Standing) (Ruling, error), strict bool) (done Committed, err error) {
+func place(tx Tx, row channelRow, window []slotState, c Commit, judge func(Standing) (Ruling, error), strict bool) (done Committed, run int64, err error) {
 	i := slices.IndexFunc(window, func(st slotState) bool { return st.Number == c.Parent })
 	if c.Slot != row.slot+1 || i < 0 {
-		return done, staleSlot
+		return done, run, staleSlot
 	}
 	parent := window[i]
 	members, err := readMembers(tx, row.id)
 	if err != nil {
-		return done, err
+		return done, run, err
 	}
 	if parent.Roster, err = rosterOf(tx, row.id, []slotState{parent}); err != nil {
-		return done, err
+		return done, run, err
 	}
 	if err := present(tx, members, &parent.Roster, false); err != nil { // that of another branch may have whoever is gone since
-		return done, err
+		return done, run, err
 	}
-	st := Standing{Founding: row.founding, Direct: row.direct, Epoch: parent.Epoch, Access: parent.AccessSlot, Roster: parent.Roster.Clone(),
+	head, by, _, err := readSlot(tx, row.id, row.slot)
+	if err != nil {
+		return done, run, err
+	}
+	run = runOf(c.Account, members, by.account, row.run)
+	if strict && run > Run {
+		return done, run, tooMany
+	}
+	st := Standing{Founding: row.founding, Direct: row.direct, Head: head, Epoch: parent.Epoch, Access: parent.AccessSlot, Roster: parent.Roster.Clone(),
 		Policy: window[len(window)-1].Policy, Members: members.Clone()}
-	if st.Head, _, _, err = readSlot(tx, row.id, row.slot); err != nil {
-		return done, err
-	}
 	ruling, err := judge(st)
 	if err != nil {
-		return done, err
+		return done, run, err
 	}
 	if c.Group.Info != nil && !complete(window, c.Group) {
-		return done, chunksMissing
+		return done, run, chunksMissing
 	}
 	for _, m := range parent.Roster {
 		members.Put(m.Account, 0)
@@ -146,7 +152,7 @@ func place(tx Tx, row channelRow, window []slotState, c Commit, judge func(Stand
 		}
 	}
 	if err := present(tx, members, &ruling.Roster, strict); err != nil {
-		return done, err
+		return done, run, err
 	}
 	next := slotState{Slot: ruling.Slot, Epoch: parent.Epoch + 1, Floor: parent.Floor, Policy: ruling.Policy, AccessSlot: c.Group.AccessSlot,
 		Sequence: row.sequence + 1, Roster: ruling.Roster, Manifest: c.Group.manifest()}
@@ -154,16 +160,27 @@ func place(tx Tx, row channelRow, window []slotState, c Commit, judge func(Stand
 		next.Floor = next.Epoch
 	}
 	if lost := parent.Roster.lost(ruling.Roster); len(lost) > 0 {
-		if err := editRosters(tx, row.id, row.slot, lost.takeFrom); err != nil {
-			return done, err
+		if err := editRosters(tx, row, lost.takeFrom); err != nil {
+			return done, run, err
 		}
 	}
 	if err := putSlot(tx, row.id, next, sender{c.Account, c.Device}, c.Group, c.Now); err != nil {
-		return done, err
+		return done, run, err
 	}
 	done = Committed{Slot: next.Slot, Sequence: next.Sequence}
-	done.Notices, err = advance(tx, c, window, parent, next, ruling.Welcome)
-	return done, err
+	done.Notices, err = advance(tx, c, run, window, parent, next, ruling.Welcome)
+	return done, run, err
+}
+
+// runOf returns how many slots in a row an account has with the next one, while there are other members.
+func runOf(account string, members Roster, last string, run int64) int64 {
+	switch {
+	case !slices.ContainsFunc(members, func(m Member) bool { return m.Account != account }):
+		return 0
+	case account != last:
+		return 1
+	}
+	return run + 1
 }
 
 // complete reports whether every chunk of a group state is there or comes along.
@@ -183,13 +200,13 @@ func complete(window []slotState, g GroupState) bool {
 }
 
 // advance makes a slot the newest: it moves the window, hands the commit out, and settles who is a member from now on.
-func advance(tx Tx, c Commit, window []slotState, parent, next slotState, welcome []Address) ([]Notice, error) {
+func advance(tx Tx, c Commit, run int64, window []slotState, parent, next slotState, welcome []Address) ([]Notice, error) {
 	after := append(slices.Clone(window), next)
-	if len(after) > Window {
-		after = after[len(after)-Window:]
+	if most := max(Window, int(run)+1); len(after) > most {
+		after = after[len(after)-most:]
 	}
 	tipsAfter := tips(after)
-	if err := updateHead(tx, c.Channel, next, tipsAfter); err != nil {
+	if err := updateHead(tx, c.Channel, run, next, tipsAfter); err != nil {
 		return nil, err
 	}
 	roster, err := rosterOf(tx, c.Channel, tipsAfter)
@@ -290,7 +307,7 @@ func rosterOf(tx Tx, id qpq.ChannelID, slots []slotState) (Roster, error) {
 
 // updateHead writes what sends are checked by. A floor is no higher than the newest epoch, so that whoever made the newest
 // slot can always send.
-func updateHead(tx Tx, id qpq.ChannelID, newest slotState, tips []slotState) error {
+func updateHead(tx Tx, id qpq.ChannelID, run int64, newest slotState, tips []slotState) error {
 	floor := int64(0)
 	var epochs []int64
 	for _, st := range tips {
@@ -300,34 +317,35 @@ func updateHead(tx Tx, id qpq.ChannelID, newest slotState, tips []slotState) err
 		}
 	}
 	return exec(tx, updateChannel, id[:], newest.Number, newest.Sequence, min(floor, newest.Epoch), epochsOf(epochs...),
-		int64(newest.Policy.Timer/time.Millisecond), newest.Policy.Payload)
+		int64(newest.Policy.Timer/time.Millisecond), newest.Policy.Payload, run)
 }
 
-// moveWindow forgets roster and group state of what left the window, and the chunks and keys that only it needed.
+// moveWindow forgets group states that are not among the newest, rosters of what left the window, and the chunks and keys that only they
+// needed.
 func moveWindow(tx Tx, id qpq.ChannelID, before, after []slotState, now time.Time, retention time.Duration) error {
-	oldest := after[0].Number
+	oldest, whole := after[0].Number, after[max(0, len(after)-Window)].Number
 	keep := map[[32]byte]bool{}
 	access := map[int64]bool{}
 	for _, st := range after {
 		access[st.AccessSlot] = true
+		if st.Number < whole {
+			continue
+		}
 		for h := range slices.Chunk(st.Manifest, 32) {
 			keep[[32]byte(h)] = true
 		}
 	}
 	for _, st := range before {
+		if st.Number < whole && st.Manifest != nil {
+			if err := dropGroup(tx, id, st, keep); err != nil {
+				return err
+			}
+		}
 		if st.Number >= oldest {
-			break
+			continue
 		}
 		if err := exec(tx, closeSlot, id[:], st.Number, millis(now.Add(retention+forgetAfter))); err != nil {
 			return err
-		}
-		for h := range slices.Chunk(st.Manifest, 32) {
-			if keep[[32]byte(h)] {
-				continue
-			}
-			if err := exec(tx, deleteChunk, id[:], h); err != nil {
-				return err
-			}
 		}
 		if !access[st.AccessSlot] {
 			if err := exec(tx, deleteKeys, id[:], st.AccessSlot); err != nil {
@@ -338,8 +356,24 @@ func moveWindow(tx Tx, id qpq.ChannelID, before, after []slotState, now time.Tim
 	return nil
 }
 
-// readWindow returns the newest slots, oldest first, without their rosters.
-func readWindow(tx Tx, id qpq.ChannelID, newest int64) (window []slotState, err error) {
+// dropGroup forgets the group state after a slot, but for the chunks to keep.
+func dropGroup(tx Tx, id qpq.ChannelID, st slotState, keep map[[32]byte]bool) error {
+	if err := exec(tx, closeGroup, id[:], st.Number); err != nil {
+		return err
+	}
+	for h := range slices.Chunk(st.Manifest, 32) {
+		if keep[[32]byte(h)] {
+			continue
+		}
+		if err := exec(tx, deleteChunk, id[:], h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readWindow returns the slots that a commit may build on, oldest first, without their rosters.
+func readWindow(tx Tx, row channelRow) (window []slotState, err error) {
 	err = tx.Query(func(r Row) error {
 		var st slotState
 		var timer int64
@@ -347,7 +381,7 @@ func readWindow(tx Tx, id qpq.ChannelID, newest int64) (window []slotState, err 
 		st.Policy.Timer = time.Duration(timer) * time.Millisecond
 		window = append(window, st)
 		return err
-	}, selectWindow, id[:], newest-Window)
+	}, selectWindow, row.id[:], row.oldest())
 	if err == nil && len(window) == 0 {
 		err = errRoster
 	}
@@ -412,15 +446,15 @@ func (s *Store) OfferChannel(ctx context.Context, o Offer, judge func(Commit, St
 				}
 				continue
 			}
-			window, err := readWindow(tx, o.Channel, row.slot)
+			window, err := readWindow(tx, row)
 			if err != nil {
 				return err
 			}
-			done, err := place(tx, row, window, c, func(st Standing) (Ruling, error) { return judge(c, st) }, false)
+			done, run, err := place(tx, row, window, c, func(st Standing) (Ruling, error) { return judge(c, st) }, false)
 			if err != nil {
 				return err
 			}
-			row.slot, row.sequence = c.Slot, done.Sequence
+			row.slot, row.run, row.sequence = c.Slot, run, done.Sequence
 			notices = newest(append(notices, done.Notices...))
 		}
 		slot = row.slot
@@ -447,10 +481,11 @@ func newest(notices []Notice) []Notice {
 const (
 	selectSlotSequence = `SELECT sequence FROM channel_slots WHERE channel = $1 AND slot = $2`
 	selectWindow       = `SELECT slot, parent, epoch, floor, timer, payload, access_slot, manifest FROM channel_slots
-		WHERE channel = $1 AND slot > $2 ORDER BY slot`
+		WHERE channel = $1 AND slot >= $2 ORDER BY slot`
 	selectRoster  = `SELECT roster FROM channel_slots WHERE channel = $1 AND slot = $2`
 	selectMembers = `SELECT account, devices FROM channel_members WHERE channel = $1`
-	updateChannel = `UPDATE channels SET slot = $2, sequence = $3, floor = $4, epochs = $5, timer = $6, payload = $7 WHERE channel = $1`
+	updateChannel = `UPDATE channels SET slot = $2, sequence = $3, floor = $4, epochs = $5, timer = $6, payload = $7, run = $8 WHERE channel = $1`
+	closeGroup    = `UPDATE channel_slots SET group_info = NULL, manifest = NULL WHERE channel = $1 AND slot = $2`
 	closeSlot     = `UPDATE channel_slots SET roster = NULL, group_info = NULL, manifest = NULL, forget = $3 WHERE channel = $1 AND slot = $2`
 	deleteChunk   = `DELETE FROM channel_chunks WHERE channel = $1 AND hash = $2`
 	deleteKeys    = `DELETE FROM channel_keys WHERE channel = $1 AND slot = $2`

@@ -63,7 +63,7 @@ func leaveAll(tx Tx, account string, now time.Time, retention time.Duration) (no
 }
 
 func leave(tx Tx, row channelRow, who sender, goodbye []byte, now time.Time, retention time.Duration) ([]Notice, error) {
-	if err := editRosters(tx, row.id, row.slot, func(r *Roster) bool { return r.Remove(who.account) }); err != nil {
+	if err := editRosters(tx, row, func(r *Roster) bool { return r.Remove(who.account) }); err != nil {
 		return nil, err
 	}
 	if err := exec(tx, deleteMember, row.id[:], who.account); err != nil {
@@ -118,15 +118,15 @@ func leaveDevice(tx Tx, who sender) error {
 				return err
 			}
 		}
-		if err := editRosters(tx, id, row.slot, func(r *Roster) bool { return r.Leave(who.account, who.device) }); err != nil {
+		if err := editRosters(tx, row, func(r *Roster) bool { return r.Leave(who.account, who.device) }); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// editRosters changes the rosters of a channel's window; edit reports whether it changed one.
-func editRosters(tx Tx, id qpq.ChannelID, newest int64, edit func(*Roster) bool) error {
+// editRosters changes the rosters that a channel's commits may build on; edit reports whether it changed one.
+func editRosters(tx Tx, row channelRow, edit func(*Roster) bool) error {
 	changed := map[int64][]byte{}
 	err := tx.Query(func(r Row) error {
 		var slot int64
@@ -139,12 +139,12 @@ func editRosters(tx Tx, id qpq.ChannelID, newest int64, edit func(*Roster) bool)
 			changed[slot] = roster.encode()
 		}
 		return err
-	}, selectRosters, id[:], newest-Window)
+	}, selectRosters, row.id[:], row.oldest())
 	if err != nil {
 		return err
 	}
 	for slot, b := range changed {
-		if err := exec(tx, updateRoster, id[:], slot, b); err != nil {
+		if err := exec(tx, updateRoster, row.id[:], slot, b); err != nil {
 			return err
 		}
 	}
@@ -163,7 +163,7 @@ func channelsOf(tx Tx, account string) (list []qpq.ChannelID, err error) {
 }
 
 const (
-	selectRosters    = `SELECT slot, roster FROM channel_slots WHERE channel = $1 AND slot > $2 ORDER BY slot`
+	selectRosters    = `SELECT slot, roster FROM channel_slots WHERE channel = $1 AND slot >= $2 ORDER BY slot`
 	updateRoster     = `UPDATE channel_slots SET roster = $3 WHERE channel = $1 AND slot = $2`
 	selectChannelsOf = `SELECT channel FROM channel_members WHERE account = $1 ORDER BY channel`
 	closeSlots       = `UPDATE channel_slots SET roster = NULL, group_info = NULL, manifest = NULL, forget = $2 WHERE channel = $1`

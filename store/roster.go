@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 	"strings"
 
@@ -114,13 +115,15 @@ type loss struct {
 func (r Roster) lost(after Roster) losses {
 	out := losses{}
 	for _, m := range r {
-		l := loss{role: m.Role}
+		l := loss{role: math.MaxUint8}
 		now := after.Find(m.Account)
 		if l.whole = now == nil; !l.whole {
-			l.role = min(m.Role, now.Role)
+			if now.Role < m.Role {
+				l.role = now.Role
+			}
 			l.devices = slices.DeleteFunc(slices.Clone(m.Devices), func(d qpq.DeviceID) bool { return slices.Contains(now.Devices, d) })
 		}
-		if l.whole || l.role < m.Role || len(l.devices) > 0 {
+		if l.whole || l.role < math.MaxUint8 || len(l.devices) > 0 {
 			out[m.Account] = l
 		}
 	}

@@ -34,6 +34,7 @@ const (
 	CodeDraining           = "draining"            // Unavailable: the server is stopping
 	CodeChannelUnknown     = "channel-unknown"     // NotFound: no such channel, or the account is no member
 	CodeStaleSlot          = "stale-slot"          // StaleEpoch: another commit came first, or the parent is too old
+	CodeTooManyCommits     = "too-many-commits"    // RateLimited: the account took 256 slots in a row: somebody else must take one
 	CodeStaleEpoch         = "stale-epoch"         // StaleEpoch: the message was encrypted for an epoch that is over
 	CodeRoleNeeded         = "role-needed"         // Denied: the account's role does not allow what the claim says
 	CodeDirect             = "direct"              // Denied: a direct conversation has its two accounts

@@ -89,7 +89,8 @@ CREATE TABLE channels (
     floor    BIGINT NOT NULL,
     epochs   BYTEA  NOT NULL,
     timer    BIGINT NOT NULL,
-    payload  BIGINT NOT NULL
+    payload  BIGINT NOT NULL,
+    run      BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX channels_pair ON channels (pair);
 
@@ -102,7 +103,8 @@ CREATE TABLE channel_members (
 );
 CREATE INDEX channel_members_account ON channel_members (account, channel);
 
--- Slots are kept for their receipts; those of the window, from which commits may go on, with roster and group state.
+-- Slots are kept for their receipts; those from which commits may go on with roster,
+-- and the newest with group state.
 CREATE TABLE channel_slots (
     channel     BYTEA  NOT NULL,
     slot        BIGINT NOT NULL,

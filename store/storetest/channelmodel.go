@@ -60,6 +60,7 @@ type hubSlot struct {
 	roster       store.Roster
 	policy       store.Policy
 	by           store.Address
+	run          int // slots in a row of one account among others
 	sequence     int64
 }
 
@@ -172,8 +173,13 @@ func (h *hub) missing(before, after store.Roster) string {
 	return ""
 }
 
-// window is the newest slots.
-func (c *hubChannel) window() []*hubSlot { return c.slots[max(0, len(c.slots)-store.Window):] }
+// whole is the newest slots, with group states.
+func (c *hubChannel) whole() []*hubSlot { return c.slots[max(0, len(c.slots)-store.Window):] }
+
+// window is the slots to build on: the newest, and all that one account took in a row, with the one before.
+func (c *hubChannel) window() []*hubSlot {
+	return c.slots[max(0, len(c.slots)-max(store.Window, c.slots[len(c.slots)-1].run+1)):]
+}
 
 func (c *hubChannel) tips() (list []*hubSlot) {
 	for _, s := range c.window() {
@@ -182,6 +188,19 @@ func (c *hubChannel) tips() (list []*hubSlot) {
 		}
 	}
 	return list
+}
+
+// run is how many slots in a row an account would have with the next one.
+func (c *hubChannel) run(name string) int {
+	head, members := c.slots[len(c.slots)-1], c.members()
+	delete(members, name)
+	switch {
+	case len(members) == 0:
+		return 0
+	case head.by.Account == name:
+		return head.run + 1
+	}
+	return 1
 }
 
 // role is the highest that an account has on any branch.
@@ -222,13 +241,16 @@ func (h *hub) commit() (what, want string, err error) {
 	case 0:
 		slot += int64(h.r.IntN(3)) - 1
 	case 1, 2:
-		parent = ch.slots[max(0, len(ch.slots)-1-h.r.IntN(store.Window+2))]
+		parent = ch.slots[max(0, len(ch.slots)-1-h.r.IntN(len(ch.window())+2))]
 	}
 	if slot < 1 {
 		slot = 1
 	}
 	after, removed := h.change(parent.roster)
 	by := h.member(parent.roster)
+	if h.r.IntN(16) > 0 && parent.roster.Find(head.by.Account) != nil {
+		by = head.by // again
+	}
 	ruling := store.Ruling{Slot: signedSlot(slot, parent.Number, fmt.Append(nil, "commit ", h.r.Int())), Roster: after, Policy: head.policy, Cuts: removed}
 	if h.r.IntN(10) == 0 {
 		ruling.Policy.Payload = int64(2000 + h.r.IntN(20_000))
@@ -255,6 +277,9 @@ func (h *hub) commit() (what, want string, err error) {
 		return what, "channel-unknown", err
 	case slot != head.Number+1, !slices.Contains(ch.window(), parent):
 		return what, "stale-slot", err
+	}
+	if ch.run(by.Account) > store.Run {
+		return what, "too-many-commits", err
 	}
 	if code := h.missing(parent.roster, after); code != "" {
 		return what, code, err
@@ -327,6 +352,7 @@ func (h *hub) apply(id qpq.ChannelID, ch *hubChannel, c store.Commit, ruling sto
 	if ruling.Cuts {
 		next.floor = next.epoch
 	}
+	next.run = ch.run(c.Account)
 	old := parent.roster.Clone()
 	for _, s := range ch.slots {
 		s.lose(old, next.roster)
@@ -714,7 +740,7 @@ func (h *hub) compareChannel(what string, id qpq.ChannelID, ch *hubChannel) {
 		slot := int64(h.r.IntN(len(ch.slots) + 2))
 		g, err := h.s.ChannelGroup(h.t.Context(), id, name, slot)
 		at := ch.slots[min(int(slot), len(ch.slots)-1)]
-		if !slices.Contains(ch.window(), at) || at.roster.Find(name) == nil {
+		if !slices.Contains(ch.whole(), at) || at.roster.Find(name) == nil {
 			wantKind(h.t, err, qpq.NotFound, "group-gone")
 			continue
 		}
