@@ -8,6 +8,7 @@ import (
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/transport"
+	"github.com/quicproquo/qpq/wire"
 )
 
 // Run serves the listeners until ctx is done, then drains: clients are told, calls under way may finish
@@ -18,7 +19,11 @@ func (s *Server) Run(ctx context.Context, listeners ...transport.Listener) error
 	defer cut()
 	accepting, refuse := context.WithCancelCause(ctx)
 	defer refuse(nil)
-	carrier := transport.NewServer(transport.ServerConfig{Handler: edge{s}, Admit: s.room})
+	lagging, err := wire.Marshal(wire.Push{Event: wire.InboxPush{}})
+	if err != nil {
+		return err
+	}
+	carrier := transport.NewServer(transport.ServerConfig{Handler: edge{s}, Admit: s.room, Lagging: lagging})
 	var work sync.WaitGroup
 	for _, l := range listeners {
 		work.Go(func() {
