@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"fmt"
 	"time"
 
 	"github.com/quicproquo/qpq"
@@ -37,6 +38,9 @@ func (s *Server) channelCreate(ctx context.Context, c *conn, q wire.ChannelCreat
 	}
 	if q.Group.AccessSlot != 0 {
 		return none, badFounding("its access key is of another slot")
+	}
+	if size, most := n.Group.Size(), handshakeSize(0, len(n.Roster)+1); size > most {
+		return none, qpq.E(qpq.TooLarge, wire.CodeHandshakeTooLarge, fmt.Sprintf("the group state of a new conversation has %d bytes, and at most %d belong to it", size, most))
 	}
 	id, slot, created, err := s.cfg.Store.CreateChannel(ctx, n)
 	if err != nil {

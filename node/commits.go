@@ -113,6 +113,9 @@ func (s *Server) judge(channel qpq.ChannelID, st store.Standing, by wire.MemberD
 	if err := s.checkNames(k.claim); err != nil {
 		return r, err
 	}
+	if err := checkSize(st.Roster, k.claim, w); err != nil {
+		return r, err
+	}
 	if err := decide(st, by, k, &r); err != nil {
 		return r, err
 	}
@@ -121,6 +124,22 @@ func (s *Server) judge(channel qpq.ChannelID, st store.Standing, by wire.MemberD
 	receipt := wire.SlotReceipt{Slot: k.claim.Slot, Parent: k.claim.Parent, Previous: wire.SlotHash(channel, head), Commit: k.hash, Time: w.Now}
 	r.Slot = slotOf(wire.SignSlot(s.cfg.SigningKey, channel, receipt))
 	return r, nil
+}
+
+// handshakeSize is how many bytes a commit may have, its welcome, and the group state that comes along, where so many accounts and devices
+// are on the roster and so many become such. Measured with the hybrid suite, a commit has about 1.2 KiB for each device of the group and
+// 4.4 KiB for each that it adds; a welcome 3.5 KiB and 4.2 KiB; group info and tree 1.9 KiB.
+func handshakeSize(before, new int) int { return 24<<10 + before*4<<10 + new*8<<10 }
+
+// checkSize fails if what a commit brings is larger than any can be that does what this one claims.
+func checkSize(r store.Roster, c wire.Claim, w store.Commit) error {
+	most := handshakeSize(len(r)+r.Devices(), len(c.Roles)+len(c.Joined)) + 512*(len(c.Removed)+len(c.Left)) // a removal of what the hub does not know is longer than it explains
+	for what, size := range map[string]int{"commit": len(w.Commit), "welcome": len(w.Welcome), "group state": w.Group.Size()} {
+		if size > most {
+			return qpq.E(qpq.TooLarge, wire.CodeHandshakeTooLarge, fmt.Sprintf("the %s of a change has %d bytes, and at most %d belong to what it does", what, size, most))
+		}
+	}
+	return nil
 }
 
 // effect adds to a ruling what a claim does beside the roster.

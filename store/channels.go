@@ -43,6 +43,15 @@ type GroupState struct {
 	Keys       map[string][]byte   // the access key sealed to accounts
 }
 
+// Size returns how many bytes info and chunks have.
+func (g GroupState) Size() int {
+	n := len(g.Info)
+	for _, c := range g.Chunks {
+		n += len(c)
+	}
+	return n
+}
+
 // manifest returns the hashes behind one another.
 func (g GroupState) manifest() []byte {
 	b := make([]byte, 0, 32*len(g.Manifest))
@@ -137,7 +146,7 @@ func insertNewChannel(tx Tx, c NewChannel, strict bool) error {
 	if err := present(tx, nil, &c.Roster, strict); err != nil {
 		return err
 	}
-	insert, args := insertChannel, []any{c.ID[:], c.Founding, epochsOf(0)}
+	insert, args := insertChannel, []any{c.ID[:], c.Founding, epochsOf(0), c.Account}
 	if c.Pair != [2]string{} {
 		insert, args = insertDirect, append(args, pairName(c.Pair))
 	}
@@ -439,10 +448,10 @@ func (s *Store) ChannelChunks(ctx context.Context, id qpq.ChannelID, account str
 
 const (
 	selectPair    = `SELECT channel FROM channels WHERE pair = $1`
-	insertChannel = `INSERT INTO channels (channel, founding, epochs, pair, slot, run, sequence, floor, timer, payload)
-		VALUES ($1, $2, $3, NULL, 0, 0, 0, 0, 0, 0)`
-	insertDirect = `INSERT INTO channels (channel, founding, epochs, pair, slot, run, sequence, floor, timer, payload)
-		VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 0, 0)`
+	insertChannel = `INSERT INTO channels (channel, founding, epochs, founder, pair, slot, run, sequence, floor, timer, payload)
+		VALUES ($1, $2, $3, $4, NULL, 0, 0, 0, 0, 0, 0)`
+	insertDirect = `INSERT INTO channels (channel, founding, epochs, founder, pair, slot, run, sequence, floor, timer, payload)
+		VALUES ($1, $2, $3, $4, $5, 0, 0, 0, 0, 0, 0)`
 	selectChannel  = `SELECT founding, CASE WHEN pair IS NULL THEN 0 ELSE 1 END, slot, run, sequence, floor, epochs FROM channels WHERE channel = $1`
 	selectChannels = `SELECT c.channel, c.slot, c.sequence FROM channel_members AS m JOIN channels AS c ON c.channel = m.channel
 		WHERE m.account = $1 ORDER BY m.channel LIMIT $2`

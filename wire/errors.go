@@ -46,6 +46,7 @@ const (
 	CodeChannelExists      = "channel-exists"      // Exists: another channel has this id
 	CodeChannelFull        = "channel-full"        // TooLarge: more devices or accounts than a channel may have
 	CodeDeviceGone         = "device-gone"         // NotFound: the claim adds a device that its account has no more: look it up again
+	CodeHandshakeTooLarge  = "handshake-too-large" // TooLarge: a commit, welcome or group state is larger than what it does explains
 	CodePayloadTooLarge    = "payload-too-large"   // TooLarge: the message is larger than policy or server allow
 )
 

@@ -79,10 +79,11 @@ CREATE TABLE tokens (
 );
 CREATE INDEX tokens_expiry ON tokens (expires);
 
--- A channel of which this server is the hub. Of a direct one, pair names both accounts.
+-- A channel of which this server is the hub. Of a direct one, pair names both accounts. Whose it is counts where inboxes are full.
 CREATE TABLE channels (
     channel  BYTEA  NOT NULL PRIMARY KEY,
     founding BYTEA  NOT NULL,
+    founder  TEXT   NOT NULL,
     pair     TEXT,
     slot     BIGINT NOT NULL,
     sequence BIGINT NOT NULL,

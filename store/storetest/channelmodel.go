@@ -421,47 +421,65 @@ func (h *hub) trim(told map[string]bool) {
 			total += r.size
 		}
 		if total > hubQuota {
-			a.dropFor(total - hubQuota + hubQuota/8)
+			h.dropFor(name, total-hubQuota+hubQuota/8)
 		}
 	}
 }
 
-func (a *hubAccount) dropFor(excess int64) {
-	counts := func(r hubRow) bool { return r.Kind == store.KindMessage }
-	if !slices.ContainsFunc(a.rows, counts) {
-		counts = func(r hubRow) bool { return r.Kind != store.KindGap }
+// dropFor drops messages of the channel that takes most, and then anything of it. Channels of one other founder count together.
+func (h *hub) dropFor(name string, excess int64) {
+	a := h.accounts[name]
+	founders, channels := map[string]int64{}, map[qpq.ChannelID]int64{}
+	founder := func(id qpq.ChannelID) string {
+		if ch := h.channels[id]; ch != nil && ch.slots[0].by.Account != name {
+			return ch.slots[0].by.Account
+		}
+		return "/" + string(id[:])
 	}
-	sums := map[qpq.ChannelID]int64{}
 	for _, r := range a.rows {
-		if counts(r) {
-			sums[r.Channel] += r.size
+		if r.Kind != store.KindGap {
+			founders[founder(r.Channel)] += r.size
+			channels[r.Channel] += r.size
 		}
 	}
 	var largest qpq.ChannelID
-	for id, n := range sums {
-		if n > sums[largest] || n == sums[largest] && (largest.IsZero() || bytes.Compare(id[:], largest[:]) < 0) {
+	for b := range byte(5) {
+		id := qpq.ChannelID{b}
+		mine, best := founders[founder(id)], founders[founder(largest)]
+		switch {
+		case channels[id] == 0:
+		case largest.IsZero(), mine > best, mine == best && founder(id) < founder(largest):
+			largest = id
+		case founder(id) == founder(largest) && channels[id] > channels[largest]:
 			largest = id
 		}
 	}
 	if largest.IsZero() {
 		return
 	}
+	gone := map[int64]bool{}
+	var end hubRow
+	for _, messages := range []bool{true, false} {
+		for _, r := range a.rows {
+			if r.Channel == largest && r.Kind != store.KindGap && (r.Kind == store.KindMessage) == messages && excess > 0 {
+				gone[r.Seq] = true
+				excess -= r.size
+				if r.Seq > end.Seq {
+					end = r
+				}
+			}
+		}
+	}
 	var kept []hubRow
-	at := -1
 	for _, r := range a.rows {
 		switch {
-		case r.Channel == largest && r.Kind == store.KindGap:
-		case r.Channel == largest && counts(r) && excess > 0:
-			excess -= r.size
-			at = len(kept)
+		case r.Seq == end.Seq:
 			kept = append(kept, hubRow{InboxRow: store.InboxRow{Seq: r.Seq, Kind: store.KindGap, Channel: largest, Sequence: r.Sequence, Time: r.Time}, size: 1 << 10})
-		default:
+		case !gone[r.Seq] && (r.Channel != largest || r.Kind != store.KindGap):
 			kept = append(kept, r)
 		}
 	}
-	// Of those that went, one gap stays: the last.
-	i := -1
-	a.rows = slices.DeleteFunc(kept, func(r hubRow) bool { i++; return r.Kind == store.KindGap && r.Channel == largest && i != at })
+	a.rows = kept
 }
 
 func (h *hub) send() (what, want string, err error) {
