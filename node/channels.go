@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"time"
 
@@ -42,7 +43,14 @@ func (s *Server) channelCreate(ctx context.Context, c *conn, q wire.ChannelCreat
 	if size, most := n.Group.Size(), handshakeSize(0, len(n.Roster)+1); size > most {
 		return none, qpq.E(qpq.TooLarge, wire.CodeHandshakeTooLarge, fmt.Sprintf("the group state of a new conversation has %d bytes, and at most %d belong to it", size, most))
 	}
+	taken, err := s.mayFound(ctx, user.Name, n.Now)
+	if err != nil {
+		return none, err
+	}
 	id, slot, created, err := s.cfg.Store.CreateChannel(ctx, n)
+	if err != nil || !created {
+		s.forgive(ctx, taken)
+	}
 	if err != nil {
 		return none, contract(err)
 	}
@@ -52,6 +60,17 @@ func (s *Server) channelCreate(ctx context.Context, c *conn, q wire.ChannelCreat
 		r.Receipt = &signed
 	}
 	return r, nil
+}
+
+// mayFound counts one more conversation that an account founds within a day, or fails with RateLimited.
+func (s *Server) mayFound(ctx context.Context, name string, at time.Time) (store.Attempt, error) {
+	subject := sha256.Sum256([]byte("conversations of an account\x00" + name))
+	taken, err := s.cfg.Store.CountAttempt(ctx, subject[:], store.Budget{Limit: int64(s.limits.Channels), Window: day}, at)
+	if errors.Is(err, qpq.RateLimited) {
+		err = qpq.E(qpq.RateLimited, "too-many-conversations", fmt.Sprintf("the account founded %d conversations within a day, the most there may be: try again in %s",
+			s.limits.Channels, taken.Closes.Sub(at).Round(time.Second)))
+	}
+	return taken, err
 }
 
 // now is the time as receipts have it, in milliseconds.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/wire"
 )
 
@@ -55,4 +56,21 @@ func TestConversation(t *testing.T) {
 	if p := bob.pushed(); len(p) != 2 || p[1] != (wire.InboxPush{Sequence: 3}) {
 		t.Errorf("pushed %v", p)
 	}
+}
+
+// TestNobodyFoundsWithoutEnd: an account founds so many conversations a day. What is there already counts once.
+func TestNobodyFoundsWithoutEnd(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.Limits.Channels = 3 })
+	alice, bob := r.join("alice"), r.join("bob")
+	direct := func(f *wire.Founding) { f.Direct, f.Peer = true, bob.user }
+	r.create(alice, direct)
+	for range 5 {
+		if reply := call(alice.line, r.founding(alice, direct)); reply.Created {
+			t.Error("a direct conversation was made twice")
+		}
+	}
+	r.create(alice, nil)
+	r.create(alice, nil)
+	refused(alice.line, r.founding(alice, nil), qpq.RateLimited, "too-many-conversations")
+	r.create(bob, nil)
 }

@@ -29,6 +29,8 @@ type Limits struct {
 
 	States int // account states that an account may publish within a day; each is kept for good; 200
 
+	Channels int // conversations that an account may found within a day; each takes room as long as it has members; 200
+
 	KeyPackages    int           // one-time key packages of a device and suite; 100
 	DevicePackages int           // key packages of a device in all, those of last resort included; 200
 	ClaimInterval  time.Duration // after which one account may claim from another once more; 1 min
@@ -62,6 +64,7 @@ func (l Limits) withDefaults() Limits {
 	l.LookupFloor = cmp.Or(l.LookupFloor, 5*time.Millisecond)
 	l.PasswordRight = cmp.Or(l.PasswordRight, 10*time.Minute)
 	l.States = cmp.Or(l.States, 200)
+	l.Channels = cmp.Or(l.Channels, 200)
 	l.KeyPackages = cmp.Or(l.KeyPackages, 100)
 	l.DevicePackages = cmp.Or(l.DevicePackages, 200)
 	l.ClaimInterval = cmp.Or(l.ClaimInterval, time.Minute)

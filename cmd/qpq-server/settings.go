@@ -30,7 +30,7 @@ type settings struct {
 	connections, addressConnections            int
 	addressRate, accountRate                   int
 	requestMemory                              int // MiB
-	attempts                                   int
+	attempts, channels                         int
 	attemptWindow, drain                       time.Duration
 }
 
@@ -38,7 +38,7 @@ func newSettings() *settings {
 	return &settings{
 		listen: ":" + wire.StandardPort, data: "data", registration: "open",
 		logLevel: "info", logFormat: "text", connections: 20_000, addressConnections: 1000,
-		addressRate: 100, accountRate: 100, requestMemory: 256, attempts: 10, attemptWindow: 15 * time.Minute, drain: 10 * time.Second,
+		addressRate: 100, accountRate: 100, requestMemory: 256, channels: 200, attempts: 10, attemptWindow: 15 * time.Minute, drain: 10 * time.Second,
 	}
 }
 
@@ -63,6 +63,7 @@ func (s *settings) table() *config.Table {
 		{Name: "address-rate", Value: config.Int(&s.addressRate, 1, 1_000_000), Help: "let one address cause a cost of `N` a second before it is authenticated"},
 		{Name: "account-rate", Value: config.Int(&s.accountRate, 1, 1_000_000), Help: "let one account cause a cost of `N` a second"},
 		{Name: "request-memory", Value: config.Int(&s.requestMemory, 32, 1<<20), Help: "let large requests and replies under way take `N` MiB; more of them wait"},
+		{Name: "conversations-per-day", Value: config.Int(&s.channels, 1, 1_000_000), Help: "let one account found `N` conversations a day"},
 		{Name: "login-attempts", Value: config.Int(&s.attempts, 1, 1_000_000), Help: "let `N` logins and registrations of a name fail in each window"},
 		{Name: "login-window", Value: config.Duration(&s.attemptWindow), Help: "how long such a window is, as a `TIME`"},
 		{Name: "drain", Value: config.Duration(&s.drain), Help: "let calls under way finish within this `TIME` when the server stops"},
@@ -132,7 +133,7 @@ func (s *settings) limits() node.Limits {
 	return node.Limits{
 		Connections: s.connections, AddressConnections: s.addressConnections,
 		AddressRate: float64(s.addressRate), AccountRate: float64(s.accountRate),
-		Memory: s.requestMemory << 20, Attempts: s.attempts, AttemptWindow: s.attemptWindow, Drain: s.drain,
+		Memory: s.requestMemory << 20, Channels: s.channels, Attempts: s.attempts, AttemptWindow: s.attemptWindow, Drain: s.drain,
 	}
 }
 
