@@ -1,12 +1,10 @@
 package node
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 
 	"github.com/quicproquo/qpq"
-	"github.com/quicproquo/qpq/store"
 	"github.com/quicproquo/qpq/wire"
 )
 
@@ -143,13 +141,7 @@ func TestARemovalTakesANewAccessKey(t *testing.T) {
 func TestBranchesTogetherAreBounded(t *testing.T) {
 	r := newRig(t, nil)
 	alice, mallory := r.join("alice"), r.join("mallory")
-	var others []wire.MemberRole
-	for i := range 999 {
-		name := fmt.Sprintf("user%d", i)
-		_, err := r.cfg.Store.Register(t.Context(), store.Registration{Name: name, Device: store.Device{ID: qpq.DeviceID{1}}, State: store.AccountState{Version: 1}, Now: now()})
-		check(t, err)
-		others = append(others, wire.MemberRole{User: r.local(name)})
-	}
+	others := r.crowd(999)
 	x := r.create(alice, nil)
 	x.take(alice, x.commit(add(1, 0, mallory)))
 	x.take(mallory, x.commit(wire.Claim{Slot: 2, Parent: 1, Roles: others[:990]}))

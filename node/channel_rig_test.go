@@ -10,6 +10,7 @@ import (
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/mls/frame"
+	"github.com/quicproquo/qpq/store"
 	"github.com/quicproquo/qpq/wire"
 )
 
@@ -84,6 +85,18 @@ func (r *rig) secondDevice(m member) member {
 	r.t.Helper()
 	d, l := r.enrol(m.person)
 	return member{l, m.person, d}
+}
+
+// crowd registers accounts that nobody uses, to be members.
+func (r *rig) crowd(n int) (list []wire.MemberRole) {
+	r.t.Helper()
+	for i := range n {
+		name := fmt.Sprintf("user%d", i)
+		_, err := r.cfg.Store.Register(r.t.Context(), store.Registration{Name: name, Device: store.Device{ID: qpq.DeviceID{1}}, State: store.AccountState{Version: 1}, Now: now()})
+		check(r.t, err)
+		list = append(list, wire.MemberRole{User: r.local(name)})
+	}
+	return list
 }
 
 // groupAt is a group state that differs from slot to slot: one chunk is its own, one is that of every slot.

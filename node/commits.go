@@ -83,6 +83,7 @@ func (s *Server) channelCommit(ctx context.Context, c *conn, q wire.ChannelCommi
 	if err != nil {
 		return none, contract(err)
 	}
+	s.rates.charge(c, len(done.Notices), w.Now)
 	s.announce(done.Notices, c)
 	return wire.ChannelCommitReply{Receipt: receiptOf(done.Slot), Sequence: uint64(done.Sequence)}, nil
 }

@@ -61,6 +61,7 @@ func (s *Server) send(ctx context.Context, c *conn, q wire.Send) (wire.SendReply
 	if err != nil {
 		return none, contract(err)
 	}
+	s.rates.charge(c, len(sent.Notices), m.Now)
 	s.announce(sent.Notices, c)
 	return wire.SignMessage(s.cfg.SigningKey, q, hash, wire.SendReply{Sequence: uint64(sent.Sequence), Time: sent.Time}), nil
 }
@@ -75,6 +76,7 @@ func (s *Server) sendEphemeral(ctx context.Context, c *conn, q wire.SendEphemera
 	if err != nil {
 		return none, contract(err)
 	}
+	s.rates.charge(c, len(members), now())
 	for _, name := range members {
 		s.pushAccount(name, c, wire.EphemeralPush(q))
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/mls/frame"
 	"github.com/quicproquo/qpq/opaque"
 	"github.com/quicproquo/qpq/wire"
 )
@@ -147,6 +148,35 @@ func TestRateLimits(t *testing.T) {
 			call(other, wire.Ping{})
 		}
 		refused(other, wire.Ping{}, qpq.RateLimited, "rate-limited")
+	})
+}
+
+// TestManyMembersCost: what goes to many accounts costs more of the rate, 1 for each 64 of them.
+func TestManyMembersCost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(c *Config) { c.Limits.AccountRate, c.Limits.Burst = 10, 20 })
+		alice := r.join("alice")
+		few, many := r.create(alice, nil), r.create(alice, nil)
+		many.take(alice, many.commit(wire.Claim{Slot: 1, Roles: r.crowd(191)}))
+		typing := func(x *room, epoch uint64) wire.SendEphemeral {
+			return wire.SendEphemeral{Channel: x.id, Payload: private(x.id, epoch, frame.Application, nil, "typing")}
+		}
+		calls := map[string]func() error{
+			"few":         func() error { _, err := wire.Call(t.Context(), alice.line, few.message("x", 0)); return err },
+			"many":        func() error { _, err := wire.Call(t.Context(), alice.line, many.message("x", 1)); return err },
+			"few typing":  func() error { _, err := wire.Call(t.Context(), alice.line, typing(few, 0)); return err },
+			"many typing": func() error { _, err := wire.Call(t.Context(), alice.line, typing(many, 1)); return err },
+		}
+		for what, want := range map[string]int{"few": 200, "many": 50, "few typing": 200, "many typing": 50} {
+			time.Sleep(time.Minute)
+			n := 0
+			for calls[what]() == nil {
+				n++
+			}
+			if n != want {
+				t.Errorf("%s: %d calls, want %d", what, n, want)
+			}
+		}
 	})
 }
 

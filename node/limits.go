@@ -118,6 +118,14 @@ func (r *rates) take(c *conn, cost int, now time.Time) error {
 	return nil
 }
 
+// charge makes a caller pay for what a call turned out to reach: one unit more for each 64 accounts. It refuses nothing; the next call
+// waits until it is earned.
+func (r *rates) charge(c *conn, accounts int, now time.Time) {
+	if payer := c.payer(now); payer != "" {
+		r.accounts.charge(payer, accounts/64, now)
+	}
+}
+
 // maxBuckets bounds the memory of buckets: about 10 MB.
 const maxBuckets = 100_000
 
@@ -139,19 +147,38 @@ func newBuckets(interval, depth time.Duration) buckets {
 func (b *buckets) take(caller string, units int, now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	at, ok := b.earned[caller]
-	if at.Before(now) {
-		at = now
-	}
-	at = at.Add(time.Duration(units) * b.interval)
+	at := b.after(caller, units, now)
 	if at.Sub(now) > b.depth {
 		return false
 	}
-	if !ok && len(b.earned) >= maxBuckets {
+	b.set(caller, at)
+	return true
+}
+
+// charge takes so many units from a caller, whether it may have them now or not.
+func (b *buckets) charge(caller string, units int, now time.Time) {
+	if units == 0 {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.set(caller, b.after(caller, units, now))
+}
+
+// after returns when a caller will have earned what it took and so many units more. The caller holds the lock.
+func (b *buckets) after(caller string, units int, now time.Time) time.Time {
+	at := b.earned[caller]
+	if at.Before(now) {
+		at = now
+	}
+	return at.Add(time.Duration(units) * b.interval)
+}
+
+func (b *buckets) set(caller string, at time.Time) {
+	if _, ok := b.earned[caller]; !ok && len(b.earned) >= maxBuckets {
 		b.evict()
 	}
 	b.earned[caller] = at
-	return true
 }
 
 // evict makes room when a flood of callers fills the map: of a few picked by chance, the one that owes least.
