@@ -29,6 +29,11 @@ func (s *Server) sweepOnce(ctx context.Context, now time.Time) {
 		b.sweep(now)
 	}
 	s.sweepInboxes(ctx, now)
+	notices, err := s.cfg.Store.SweepLeaving(ctx, now, s.limits.Retention)
+	if err != nil && ctx.Err() == nil {
+		s.log.Error("devices and accounts that ended could not be taken out of their conversations", "cause", err.Error())
+	}
+	s.announce(notices, nil)
 	for ctx.Err() == nil {
 		removed, err := s.cfg.Store.Sweep(ctx, now, sweepBatch)
 		if err != nil {

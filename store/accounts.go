@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/quicproquo/qpq"
@@ -85,9 +84,10 @@ type AccountChange struct {
 
 // ChangeAccount applies c. It returns NotFound for an unknown account or device, Conflict with code
 // "state-moved" or "vault-moved" if somebody was faster (read again and retry), Exists if the device
-// is enrolled already and Exhausted with code "too-many-devices".
+// is enrolled already and Exhausted with code "too-many-devices". A revoked device is off the rosters of its channels, or will be by
+// SweepLeaving where they are many.
 func (s *Store) ChangeAccount(ctx context.Context, c AccountChange) error {
-	return s.update(ctx, "change an account", func(tx Tx) error {
+	err := s.update(ctx, "change an account", func(tx Tx) error {
 		if err := needAccount(tx, c.Name); err != nil {
 			return err
 		}
@@ -102,6 +102,12 @@ func (s *Store) ChangeAccount(ctx context.Context, c AccountChange) error {
 		}
 		return nil
 	})
+	for _, id := range c.Revoke {
+		if err == nil { // what fails from here on is made good by SweepLeaving
+			_, _ = s.keepLeaving(ctx, sender{c.Name, id}, c.Now, 0)
+		}
+	}
+	return err
 }
 
 func replaceRecord(tx Tx, c AccountChange) error {
@@ -132,28 +138,26 @@ func (s *Store) CountAccounts(ctx context.Context) (n int64, err error) {
 
 // DeleteAccount erases all that the store holds of an account but its name and the time, so that the
 // name is never given out again. Members of its channels get a row that says so; the notices are theirs. It returns NotFound if there
-// is no account to erase.
+// is no account to erase. From the first transaction on nobody can use the account; where it is in many channels, others take it out
+// of them, and a failure of these leaves the rest to SweepLeaving.
 func (s *Store) DeleteAccount(ctx context.Context, name string, now time.Time, retention time.Duration) (notices []Notice, err error) {
 	err = s.update(ctx, "delete an account", func(tx Tx) (err error) {
 		if err := must(tx, noAccount, eraseAccount, name, millis(now)); err != nil {
 			return err
 		}
-		if notices, err = leaveAll(tx, name, now, retention); err != nil {
-			return err
-		}
-		for more := true; more; {
-			if more, err = drop(tx, name, math.MaxInt64); err != nil {
-				return err
-			}
-		}
-		for _, statement := range eraseRest {
+		for _, statement := range eraseFirst {
 			if err := exec(tx, statement, name); err != nil {
 				return err
 			}
 		}
-		return nil
+		notices, err = beginLeaving(tx, sender{account: name}, now, retention)
+		return err
 	})
-	return notices, err
+	if err != nil {
+		return nil, err
+	}
+	more, _ := s.keepLeaving(ctx, sender{account: name}, now, retention)
+	return newest(append(notices, more...)), nil
 }
 
 // States returns up to limit states of the account, from the version given on, oldest first. It
@@ -257,15 +261,21 @@ const (
 	selectLatestState  = `SELECT version, hash, state FROM account_states WHERE account = $1 ORDER BY version DESC LIMIT 1`
 )
 
-// eraseRest empties every table that has a column account; the suite compares the list with the schema.
-var eraseRest = []string{
+// eraseFirst and eraseRest empty every table that has a column account; the suite compares them with the schema. The first ones are what
+// an account is used by.
+var eraseFirst = []string{
 	`DELETE FROM account_states WHERE account = $1`,
 	`DELETE FROM devices WHERE account = $1`,
 	`DELETE FROM vault_items WHERE account = $1`,
 	`DELETE FROM key_packages WHERE account = $1`,
+	`DELETE FROM cursors WHERE account = $1`,
+	`DELETE FROM leaving WHERE account = $1`,
+}
+
+var eraseRest = []string{
 	`DELETE FROM channel_members WHERE account = $1`,
 	`DELETE FROM channel_keys WHERE account = $1`,
 	`DELETE FROM inbox WHERE account = $1`,
 	`DELETE FROM mailboxes WHERE account = $1`,
-	`DELETE FROM cursors WHERE account = $1`,
+	`DELETE FROM leaving WHERE account = $1`,
 }

@@ -131,7 +131,7 @@ func revokeDevices(tx Tx, c AccountChange) error {
 		if err := exec(tx, deleteCursor, c.Name, id[:]); err != nil {
 			return err
 		}
-		if err := leaveDevice(tx, sender{c.Name, id}); err != nil {
+		if _, err := beginLeaving(tx, sender{c.Name, id}, c.Now, 0); err != nil {
 			return err
 		}
 	}

@@ -42,26 +42,6 @@ func (s *Store) LeaveChannel(ctx context.Context, l Leave) (notices []Notice, er
 	return notices, err
 }
 
-// leaveAll takes an account that is deleted out of all its channels.
-func leaveAll(tx Tx, account string, now time.Time, retention time.Duration) (notices []Notice, err error) {
-	channels, err := channelsOf(tx, account)
-	if err != nil {
-		return nil, err
-	}
-	for _, id := range channels {
-		row, err := readChannel(tx, id)
-		if err != nil {
-			return nil, err
-		}
-		more, err := leave(tx, row, sender{account: account}, nil, now, retention)
-		if err != nil {
-			return nil, err
-		}
-		notices = append(notices, more...)
-	}
-	return newest(notices), nil
-}
-
 func leave(tx Tx, row channelRow, who sender, goodbye []byte, now time.Time, retention time.Duration) ([]Notice, error) {
 	if err := editRosters(tx, row, func(r *Roster) bool { return r.Remove(who.account) }); err != nil {
 		return nil, err
@@ -97,34 +77,6 @@ func dropChannel(tx Tx, row channelRow, now time.Time, retention time.Duration) 
 	return nil
 }
 
-// leaveDevice takes a device that is revoked off all rosters. Its account stays a member.
-func leaveDevice(tx Tx, who sender) error {
-	channels, err := channelsOf(tx, who.account)
-	if err != nil {
-		return err
-	}
-	for _, id := range channels {
-		row, err := readChannel(tx, id)
-		if err != nil {
-			return err
-		}
-		var devices []byte
-		if _, err := one(tx, into{&devices}, selectMember, id[:], who.account); err != nil {
-			return err
-		}
-		r := Roster{{Account: who.account, Devices: decodeDevices(devices)}}
-		if r.Leave(who.account, who.device) {
-			if err := exec(tx, putMember, id[:], who.account, encodeDevices(r[0].Devices)); err != nil {
-				return err
-			}
-		}
-		if err := editRosters(tx, row, func(r *Roster) bool { return r.Leave(who.account, who.device) }); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // editRosters changes the rosters that a channel's commits may build on; edit reports whether it changed one.
 func editRosters(tx Tx, row channelRow, edit func(*Roster) bool) error {
 	changed := map[int64][]byte{}
@@ -151,22 +103,10 @@ func editRosters(tx Tx, row channelRow, edit func(*Roster) bool) error {
 	return nil
 }
 
-func channelsOf(tx Tx, account string) (list []qpq.ChannelID, err error) {
-	return list, tx.Query(func(r Row) error {
-		var b []byte
-		err := r.Scan(&b)
-		var id qpq.ChannelID
-		copy(id[:], b)
-		list = append(list, id)
-		return err
-	}, selectChannelsOf, account)
-}
-
 const (
-	selectRosters    = `SELECT slot, roster FROM channel_slots WHERE channel = $1 AND slot >= $2 ORDER BY slot`
-	updateRoster     = `UPDATE channel_slots SET roster = $3 WHERE channel = $1 AND slot = $2`
-	selectChannelsOf = `SELECT channel FROM channel_members WHERE account = $1 ORDER BY channel`
-	closeSlots       = `UPDATE channel_slots SET roster = NULL, group_info = NULL, manifest = NULL, forget = $2 WHERE channel = $1`
+	selectRosters = `SELECT slot, roster FROM channel_slots WHERE channel = $1 AND slot >= $2 ORDER BY slot`
+	updateRoster  = `UPDATE channel_slots SET roster = $3 WHERE channel = $1 AND slot = $2`
+	closeSlots    = `UPDATE channel_slots SET roster = NULL, group_info = NULL, manifest = NULL, forget = $2 WHERE channel = $1`
 )
 
 var dropRest = []string{

@@ -104,6 +104,15 @@ CREATE TABLE channel_members (
 );
 CREATE INDEX channel_members_account ON channel_members (account, channel);
 
+-- Who is being taken out of channels, where they are too many for one transaction: a device that was revoked, or an account that was
+-- deleted, whose device is empty. It is out of all channels up to after.
+CREATE TABLE leaving (
+    account TEXT  NOT NULL,
+    device  BYTEA NOT NULL,
+    after   BYTEA NOT NULL,
+    PRIMARY KEY (account, device)
+);
+
 -- Slots are kept for their receipts; those from which commits may go on with roster,
 -- and the newest with group state.
 CREATE TABLE channel_slots (

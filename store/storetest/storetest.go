@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(testing.TB) store.Engine) {
 		{"Tokens", testTokens},
 		{"Inbox", testInbox},
 		{"Sweep", testSweep},
+		{"Leaving", testLeaving},
 		{"Races", testRaces},
 		{"Model", testModel},
 		{"ChannelModel", testChannelModel},
