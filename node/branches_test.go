@@ -192,3 +192,18 @@ func TestARemovalReachesTheWholeRun(t *testing.T) {
 	x.say(alice, "without eve", 2)
 	wantLines(t, "members", x.members(alice), "alice owner")
 }
+
+// TestAnOfferHasEachSlotOnce: what a hub is to take back comes in order, one commit for a slot.
+func TestAnOfferHasEachSlotOnce(t *testing.T) {
+	r := newRig(t, nil)
+	alice := r.join("alice")
+	x := r.create(alice, nil)
+	q := x.commit(wire.Claim{Slot: 1})
+	offered := wire.OfferedCommit{Commit: q.Commit, Receipt: x.take(alice, q).Receipt, From: alice.device()}
+	o := wire.ChannelOffer{Channel: x.id, Commits: []wire.OfferedCommit{offered}, Group: q.Group}
+	if slot := call(alice.line, o).Slot; slot != 1 {
+		t.Errorf("slot %d", slot)
+	}
+	o.Commits = append(o.Commits, offered)
+	refused(alice.line, o, qpq.Invalid, "bad-offer")
+}

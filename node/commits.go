@@ -208,7 +208,7 @@ func (s *Server) channelOffer(ctx context.Context, c *conn, q wire.ChannelOffer)
 		if err != nil {
 			return none, err
 		}
-		if !s.signed(q.Channel, k, offered.Receipt) {
+		if _, twice := commits[int64(k.claim.Slot)]; twice || !s.signed(q.Channel, k, offered.Receipt) {
 			return none, badOffer
 		}
 		if err := s.home(offered.From.User); err != nil {
