@@ -110,7 +110,8 @@ func repeatedCommit(tx Tx, c Commit, done *Committed) error {
 	return err
 }
 
-// place gives a commit the slot after the newest. Unless strict, members that are not here are left out.
+// place gives a commit the slot after the newest, and returns how many its account has in a row. Unless strict, members that are not here are
+// left out, and the run has no end.
 func place(tx Tx, row channelRow, window []slotState, c Commit, judge func(Standing) (Ruling, error), strict bool) (done Committed, run int64, err error) {
 	i := slices.IndexFunc(window, func(st slotState) bool { return st.Number == c.Parent })
 	if c.Slot != row.slot+1 || i < 0 {
@@ -153,6 +154,12 @@ func place(tx Tx, row channelRow, window []slotState, c Commit, judge func(Stand
 	if err := present(tx, members, &ruling.Roster, strict); err != nil {
 		return done, run, err
 	}
+	done, err = settle(tx, row, run, window, parent, c, ruling)
+	return done, run, err
+}
+
+// settle makes what was ruled on a commit so: it takes from all branches what the commit takes away, and has the commit handed out.
+func settle(tx Tx, row channelRow, run int64, window []slotState, parent slotState, c Commit, ruling Ruling) (done Committed, err error) {
 	next := slotState{Slot: ruling.Slot, Epoch: parent.Epoch + 1, Floor: parent.Floor, Policy: ruling.Policy, AccessSlot: c.Group.AccessSlot,
 		Sequence: row.sequence + 1, Roster: ruling.Roster, Manifest: c.Group.manifest()}
 	if ruling.Cuts {
@@ -160,15 +167,15 @@ func place(tx Tx, row channelRow, window []slotState, c Commit, judge func(Stand
 	}
 	if lost := parent.Roster.lost(ruling.Roster); len(lost) > 0 {
 		if err := editRosters(tx, row, lost.takeFrom); err != nil {
-			return done, run, err
+			return done, err
 		}
 	}
 	if err := putSlot(tx, row.id, next, sender{c.Account, c.Device}, c.Group, c.Now); err != nil {
-		return done, run, err
+		return done, err
 	}
 	done = Committed{Slot: next.Slot, Sequence: next.Sequence}
 	done.Notices, err = advance(tx, c, run, window, parent, next, ruling.Welcome)
-	return done, run, err
+	return done, err
 }
 
 // runOf returns how many slots in a row an account has with the next one, while there are other members.
