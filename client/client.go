@@ -92,7 +92,6 @@ type Client struct {
 
 	chatting turn                     // held by who uses the fields below
 	chats    map[qpq.ChannelID]*chat  // nil until they were read
-	restored bool                     // the server turned out to be restored from an older copy
 	joins    map[qpq.ChannelID]*join  // commits by which this device joins, whose answer was lost
 	probes   map[qpq.ChannelID][]byte // the ciphertext that was opened last, for VerifySecrecy
 

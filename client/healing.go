@@ -278,13 +278,12 @@ func (c *Client) compareHeads(ctx context.Context, s *session) error {
 			unlisted = append(unlisted, id)
 		}
 	}
-	restored := c.restored
 	if differs || len(unlisted) > 0 { // perhaps because of what came since the inbox was read
 		if err := c.receive(ctx, s); err != nil {
 			return err
 		}
 	}
-	if err := c.unlisted(ctx, s, unlisted, restored); err != nil {
+	if err := c.unlisted(ctx, s, unlisted); err != nil {
 		return err
 	}
 	st := &step{}
@@ -293,7 +292,6 @@ func (c *Client) compareHeads(ctx context.Context, s *session) error {
 			return err
 		}
 	}
-	c.restored = false
 	return c.save(st)
 }
 
@@ -334,15 +332,16 @@ func (c *Client) compareHead(ctx context.Context, s *session, st *step, h wire.C
 	return nil
 }
 
-// unlisted ends conversations that the hub does not list for this account. One that was restored is told of them.
-func (c *Client) unlisted(ctx context.Context, s *session, ids []qpq.ChannelID, restored bool) error {
+// unlisted ends conversations that the hub does not list for this account. It may have been restored, perhaps before this device was last
+// started: it is offered them first.
+func (c *Client) unlisted(ctx context.Context, s *session, ids []qpq.ChannelID) error {
 	st := &step{}
 	for _, id := range ids {
 		ch := c.chats[id]
 		if ch == nil || ch.Standing == Ended {
 			continue
 		}
-		if restored && ch.Standing == Active {
+		if ch.Standing == Active {
 			if err := c.offer(ctx, s, ch, 0, false); err == nil {
 				continue
 			} else if c.ends(ctx, err) {

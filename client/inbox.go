@@ -27,18 +27,18 @@ func (c *Client) receive(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
+	recounted := false
 	for {
 		reply, err := wire.Call(ctx, s, wire.InboxFetch{After: at.Processed, Acknowledged: at.Acknowledged})
 		if err != nil {
 			return err
 		}
-		if reply.Acknowledged < at.Acknowledged || reply.Head < at.Processed {
-			c.restored = true
-			c.notice("server-restored", "the server was restored from a copy that is older than what this device has seen: messages of the time between may be lost, and it is told what is known here")
-			at = profile.Inbox{Processed: reply.Acknowledged, Acknowledged: reply.Acknowledged}
-			for _, ch := range c.chats {
-				ch.Sequence = 0 // the server counts again from where it was
+		if !recounted && (reply.Acknowledged < at.Acknowledged || reply.Head < at.Processed) {
+			if at, err = c.recount(min(reply.Acknowledged, reply.Head)); err != nil {
+				return err
 			}
+			recounted = true // once: a server could go back for ever
+			continue // this reply begins after rows that are not those of before
 		}
 		if reply.Lapsed && !s.lapsed {
 			s.lapsed = true
@@ -64,6 +64,19 @@ func (c *Client) receive(ctx context.Context, s *session) error {
 			return nil
 		}
 	}
+}
+
+// recount goes back to where a restored server is. What it counts from there on is new.
+func (c *Client) recount(acknowledged uint64) (profile.Inbox, error) {
+	c.notice("server-restored", "the server was restored from a copy that is older than what this device has seen: messages of the time between may be lost, and it is told what is known here")
+	at := profile.Inbox{Processed: acknowledged, Acknowledged: acknowledged}
+	st := &step{}
+	for _, ch := range c.chats {
+		ch.Sequence = 0
+		st.touch(ch)
+	}
+	st.do(func(tx *profile.Tx) error { return tx.SetInbox(at) })
+	return at, c.save(st)
 }
 
 // takeRows takes rows of the inbox. They become durable together, or, where one needs the network, in parts.
