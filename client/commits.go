@@ -38,11 +38,15 @@ func (c *Client) commit(ctx context.Context, s *session, id qpq.ChannelID, build
 		if err := c.save(st); err != nil {
 			return err
 		}
+		head := ch.Head
 		again, err := c.submit(ctx, s, ch, p, request)
 		if err != nil || !again {
 			return err
 		}
 		if err := c.receive(ctx, s); err != nil {
+			return err
+		}
+		if err := c.astray(ctx, s, id, head); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -332,6 +333,36 @@ func (c *Client) compareHead(ctx context.Context, s *session, st *step, h wire.C
 	return nil
 }
 
+// astray is asked where a hub refuses what builds on a head, the newest one known here, and receive brought nothing newer: after
+// a restore others may have gone another way. This device joins them, or gives the hub back what it lost.
+func (c *Client) astray(ctx context.Context, s *session, id qpq.ChannelID, before []byte) error {
+	if err := c.load(); err != nil {
+		return err
+	}
+	ch := c.chats[id]
+	if ch == nil || ch.Standing != Active || !bytes.Equal(ch.Head, before) {
+		return nil
+	}
+	info, err := wire.Call(ctx, s, wire.ChannelInfo{Channel: id})
+	if err != nil {
+		return err
+	}
+	head, known := ch.head()
+	switch {
+	case known && info.Head.Slot < head.Slot:
+		return c.compareHeads(ctx, s)
+	case known && info.Head.Slot == head.Slot && info.Head.Commit == head.Commit && ch.Slot == head.Slot:
+		return nil
+	}
+	st := &step{}
+	ch.Standing = Healing
+	st.touch(ch)
+	if err := c.save(st); err != nil {
+		return err
+	}
+	return c.careFor(ctx, s, id)
+}
+
 // unlisted ends conversations that the hub does not list for this account. It may have been restored, perhaps before this device was last
 // started: it is offered them first.
 func (c *Client) unlisted(ctx context.Context, s *session, ids []qpq.ChannelID) error {
@@ -385,11 +416,14 @@ func (c *Client) offer(ctx context.Context, s *session, ch *chat, after uint64, 
 		return err
 	}
 	q.Group = *state
-	if _, err := wire.Call(ctx, s, q); err != nil {
-		return err
+	reply, err := wire.Call(ctx, s, q)
+	if head, known := ch.head(); err == nil && there && known && reply.Slot < head.Slot {
+		return errIncomplete
 	}
-	return nil
+	return err
 }
+
+var errIncomplete = qpq.E(qpq.Conflict, "incomplete", "this device does not have all that the server lost of the conversation")
 
 // creation returns what proves to a hub that it made a channel. It fails with qpq.NotFound where this device does not have it.
 func (c *Client) creation(id qpq.ChannelID) ([]byte, *wire.SlotReceipt, error) {
@@ -596,6 +630,12 @@ func (c *Client) rejoined(ch *chat, g *conversation.Group, p *mls.PendingCommit,
 	if err := st.group(ch, g.Records()); err != nil {
 		return err
 	}
+	own, err := c.cfg.Profile.Account()
+	if err != nil {
+		return err
+	}
+	kept := profile.Commit{Slot: reply.Receipt.Slot, Commit: p.Message, Receipt: ch.Head, User: own.User, Device: own.Device.ID()}
+	st.do(func(tx *profile.Tx) error { return tx.AddCommit(id, kept) })
 	return c.save(st)
 }
 

@@ -159,7 +159,11 @@ func (c *Client) sendOne(ctx context.Context, s *session, o profile.Outgoing) (b
 			return true, c.settled(o, Accepted, wire.SendReply{Time: c.cfg.Clock()})
 		case errors.Is(err, qpq.StaleEpoch):
 			o.Ciphertext = nil
+			head := ch.Head
 			if err := c.receive(ctx, s); err != nil {
+				return false, err
+			}
+			if err := c.astray(ctx, s, o.Channel, head); err != nil {
 				return false, err
 			}
 			if err := c.care(ctx, s); err != nil {
