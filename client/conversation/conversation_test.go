@@ -3,6 +3,7 @@ package conversation_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"testing"
 
 	"github.com/quicproquo/qpq"
@@ -53,5 +54,20 @@ func TestDirect(t *testing.T) {
 	r.says(b, a)
 	if _, _, err := a.Commit(9, conversation.Change{Add: []*mls.KeyPackage{r.invite(c)}, Members: []wire.MemberRole{{User: user("carol")}}}); !broke(err) {
 		t.Errorf("a third account was added to a direct conversation: %v", err)
+	}
+}
+
+// TestAnOwnCommitThatIsLost has a device lose what it kept of its commit, which took its slot: others may follow it, so it is not void.
+func TestAnOwnCommitThatIsLost(t *testing.T) {
+	r := newRig(t)
+	a := r.device("alice")
+	r.found(a, wire.Founding{})
+	p, request, err := a.Commit(1, conversation.Change{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Discard()
+	if _, err := a.Accept(1, request.Commit); !errors.Is(err, conversation.ErrUnreadable) {
+		t.Errorf("the commit counts as: %v", err)
 	}
 }
