@@ -3,7 +3,6 @@ package world
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"time"
 )
@@ -35,8 +34,17 @@ func (c *chance) accounts() {
 
 // conversations is about people who talk.
 func (c *chance) conversations() {
-	for _, u := range []string{"alice", "bob", "carol", "dave"}[:2+c.r.IntN(3)] {
-		c.user(u, 1+c.r.IntN(2))
+	names := []string{"alice", "bob", "carol", "dave"}[:2+c.r.IntN(3)]
+	c.s.Theme = themes[c.s.Seed%uint64(len(themes))]
+	most := 2
+	if c.s.Seed%150 == 149 {
+		c.s.Theme, most = "many", 1
+		for len(names) < 50 {
+			names = append(names, fmt.Sprintf("user%d", len(names)))
+		}
+	}
+	for _, u := range names {
+		c.user(u, 1+c.r.IntN(most))
 	}
 	for _, d := range c.devices {
 		if !strings.HasSuffix(d, "/1") && c.r.IntN(3) > 0 {
@@ -44,17 +52,38 @@ func (c *chance) conversations() {
 		}
 	}
 	c.at += 5 * time.Second
-	c.open()
+	c.begin()
 	for range 15 + c.r.IntN(40) {
 		switch c.r.IntN(12) {
 		case 0:
 			c.more(c.change)
 		case 1:
 			c.open()
+		case 2, 3:
+			c.ordeal()
 		default:
 			c.more(c.talk)
 		}
 	}
+}
+
+// begin opens the first conversation: a group, with everybody where there are many, or a direct one that both open at once.
+func (c *chance) begin() {
+	if len(c.users) > 10 {
+		c.groups = append(c.groups, "g1")
+		c.step(c.devices[0], "group", append([]string{"g1"}, c.users[1:]...)...)
+		c.at += 30 * time.Second
+		return
+	}
+	if c.r.IntN(4) == 0 {
+		a, b := c.users[0], c.users[1]
+		c.directs = append(c.directs, [2]string{a, b})
+		at := c.at
+		c.step(a+"/1", "direct", b)
+		c.at = at
+		c.step(b+"/1", "direct", a)
+	}
+	c.open()
 }
 
 // user adds a user with devices, who registers on the first.
@@ -75,13 +104,17 @@ func (c *chance) open() {
 			others = append(others, u)
 		}
 	}
-	if len(others) > 0 && c.r.IntN(3) == 0 {
+	if len(others) > 0 && len(c.groups) > 0 && c.r.IntN(3) == 0 {
 		c.step(who, "direct", others[0])
 		c.directs = append(c.directs, [2]string{userOf(who), others[0]})
 		return
 	}
 	name := fmt.Sprintf("g%d", len(c.groups)+1)
 	c.groups = append(c.groups, name)
+	if c.madeBy == nil {
+		c.madeBy = map[string]made{}
+	}
+	c.madeBy[name] = made{name, who, others}
 	c.step(who, "group", append([]string{name}, others...)...)
 }
 
@@ -128,6 +161,12 @@ func (c *chance) talk() {
 	}
 }
 
+// made is how a group came about.
+type made struct {
+	name, device string
+	with         []string
+}
+
 type chance struct {
 	r       *rand.Rand
 	s       Scenario
@@ -136,7 +175,9 @@ type chance struct {
 	users   []string
 	groups  []string
 	directs [][2]string
+	madeBy  map[string]made
 	trouble int
+	away    string // a device that is off
 }
 
 // step adds a step, soon after the one before.
@@ -183,49 +224,5 @@ func (c *chance) change() {
 		c.step(who, "delete")
 	default:
 		c.step(who, "whoami")
-	}
-}
-
-// methods are calls at which it hurts when the connection breaks.
-var methods = []string{"registerFinish", "loginFinish", "accountPublish", "passwordFinish", "authenticate", "keyPackagesUpload", "vaultPut", "linkOffer",
-	"linkAnswer", "linkTake", "linkWait", "accountDelete", "deviceRename",
-	"send", "send", "send", "channelCommit", "channelCommit", "channelCommit", "channelCreate", "channelLeave", "channelGroup", "inboxFetch", "inboxAck",
-	"keyPackagesClaim"}
-
-// mishap adds trouble.
-func (c *chance) mishap() {
-	who := c.pick(append(slices.Clone(c.devices), "server", "server"))
-	if who == "server" {
-		switch c.r.IntN(5) {
-		case 0:
-			c.step(who, "crash")
-		case 1:
-			c.step(who, "blackout")
-		case 2:
-			c.step(who, "crash-at", fmt.Sprint(c.r.IntN(60)))
-		default:
-			c.step(who, "power-at", fmt.Sprint(c.r.IntN(60)))
-		}
-		return
-	}
-	switch n := c.r.IntN(16); {
-	case n < 3:
-		c.step(who, "crash-at", fmt.Sprint(c.r.IntN(80)))
-	case n < 6:
-		c.step(who, "power-at", fmt.Sprint(c.r.IntN(80)))
-	case n < 7:
-		c.step(who, "crash")
-	case n < 8:
-		c.step(who, "offline")
-	case n < 9:
-		c.step(who, "online")
-	case n < 10:
-		c.step(who, "deaf")
-	case n < 11:
-		c.step(who, "hang-up")
-	case n < 13:
-		c.step(who, "lose", c.pick(methods))
-	default:
-		c.step(who, "lose-reply", c.pick(methods))
 	}
 }

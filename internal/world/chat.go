@@ -19,12 +19,14 @@ type chat struct {
 	direct   bool
 	changes  []*change
 	messages []*message
+	asked    bool               // people had to decide who should be in it
 	joined   map[*Device]uint64 // the epoch in which a device was first seen in the group
 }
 
 // change is an attempt to make somebody a member, or a member no longer.
 type change struct {
 	user   string
+	by     *Device // nil where it was done by several
 	in     bool
 	begun  time.Time
 	ended  time.Time // zero while it is under way
@@ -41,6 +43,7 @@ type message struct {
 	id         client.MessageID
 	queued     bool      // it must not get lost any more, nor be accepted later than all that the device queues afterwards
 	accepted   bool      // the hub has it, as the sender was told
+	at         time.Time // when the sender was; zero if that is not known
 	impossible bool      // it was refused before it was queued
 	owed       []*Device // to whom it must be shown
 }
@@ -89,7 +92,7 @@ func (c *chat) changing(d *Device, in bool, users ...string) func(outcome) {
 	defer c.mu.Unlock()
 	var all []*change
 	for _, user := range users {
-		all = append(all, &change{user: user, in: in, begun: time.Now(), result: unknown})
+		all = append(all, &change{user: user, by: d, in: in, begun: time.Now(), result: unknown})
 	}
 	c.changes = append(c.changes, all...)
 	return func(o outcome) {
@@ -109,9 +112,11 @@ func (c *chat) sending(d *Device, text string) *message {
 		m.epoch = v.Epoch
 	}
 	for _, other := range c.w.order {
-		v := other.standing(id)
+		v, told := other.tellStanding(id)
 		c.mu.Lock()
-		if v == nil || v.Standing != client.Active {
+		if !told {
+			// it is as it was
+		} else if v == nil || v.Standing != client.Active {
 			delete(c.joined, other)
 		} else if _, known := c.joined[other]; !known {
 			c.joined[other] = v.Epoch
@@ -142,7 +147,7 @@ func (c *chat) queued(m *message, id client.MessageID) {
 func (c *chat) accepted(m *message) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m.accepted = true
+	m.accepted, m.at = true, time.Now()
 }
 
 func (c *chat) notSent(m *message, o outcome) {
@@ -151,14 +156,27 @@ func (c *chat) notSent(m *message, o outcome) {
 	m.impossible = o == refused
 }
 
+// changed returns the changes as they are known: what the server may have forgotten is not.
+func (c *chat) changed() []*change {
+	list := slices.Clone(c.changes)
+	for i, x := range list {
+		if x.result == done && c.w.oracle.forgotten(x.begun, x.ended) {
+			y := *x
+			y.result = unknown
+			list[i] = &y
+		}
+	}
+	return list
+}
+
 // leaves reports whether somebody may have stopped to be a member by the time that a message came, or later: their devices may not have
 // known of it yet.
 func (c *chat) leaves(user string, at time.Time) bool {
-	return slices.ContainsFunc(c.changes, func(x *change) bool {
+	return slices.ContainsFunc(c.changed(), func(x *change) bool {
 		if x.user != user || x.in || x.result == refused {
 			return false
 		}
-		back := slices.ContainsFunc(c.changes, func(y *change) bool {
+		back := slices.ContainsFunc(c.changed(), func(y *change) bool {
 			return y.user == user && y.in && y.result == done && y.begun.After(x.begun) && y.ended.Before(at)
 		})
 		return !back || x.ended.IsZero() || !x.ended.Before(at)
@@ -168,18 +186,18 @@ func (c *chat) leaves(user string, at time.Time) bool {
 // member says whether somebody is a member at the end, for sure.
 func (c *chat) member(user string) (in, sure bool) {
 	var last *change
-	for _, x := range c.changes {
+	for _, x := range c.changed() {
 		if x.user != user || x.result == refused {
 			continue
 		}
-		if last == nil || x.begun.After(last.begun) {
+		if last == nil || !x.begun.Before(last.begun) {
 			last = x
 		}
 	}
 	if last == nil {
 		return false, true
 	}
-	for _, x := range c.changes { // what was under way when the last one began, and went the other way, may have come after it
+	for _, x := range c.changed() { // what was under way when the last one began, and went the other way, may have come after it
 		if x != last && x.user == user && x.result != refused && x.in != last.in && (x.result == unknown || x.ended.After(last.begun)) {
 			return false, false
 		}
@@ -187,17 +205,33 @@ func (c *chat) member(user string) (in, sure bool) {
 	return last.in, last.result == done
 }
 
-// gone returns since when somebody is a member no longer: zero if they may be one.
-func (c *chat) gone(user string) time.Time {
-	for i, x := range c.changes {
+// remover returns the device that removed somebody for good, nil where nobody did: it knows, whatever the server forgets.
+func (c *chat) remover(user string) *Device {
+	for _, x := range c.changes {
 		if x.user != user || x.in || x.result != done {
 			continue
 		}
 		back := slices.ContainsFunc(c.changes, func(y *change) bool {
+			return y.user == user && y.in && y.result != refused && (!y.begun.Before(x.begun) || y.ended.IsZero() || y.ended.After(x.begun))
+		})
+		if !back && x.by != nil && x.by.user.name != user {
+			return x.by
+		}
+	}
+	return nil
+}
+
+// gone returns since when somebody is a member no longer: zero if they may be one.
+func (c *chat) gone(user string) time.Time {
+	for _, x := range c.changed() {
+		if x.user != user || x.in || x.result != done {
+			continue
+		}
+		back := slices.ContainsFunc(c.changed(), func(y *change) bool {
 			return y.user == user && y.in && y.result != refused && (y.begun.After(x.begun) || y.ended.IsZero() || y.ended.After(x.begun))
 		})
 		if !back {
-			return c.changes[i].ended
+			return x.ended
 		}
 	}
 	return time.Time{}

@@ -236,15 +236,21 @@ func (d *Device) look(ctx context.Context, r *running) {
 	}
 }
 
-// standing returns how a device stands in a conversation, nil if it knows nothing of it.
+// standing returns how a device stands in a conversation, nil if it knows nothing of it, or if nobody can tell.
 func (d *Device) standing(id qpq.ChannelID) *client.Conversation {
+	v, _ := d.tellStanding(id)
+	return v
+}
+
+// tellStanding returns the same. It reports false where nobody can tell: the program does not run.
+func (d *Device) tellStanding(id qpq.ChannelID) (*client.Conversation, bool) {
 	r, err := d.program()
 	if err != nil || d.disk.Dead() {
-		return nil
+		return nil, false
 	}
 	v, err := r.Conversation(id)
 	if err != nil {
-		return nil
+		return nil, !d.disk.Dead()
 	}
-	return v
+	return v, true
 }

@@ -31,7 +31,8 @@ type Device struct {
 	todo    chan Step
 	pending sync.WaitGroup // what is in todo, or being done
 
-	eyes Eyes
+	eyes  Eyes
+	since time.Time // it is off; zero while it is on
 
 	mu      sync.Mutex
 	skew    time.Duration // by which its clock is wrong

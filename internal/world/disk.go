@@ -2,6 +2,7 @@ package world
 
 import (
 	"sync"
+	"time"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -13,6 +14,7 @@ type Disk struct {
 	*disk.Disk
 	died func()     // called once for each death, before the operation fails
 	copy disk.Image // the last backup, nil if there is none
+	made time.Time  // when it was
 
 	mu    sync.Mutex
 	fuse  int // operations until the machine dies; negative means that it does not

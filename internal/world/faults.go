@@ -42,7 +42,7 @@ func (w *World) diskOf(who string) *Disk {
 func save(w *World, s Step) {
 	d := w.diskOf(s.Who)
 	if !d.Dead() {
-		d.copy = d.Image()
+		d.copy, d.made = d.Image(), time.Now()
 	}
 }
 
@@ -53,7 +53,7 @@ func restore(w *World, s Step) {
 		return
 	}
 	if s.Who == "server" {
-		w.oracle.setBack()
+		w.oracle.setBack(d.made)
 	} else {
 		w.oracle.setBackDevice(w.devices[s.Who])
 	}

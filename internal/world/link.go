@@ -42,8 +42,11 @@ type line struct {
 	storm  bool            // there were so many that the line was cut for good
 }
 
-// storm is how many calls of one device in one history are too many.
-const storm = 20_000
+// storm is how many calls of one method, of one device in one history, are too many; stormOfCommits is the same for commits.
+const (
+	storm          = 20_000
+	stormOfCommits = 1_000
+)
 
 func (n *Net) newLine(device string, index uint64) *line {
 	l := &line{net: n, name: device, rand: rand.New(rand.NewPCG(n.w.seed, index)), open: make(chan struct{}), heard: make(chan struct{}), breaks: map[string]fate{}, calls: map[string]int{}}
@@ -134,7 +137,11 @@ func (l *line) fate(method string) fate {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.calls[method]++
-	if l.calls[method] > storm && !l.storm {
+	most := storm
+	if method == (wire.ChannelCommit{}).Method().Name {
+		most = stormOfCommits
+	}
+	if l.calls[method] > most && !l.storm {
 		l.storm, l.open = true, make(chan struct{})
 		l.net.w.fail("%s calls without end: %v", l.name, l.calls)
 	}
@@ -161,6 +168,11 @@ func (l *line) dial(ctx context.Context, _ string, _ func(tls.ConnectionState) e
 	if listener == nil || l.dead() {
 		return nil, errDown
 	}
+	if r, err := l.net.w.devices[l.name].program(); err == nil && l.net.w.plant.Profile != nil {
+		if err := l.net.w.plant.Profile(r.profile); err != nil {
+			return nil, err
+		}
+	}
 	under, err := listener.Dial(ctx, l.name)
 	if err != nil {
 		return nil, err
@@ -169,10 +181,14 @@ func (l *line) dial(ctx context.Context, _ string, _ func(tls.ConnectionState) e
 	l.net.mu.Lock()
 	l.net.conns[c] = struct{}{}
 	l.net.mu.Unlock()
+	var seen transport.Conn = &tap{Conn: c, reply: func(method string, status uint16, b []byte) []byte {
+		l.net.w.oracle.delivered(l.net.w.devices[l.name], method, status, b)
+		return b
+	}}
 	if l.net.w.plant.Conn != nil {
-		return l.net.w.plant.Conn(c), nil
+		seen = l.net.w.plant.Conn(seen)
 	}
-	return c, nil
+	return seen, nil
 }
 
 // cutAll breaks all connections: the server has died.

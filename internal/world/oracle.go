@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
@@ -18,7 +19,12 @@ type Oracle struct {
 	ids      map[string]qpq.DeviceID // of devices by name, as last known to be in an account
 	members  map[qpq.DeviceID]*membership
 	chats    map[string]*chat
-	back     bool // the server was set back to an older copy
+	back     bool   // the server was set back to an older copy
+	lost     []span // what happened in them may be lost, but for what somebody knows
+	places   map[place]uint64
+	excused  map[*Device]bool // it lost something, as it has to tell
+	reset    map[*Device]bool // it was set back to an older copy
+	hostile  bool             // somebody committed what nobody can read
 
 	present  map[*Device]bool // at the end: is in its account
 	replaced map[*Device]bool // its profile is of another device than once
@@ -94,7 +100,7 @@ func (b *belief) impossible() (list []string) {
 
 func newOracle(w *World) *Oracle {
 	return &Oracle{w: w, accounts: map[string]*account{}, ids: map[string]qpq.DeviceID{}, members: map[qpq.DeviceID]*membership{},
-		chats: map[string]*chat{}, present: map[*Device]bool{}, replaced: map[*Device]bool{}}
+		chats: map[string]*chat{}, places: map[place]uint64{}, excused: map[*Device]bool{}, reset: map[*Device]bool{}, present: map[*Device]bool{}, replaced: map[*Device]bool{}}
 }
 
 func (o *Oracle) account(u *User) *account {
@@ -207,11 +213,21 @@ func (o *Oracle) passwords(u *User) []string {
 	return o.account(u).password.list()
 }
 
+// span is a part of the history.
+type span struct{ from, to time.Time }
+
+// touches reports whether something that began and ended then may have been within a span. It has not ended where end is zero.
+func (s span) touches(begin, end time.Time) bool {
+	return !begin.After(s.to) && (end.IsZero() || !end.Before(s.from))
+}
+
 // setBack notes that the server forgot what happened since its copy was made.
-func (o *Oracle) setBack() {
+func (o *Oracle) setBack(copied time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.back = true
+	o.lost = append(o.lost, span{copied, time.Now()})
+	clear(o.places) // the server counts again from where it was
 	for _, a := range o.accounts {
 		a.registered, a.deleted = false, false
 		for _, b := range append(slices.Collect(maps.Values(a.items)), a.password) {
@@ -223,6 +239,25 @@ func (o *Oracle) setBack() {
 	}
 }
 
+// forgotten reports whether the server may have forgotten something that began and ended then.
+func (o *Oracle) forgotten(begin, end time.Time) bool {
+	return slices.ContainsFunc(o.lost, func(s span) bool { return s.touches(begin, end) })
+}
+
+// excuse notes that a device lost something. Its person has to be told.
+func (o *Oracle) excuse(d *Device) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.excused[d] = true
+}
+
+// malice notes that a member means harm.
+func (o *Oracle) malice() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.hostile = true
+}
+
 // setBackDevice notes that a device forgot what happened since its copy was made.
 func (o *Oracle) setBackDevice(d *Device) {
 	o.mu.Lock()
@@ -232,11 +267,15 @@ func (o *Oracle) setBackDevice(d *Device) {
 			m.excused = true
 		}
 	}
+	o.reset[d] = true
 	d.eyes.forget()
 }
 
-// excusedDevice reports whether a device was set back.
+// excusedDevice reports whether a device was set back, or lost something else.
 func (o *Oracle) excusedDevice(d *Device) bool {
+	if o.excused[d] {
+		return true
+	}
 	for _, m := range o.members {
 		if m.device == d && m.excused {
 			return true

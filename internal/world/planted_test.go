@@ -1,23 +1,45 @@
 package world
 
 import (
+	"context"
+	"crypto/rand"
 	"strings"
+	"sync/atomic"
 	"testing"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/client/profile"
+	"github.com/quicproquo/qpq/store"
+	"github.com/quicproquo/qpq/transport"
+	"github.com/quicproquo/qpq/wire"
 )
 
 // plants are bugs that the histories must find. A test that finds none of them would not find others either.
 var plants = []struct {
 	name  string
+	theme string // what the histories are about that can find it; empty for all
 	plant Plant
 	finds string // part of what the oracle says
 }{
-	{"a disk that acknowledges before it has written", Plant{Lies: true}, ""},
+	{"a disk that acknowledges before it has written", "", Plant{Lies: true}, ""},
+	{"a store that does not know messages again", "", Plant{Engine: func(e store.Engine) store.Engine { return &forgetful{Engine: e} }}, "and it was number"},
+	{"a wake-up that is lost while somebody looks", "", Plant{Conn: dozing}, "was never shown it"},
+	{"a server that does not notice an older copy of a device", "backups", Plant{Conn: credulous}, "was never shown it"},
+	{"devices that forget who was removed, and a server that takes nothing back", "yesterday", Plant{Conn: stubborn, Profile: pardon}, "is a member again"},
 }
 
+// TestPlantedBugsAreFound looks for each within 100 seeds; with -short only for those that are found soon.
 func TestPlantedBugsAreFound(t *testing.T) {
-	for _, p := range plants {
+	list := plants
+	if testing.Short() {
+		list = plants[:2]
+	}
+	for _, p := range list {
 		t.Run(p.name, func(t *testing.T) {
 			for seed := range uint64(100) {
+				if p.theme != "" && Chance(seed).Theme != p.theme {
+					continue
+				}
 				failures, _ := Play(t, Chance(seed), p.plant)
 				if len(failures) > 0 && strings.Contains(strings.Join(failures, "\n"), p.finds) {
 					t.Logf("seed %d: %s", seed, failures[0])
@@ -27,4 +49,119 @@ func TestPlantedBugsAreFound(t *testing.T) {
 			t.Error("no history finds it")
 		})
 	}
+}
+
+// forgetful is a database in which every transaction sees another key of the message that it is about.
+type forgetful struct{ store.Engine }
+
+func (e *forgetful) Update(ctx context.Context, fn func(store.Tx) error) error {
+	return e.Engine.Update(ctx, func(tx store.Tx) error { return fn(&forgetfulTx{Tx: tx}) })
+}
+
+type forgetfulTx struct {
+	store.Tx
+	id, other string
+}
+
+func (tx *forgetfulTx) Query(each func(store.Row) error, query string, args ...any) error {
+	if len(args) == 3 && strings.Contains(query, "count(*) FROM messages") {
+		if id, ok := args[2].([]byte); ok {
+			salt := make([]byte, len(id))
+			rand.Read(salt)
+			tx.id, tx.other = string(id), string(salt)
+		}
+	}
+	return tx.Tx.Query(each, query, tx.salted(args)...)
+}
+
+func (tx *forgetfulTx) Exec(query string, args ...any) (int64, error) {
+	return tx.Tx.Exec(query, tx.salted(args)...)
+}
+
+func (tx *forgetfulTx) salted(args []any) []any {
+	out := append([]any(nil), args...)
+	for i := range out {
+		if b, ok := out[i].([]byte); ok && tx.id != "" && string(b) == tx.id {
+			out[i] = []byte(tx.other)
+		}
+	}
+	return out
+}
+
+// dozing is a connection on which nobody waits for news while an answer about the inbox is on its way.
+func dozing(c transport.Conn) transport.Conn {
+	var looking atomic.Int64
+	fetch := (wire.InboxFetch{}).Method().Name
+	return &tap{Conn: c,
+		request: func(method string) {
+			if method == fetch {
+				looking.Add(1)
+			}
+		},
+		reply: func(method string, _ uint16, b []byte) []byte {
+			if method == fetch {
+				looking.Add(-1)
+			}
+			return b
+		},
+		push: func(b []byte) bool {
+			p, err := wire.Unmarshal[wire.Push](b)
+			_, inbox := p.Event.(wire.InboxPush)
+			return err != nil || !inbox || looking.Load() == 0
+		},
+	}
+}
+
+// credulous is a connection on which nobody tells a device that its state is an older copy.
+func credulous(c transport.Conn) transport.Conn {
+	return &tap{Conn: c, reply: func(method string, status uint16, b []byte) []byte {
+		if method != (wire.Authenticate{}).Method().Name || status != 0 {
+			return b
+		}
+		r, err := wire.Unmarshal[wire.AuthenticateReply](b)
+		if err != nil || !r.Stale {
+			return b
+		}
+		r.Stale = false
+		if b, err = wire.Marshal(r); err != nil {
+			panic(err)
+		}
+		return b
+	}}
+}
+
+// stubborn is a connection to a server that takes back nothing of what it lost.
+func stubborn(c transport.Conn) transport.Conn {
+	return &tap{Conn: c, refuse: func(method string) error {
+		if method == (wire.ChannelOffer{}).Method().Name {
+			return qpq.E(qpq.StaleEpoch, "stale-slot", "no")
+		}
+		return nil
+	}}
+}
+
+// pardon forgets who was removed from conversations.
+func pardon(p *profile.Profile) error {
+	channels, err := p.Channels()
+	if err != nil {
+		return err
+	}
+	for _, ch := range channels {
+		removed, err := p.Removals(ch.ID)
+		if err != nil {
+			return err
+		}
+		err = p.Change(func(tx *profile.Tx) error {
+			for _, u := range removed {
+				if err := tx.SetRemoved(ch.ID, u, false); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -11,6 +11,8 @@ import (
 type Scenario struct {
 	Seed    uint64
 	Weather Weather
+	Theme   string // what it is about beside talk
+	Inbox   int    // bytes that an inbox takes; 0 is more than anybody fills here
 	Steps   []Step // in the order of time
 }
 

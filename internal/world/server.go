@@ -41,7 +41,7 @@ func newServer(w *World) (*Server, error) {
 		Domain: domain, Passwords: opaque.NewServer(opaque.Configuration{}, setup),
 		SigningKey: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), Software: "world",
 		// What limits protect from is not played here, and would make refusals of what people want.
-		Limits: node.Limits{AddressRate: 1e6, AccountRate: 1e6, Attempts: 1000, ClaimBurst: 10000, Sweep: time.Hour, PasswordFloor: -1, LookupFloor: -1},
+		Limits: node.Limits{AddressRate: 1e6, AccountRate: 1e6, Attempts: 1000, ClaimBurst: 10000, Sweep: time.Hour, PasswordFloor: -1, LookupFloor: -1, Inbox: w.scenario.Inbox},
 	}
 	return s, nil
 }

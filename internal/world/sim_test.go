@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -44,30 +45,44 @@ func TestSim(t *testing.T) {
 	}
 	processes := uint64(runtime.NumCPU())
 	var wg sync.WaitGroup
+	var played atomic.Uint64
 	for i := range min(processes, n) {
 		wg.Go(func() {
-			playElsewhere(t, "-first", fmt.Sprint(i), "-stride", fmt.Sprint(processes), "-seeds", fmt.Sprint((n-i+processes-1)/processes), "-within", cmp.Or(soak, "0"))
+			played.Add(playElsewhere(t, "-first", fmt.Sprint(i), "-stride", fmt.Sprint(processes), "-seeds", fmt.Sprint((n-i+processes-1)/processes), "-within", cmp.Or(soak, "0")))
 		})
 	}
 	wg.Wait()
+	t.Logf("%d histories were played", played.Load())
 }
 
-// playElsewhere plays seeds in a process with one processor, in which a history is repeatable.
-func playElsewhere(t *testing.T, args ...string) {
+// playElsewhere plays seeds in a process with one processor, in which a history is repeatable, and returns how many.
+func playElsewhere(t *testing.T, args ...string) (played uint64) {
 	cmd := exec.Command(os.Args[0], append([]string{"-test.run=^TestSim$", "-test.timeout=24h"}, args...)...)
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1")
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
+	for line := range strings.Lines(string(out)) {
+		if n, ok := strings.CutPrefix(strings.TrimSpace(line), count); ok {
+			played, _ = strconv.ParseUint(n, 10, 64)
+		}
+	}
+	return played
 }
 
+// count begins the line in which such a process says how many histories it played.
+const count = "histories played: "
+
 func playSeeds(t *testing.T) {
-	began := time.Now()
+	began, played := time.Now(), 0
+	defer func() { fmt.Printf("%s%d\n", count, played) }()
 	for i := range *seeds {
 		if *within > 0 && time.Since(began) > *within {
 			return
 		}
 		seed := *first + i**stride
+		played++
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			failures, story := Play(t, Chance(seed), Plant{})
 			if len(failures) > 0 {

@@ -21,7 +21,7 @@ func (o *Oracle) judgeChats(ctx context.Context) {
 		if !known {
 			continue
 		}
-		views := o.views(ctx, id)
+		views := o.views(ctx, c, id)
 		o.judgeMembers(c, views)
 		o.talk(ctx, c, views)
 		o.judgeMessages(c)
@@ -31,20 +31,26 @@ func (o *Oracle) judgeChats(ctx context.Context) {
 	}
 }
 
-// views returns what all devices think of a conversation. Where somebody who was removed is back, people look at it and accept it.
-func (o *Oracle) views(ctx context.Context, id qpq.ChannelID) map[*Device]*client.Conversation {
-	views := map[*Device]*client.Conversation{}
+// views returns what all devices think of a conversation. Where it is not sure who should be in it, people look at it and accept it.
+func (o *Oracle) views(ctx context.Context, c *chat, id qpq.ChannelID) map[*Device]*client.Conversation {
 	for _, d := range o.w.order {
 		v := d.standing(id)
-		if v != nil && v.Standing == client.Suspect {
-			if r, err := d.program(); err == nil {
-				if err := r.Confirm(ctx, id); err != nil {
-					o.w.fail("%s cannot confirm the members: %v", d.name, err)
-				}
-			}
-			v = d.standing(id)
+		if v == nil || v.Standing != client.Suspect {
+			continue
 		}
-		if v != nil {
+		if r, err := d.program(); err == nil {
+			c.asked = true
+			if err := r.Confirm(ctx, id); err != nil {
+				o.w.fail("%s cannot confirm the members: %v", d.name, err)
+			}
+		}
+	}
+	if c.asked {
+		time.Sleep(40 * time.Minute)
+	}
+	views := map[*Device]*client.Conversation{}
+	for _, d := range o.w.order {
+		if v := d.standing(id); v != nil {
 			views[d] = v
 		}
 	}
@@ -86,8 +92,12 @@ func (o *Oracle) judgeMembers(c *chat, views map[*Device]*client.Conversation) {
 		member := slices.ContainsFunc(agreed.Members, func(m client.Member) bool { return m.User.Name == d.user.name })
 		v := views[d]
 		switch {
+		case member && o.lingers(c, d.user.name):
+			// its devices know better
 		case member && (v == nil || v.Standing != client.Active):
 			o.w.fail("%s: %s is a device of a member, and is not in it: %v", c.name, d.name, standingOf(v))
+		case !member && v != nil && v.Standing == client.Joining && o.hostile:
+			// the hub goes on counting it in, until it knows that a commit was void
 		case !member && v != nil && v.Standing != client.Ended:
 			o.w.fail("%s: %s is no member, and believes to be one: %v", c.name, d.name, standingOf(v))
 		}
@@ -95,16 +105,27 @@ func (o *Oracle) judgeMembers(c *chat, views map[*Device]*client.Conversation) {
 	for _, u := range slices.Sorted(maps.Keys(o.w.users)) {
 		in, sure := c.member(u)
 		is := slices.ContainsFunc(agreed.Members, func(m client.Member) bool { return m.User.Name == u })
-		if sure && in != is && !o.back && !o.accounts[u].deleting {
+		if sure && in != is && !o.accounts[u].deleting && !(is && o.lingers(c, u)) {
 			o.w.fail("%s: %s is a member: %v, and must be: %v", c.name, u, is, in)
 		}
+		if by := c.remover(u); is && !c.asked && by != nil && o.present[by] && !o.replaced[by] && !o.reset[by] {
+			o.w.fail("%s: %s was removed by %s, is a member again, and nobody was asked", c.name, u, by.name)
+		}
 	}
+}
+
+// lingers reports whether somebody may have left, and be in the group still: who was to commit that may have lost the goodbye, and nobody
+// may remove who has as high a role. Nothing is sent to them.
+func (o *Oracle) lingers(c *chat, user string) bool {
+	return len(o.excused) > 0 && slices.ContainsFunc(c.changed(), func(x *change) bool {
+		return x.user == user && !x.in && x.result != refused && x.by != nil && x.by.user.name == user
+	})
 }
 
 func (o *Oracle) judgeEmpty(c *chat) {
 	for _, u := range slices.Sorted(maps.Keys(o.w.users)) {
 		in, sure := c.member(u)
-		if !sure || !in || o.back || o.accounts[u].deleting {
+		if !sure || !in || o.accounts[u].deleting {
 			continue
 		}
 		for _, d := range o.w.order {
@@ -173,7 +194,7 @@ func (o *Oracle) judgeMessages(c *chat) {
 			o.w.fail("%s: %q of %s was accepted, and %s was never shown it", c.name, m.text, m.from.name, d.name)
 		}
 		for _, d := range o.w.order {
-			if gone := c.gone(d.user.name); shown[d][m.id] && !gone.IsZero() && m.begun.After(gone) && !o.back {
+			if gone := c.gone(d.user.name); shown[d][m.id] && !gone.IsZero() && m.begun.After(gone) {
 				o.w.fail("%s: %s was removed, and is shown %q, which came later", c.name, d.name, m.text)
 			}
 		}
@@ -183,12 +204,12 @@ func (o *Oracle) judgeMessages(c *chat) {
 // owes reports whether nothing excuses that a message is not shown on a device.
 func (o *Oracle) owes(c *chat, d *Device, m *message) bool {
 	switch {
-	case o.back, !o.present[d], o.replaced[d]:
+	case o.forgotten(m.begun, m.at), !o.present[d], o.replaced[d]:
 		return false
 	case c.leaves(d.user.name, m.begun):
 		return false
 	}
-	return !o.excusedDevice(d) || !o.wasTold(c, d)
+	return !setBack(o, c, d) || !o.wasTold(c, d)
 }
 
 // wasTold reports whether a device told its person that something cannot be read.
@@ -325,5 +346,7 @@ var troubles = map[string]func(*Oracle, *chat, *Device) bool{
 
 func never(*Oracle, *chat, *Device) bool { return false }
 
-// setBack reports whether server or device forgot something.
-func setBack(o *Oracle, _ *chat, d *Device) bool { return o.back || o.excusedDevice(d) }
+// setBack reports whether there was something that can make a device lose messages, or join anew.
+func setBack(o *Oracle, _ *chat, d *Device) bool {
+	return o.back || o.hostile || o.w.scenario.Inbox > 0 || o.excusedDevice(d)
+}

@@ -17,15 +17,17 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/quicproquo/qpq/client/profile"
 	"github.com/quicproquo/qpq/store"
 	"github.com/quicproquo/qpq/transport"
 )
 
 // Plant is a bug, planted where the product meets what it stands on. Tests of the tests use it.
 type Plant struct {
-	Lies   bool                                // the server's disk claims to have synced
-	Engine func(store.Engine) store.Engine     // changes what the server's database does
-	Conn   func(transport.Conn) transport.Conn // changes what devices and server say to each other
+	Lies    bool                                // the server's disk claims to have synced
+	Engine  func(store.Engine) store.Engine     // changes what the server's database does
+	Conn    func(transport.Conn) transport.Conn // changes what devices and server say to each other
+	Profile func(*profile.Profile) error        // changes what a device keeps, whenever it connects
 }
 
 // World is where a history takes place.
@@ -86,6 +88,7 @@ func (w *World) play() {
 	}
 	w.heal()
 	for _, d := range w.order {
+		w.begin(Step{Who: d.name, Do: "on"})
 		d.pending.Wait()
 	}
 	w.heal()                     // what broke meanwhile
