@@ -11,8 +11,8 @@ SOAKTIME    ?= 10m
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-run: build ## build, start a server for this machine on ./data, and talk; AS=NAME is somebody else, in another terminal
-	@./scripts/run $(AS)
+run: build ## build, and start a server for this machine on ./data
+	./bin/qpq-server --domain localhost --listen localhost:4433
 
 build: ## build the programs into ./bin
 	$(GO) build -o bin/ ./cmd/...
@@ -32,7 +32,7 @@ unit:
 	$(GO) test -count=1 -timeout 10m ./...
 
 race: ## the race detector, on what runs concurrently
-	$(GO) test -count=1 -short -race -timeout 10m ./transport/... ./store/... ./node/... ./client/... ./command/... ./wire/... ./mls
+	$(GO) test -count=1 -short -race -timeout 10m ./transport/... ./store/... ./node/... ./client/... ./command/... ./wire/... ./mls ./internal/world
 
 wasm: setup ## the client and all below it, built for browsers and run in Node
 	GOOS=js GOARCH=wasm $(GO) build ./mls/... ./opaque/... ./identity/... ./wire/... ./transport ./transport/mem ./client/...
@@ -58,6 +58,7 @@ fuzz: ## every fuzz target for FUZZTIME
 
 soak: ## the long versions of the random tests, for SOAKTIME each
 	QPQ_SOAK=$(SOAKTIME) $(GO) test -count=1 -timeout 24h -run 'Soak|Model|Idle|Power|Story' ./...
+	QPQ_SOAK=$(SOAKTIME) $(GO) test -count=1 -timeout 24h -v -run '^TestSim$$' ./internal/world
 
 generate: ## write the generated code anew
 	$(GO) generate ./...
