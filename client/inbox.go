@@ -482,7 +482,11 @@ func (c *Client) accepted(st *step, ch *chat, done *conversation.Accepted, r wir
 		st.touch(ch)
 		return nil
 	}
-	ch.answers = 0
+	if own, err := c.cfg.Profile.Account(); err != nil {
+		return err
+	} else if done.Committer.Device != own.Device.ID() { // an answer of this device may be answered in turn
+		ch.answers = 0
+	}
 	if err := st.group(ch, done.Records); err != nil {
 		return err
 	}
