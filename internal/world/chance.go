@@ -9,7 +9,10 @@ import (
 
 // Chance makes up a scenario: what some users with some devices do, and what goes wrong. It follows from the seed alone. Every fourth
 // is about accounts alone.
-func Chance(seed uint64) Scenario {
+func Chance(seed uint64) Scenario { return ChanceOf(seed, themes[seed%uint64(len(themes))]) }
+
+// ChanceOf makes up a scenario of a theme.
+func ChanceOf(seed uint64, theme string) Scenario {
 	c := &chance{r: rand.New(rand.NewPCG(seed, 1))}
 	c.s.Seed = seed
 	c.s.Weather = Weather{Delay: []time.Duration{0, 20 * time.Millisecond, 2 * time.Second}[c.r.IntN(3)], Loss: []float64{0, 0, 0.02, 0.1}[c.r.IntN(4)]}
@@ -17,7 +20,7 @@ func Chance(seed uint64) Scenario {
 	if seed%4 == 0 {
 		c.accounts()
 	} else {
-		c.conversations()
+		c.conversations(theme)
 	}
 	return c.s
 }
@@ -33,9 +36,9 @@ func (c *chance) accounts() {
 }
 
 // conversations is about people who talk.
-func (c *chance) conversations() {
+func (c *chance) conversations(theme string) {
 	names := []string{"alice", "bob", "carol", "dave"}[:2+c.r.IntN(3)]
-	c.s.Theme = themes[c.s.Seed%uint64(len(themes))]
+	c.s.Theme = theme
 	most := 2
 	if c.s.Seed%150 == 149 {
 		c.s.Theme, most = "many", 1

@@ -20,6 +20,7 @@ var (
 	seeds  = flag.Uint64("seeds", 0, "how many seeds to play here; 0 plays those of the test, in processes of their own")
 	stride = flag.Uint64("stride", 1, "from one seed to the next")
 	within = flag.Duration("within", 0, "after which no further seed is begun; 0 plays all")
+	theme  = flag.String("theme", "", "play histories of this theme only")
 	tell   = flag.Bool("tell", false, "tell the whole story")
 )
 
@@ -84,7 +85,11 @@ func playSeeds(t *testing.T) {
 		seed := *first + i**stride
 		played++
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			failures, story := Play(t, Chance(seed), Plant{})
+			s := Chance(seed)
+			if *theme != "" {
+				s = ChanceOf(seed, *theme)
+			}
+			failures, story := Play(t, s, Plant{})
 			if len(failures) > 0 {
 				t.Errorf("%s\n\n%s\n\nplay it again:\n%s", strings.Join(failures, "\n"), strings.Join(story, "\n"), again(seed))
 			} else if *tell {

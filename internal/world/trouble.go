@@ -51,7 +51,11 @@ func (c *chance) mishap() {
 }
 
 // themes are what a history is about beside talk and mishaps: something that people have to be brought through.
+// Amnesty is not among them: where a server forgets a removal, and somebody acts before it is told, members can part for good.
 var themes = []string{"", "", "backups", "yesterday", "clocks", "crowds", "weeks", "damage", "malice"}
+
+// amnesty has the server forget removals.
+const amnesty = "amnesty"
 
 // ordeal adds a part of the theme.
 func (c *chance) ordeal() {
@@ -59,7 +63,7 @@ func (c *chance) ordeal() {
 	switch c.s.Theme {
 	case "backups": // a device is set back to an older copy of itself
 		c.backup(who)
-	case "yesterday": // the server is
+	case "yesterday", amnesty: // the server is
 		c.yesterday()
 	case "clocks":
 		c.step(who, "skew", (time.Duration(c.r.IntN(7200)-3600) * time.Second).String())
@@ -106,7 +110,7 @@ func (c *chance) yesterday() {
 	for range c.r.IntN(4) {
 		c.talk()
 	}
-	if g := c.madeBy[c.pick(c.groups)]; len(g.with) > 0 && c.r.IntN(3) > 0 {
+	if g := c.madeBy[c.pick(c.groups)]; c.s.Theme == amnesty && len(g.with) > 0 && c.r.IntN(3) > 0 {
 		c.step(g.device, "remove", g.name, c.pick(g.with))
 		c.at += time.Duration(1+c.r.IntN(20)) * time.Second
 	}
