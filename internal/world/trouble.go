@@ -51,17 +51,21 @@ func (c *chance) mishap() {
 }
 
 // themes are what a history is about beside talk and mishaps: something that people have to be brought through.
-// Amnesty is not among them: where a server forgets a removal, and somebody acts before it is told, members can part for good.
+// Two more can be named, and are not among them because their histories end badly now and then. Amnesty: where a server forgets a removal, and
+// somebody acts before it is told, members can part for good. Snapshots: a copy that was made and set back within one session is not noticed.
 var themes = []string{"", "", "backups", "yesterday", "clocks", "crowds", "weeks", "damage", "malice"}
 
-// amnesty has the server forget removals.
-const amnesty = "amnesty"
+// amnesty has the server forget removals, snapshots has devices copied while they are in use.
+const (
+	amnesty   = "amnesty"
+	snapshots = "snapshots"
+)
 
 // ordeal adds a part of the theme.
 func (c *chance) ordeal() {
 	who := c.pick(c.devices)
 	switch c.s.Theme {
-	case "backups": // a device is set back to an older copy of itself
+	case "backups", snapshots: // a device is set back to an older copy of itself
 		c.backup(who)
 	case "yesterday", amnesty: // the server is
 		c.yesterday()
@@ -89,6 +93,10 @@ func (c *chance) ordeal() {
 func (c *chance) backup(who string) {
 	where := c.where(who)
 	c.step(who, "save")
+	if c.s.Theme != snapshots {
+		c.step(who, "restart") // another session begins: by that the server knows the copy
+		c.at += 5 * time.Second
+	}
 	for range 1 + c.r.IntN(3) {
 		c.step(who, "send", where, fmt.Sprintf("text%d", len(c.s.Steps)))
 		c.at += time.Second
