@@ -152,8 +152,24 @@ func (c *Client) fill(ctx context.Context, s *session, users ...qpq.UserID) func
 }
 
 // Invite adds users with all their devices. Those who are members already are left as they are.
+// Who left, and is in the group still because nobody who may has removed them yet, cannot be added: it fails with qpq.Conflict.
 func (c *Client) Invite(ctx context.Context, id qpq.ChannelID, users ...qpq.UserID) error {
-	return c.connected(ctx, func(s *session) error { return c.commit(ctx, s, id, c.fill(ctx, s, users...)) })
+	return c.connected(ctx, func(s *session) error {
+		if ch := c.chats[id]; ch != nil && ch.group != nil && len(ch.departed) > 0 { // whose goodbye waits
+			if err := c.tidy(ctx, s, ch); err != nil {
+				return err
+			}
+		}
+		if err := c.commit(ctx, s, id, c.fill(ctx, s, users...)); err != nil {
+			return err
+		}
+		for _, u := range users {
+			if ch := c.chats[id]; ch != nil && slices.Contains(ch.departed, u) {
+				return qpq.E(qpq.Conflict, "leaving", fmt.Sprintf("%s left, and nobody who may has removed them from the group yet: try again once a moderator was there", u))
+			}
+		}
+		return nil
+	})
 }
 
 // Remove removes users with all their devices: they read nothing that comes after.

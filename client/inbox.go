@@ -40,16 +40,31 @@ func (c *Client) receive(ctx context.Context, s *session) error {
 			recounted = true // once: a server could go back for ever
 			continue // this reply begins after rows that are not those of before
 		}
+		if at != (profile.Inbox{}) && reply.Acknowledged > at.Processed {
+			if at, err = c.outdated(ctx, s, reply.Acknowledged); err != nil {
+				return err
+			}
+			continue
+		}
 		if reply.Lapsed && !s.lapsed {
 			s.lapsed = true
 			c.notice("lapsed", "this device was away for so long that messages were dropped before it could read them")
 		}
 		before := at.Processed
-		if err := c.takeRows(ctx, s, reply.Rows, &at); err != nil {
+		err = c.takeRows(ctx, s, reply.Rows, &at)
+		if errors.Is(err, errOutdated) {
+			if at, err = c.outdated(ctx, s, reply.Acknowledged); err == nil {
+				continue
+			}
+		}
+		if err != nil {
 			return err
 		}
 		if reply.Lapsed && len(reply.Rows) == 0 {
 			at.Processed = max(at.Processed, reply.Head) // there is nothing more to wait for
+			if err := c.cfg.Profile.Change(func(tx *profile.Tx) error { return tx.SetInbox(at) }); err != nil {
+				return err
+			}
 		}
 		if at.Processed > at.Acknowledged {
 			if _, err := wire.Call(ctx, s, wire.InboxAck{Sequence: at.Processed}); err != nil {
@@ -64,6 +79,24 @@ func (c *Client) receive(ctx context.Context, s *session) error {
 			return nil
 		}
 	}
+}
+
+// outdated notes that this profile is an older copy of itself: a newer one read on. Copies that were made and restored between two sessions
+// the session counter tells; this tells of those within one.
+func (c *Client) outdated(ctx context.Context, s *session, acknowledged uint64) (profile.Inbox, error) {
+	c.notice("old-copy", textOldCopy)
+	at := profile.Inbox{Processed: acknowledged, Acknowledged: acknowledged}
+	if err := c.cfg.Profile.Rewind(s.reply.Counter); err != nil {
+		return at, err
+	}
+	if err := c.cfg.Profile.Change(func(tx *profile.Tx) error { return tx.SetInbox(at) }); err != nil {
+		return at, err
+	}
+	c.unload()
+	if err := c.load(); err != nil {
+		return at, err
+	}
+	return at, c.replenish(ctx, s, true)
 }
 
 // recount goes back to where a restored server is. What it counts from there on is new.
@@ -159,7 +192,8 @@ func (c *Client) takeMessage(st *step, ch *chat, r wire.InboxRow) error {
 	text, records, err := ch.group.Receive(r.Payload)
 	switch {
 	case errors.Is(err, conversation.ErrKnown):
-		return nil
+		_, err := c.wrote(ch, r)
+		return err
 	case errors.Is(err, conversation.ErrUnreadable):
 		return c.cannotRead(ch, r)
 	case err != nil:
@@ -213,15 +247,28 @@ func (c *Client) depart(st *step, ch *chat, u qpq.UserID, departed bool) {
 
 // cannotRead counts a message that cannot be read, unless this device wrote it.
 func (c *Client) cannotRead(ch *chat, r wire.InboxRow) error {
-	own, err := c.cfg.Profile.Account()
-	if err != nil {
-		return err
-	}
-	e, err := c.cfg.Profile.Message(ch.ID, own.User, r.ID)
-	if err == nil && (e == nil || e.Device != own.Device.ID()) {
+	own, err := c.wrote(ch, r)
+	if err == nil && !own {
 		ch.lost++
 	}
 	return err
+}
+
+// errOutdated says that this device sent something of which this profile knows nothing.
+var errOutdated = errors.New("this profile is an older copy of itself")
+
+// wrote reports whether a message is of this device. It fails with errOutdated where its program knows nothing of that: what its newer
+// state used must not be used again.
+func (c *Client) wrote(ch *chat, r wire.InboxRow) (bool, error) {
+	own, err := c.cfg.Profile.Account()
+	if err != nil || r.From == nil || r.From.Device != own.Device.ID() {
+		return false, err
+	}
+	e, err := c.cfg.Profile.Message(ch.ID, own.User, r.ID)
+	if err == nil && e == nil && ch.group != nil {
+		err = errOutdated
+	}
+	return e != nil, err
 }
 
 // show adds a message to the history.

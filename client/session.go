@@ -293,7 +293,7 @@ func (c *Client) authenticate(ctx context.Context, s *session, account *profile.
 		return qpq.E(qpq.Invalid, "bad-counter", fmt.Sprintf("the server at %s counts sessions as no server does: ask who runs it", s.address))
 	}
 	if s.reply.Stale {
-		c.notice("old-copy", "this profile is an older copy of itself, from a backup perhaps: keys that its newer state may have used are replaced")
+		c.notice("old-copy", textOldCopy)
 		if err := c.cfg.Profile.Rewind(s.reply.Counter); err != nil {
 			return err
 		}
@@ -301,6 +301,8 @@ func (c *Client) authenticate(ctx context.Context, s *session, account *profile.
 	s.account.Store(account)
 	return nil
 }
+
+const textOldCopy = "this profile is an older copy of itself, from a backup perhaps: keys that its newer state may have used are replaced"
 
 // explainDevice says what it means that the server does not know this device.
 func explainDevice(account *profile.Account, err error) error {

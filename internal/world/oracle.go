@@ -267,7 +267,7 @@ func (o *Oracle) setBackDevice(d *Device) {
 			m.excused = true
 		}
 	}
-	o.reset[d] = true
+	o.reset[d], o.excused[d] = true, true
 	d.eyes.forget()
 }
 

@@ -161,6 +161,10 @@ func (o *Oracle) talk(ctx context.Context, c *chat, views map[*Device]*client.Co
 			c.queued(m, message)
 			err = r.Wait(ctx, id, message)
 		}
+		if qpq.CodeOf(err) == "peer-gone" && o.anyDeleting() {
+			c.notSent(m, refused)
+			continue
+		}
 		if err != nil {
 			o.w.fail("%s: %s cannot talk any more: %v (%s)", c.name, d.name, err, qpq.CodeOf(err))
 			continue
@@ -349,4 +353,14 @@ func never(*Oracle, *chat, *Device) bool { return false }
 // setBack reports whether there was something that can make a device lose messages, or join anew.
 func setBack(o *Oracle, _ *chat, d *Device) bool {
 	return o.back || o.hostile || o.w.scenario.Inbox > 0 || o.excusedDevice(d)
+}
+
+// anyDeleting reports whether somebody tried to delete an account.
+func (o *Oracle) anyDeleting() bool {
+	for _, a := range o.accounts {
+		if a.deleting {
+			return true
+		}
+	}
+	return false
 }
