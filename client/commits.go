@@ -130,8 +130,13 @@ func (c *Client) submit(ctx context.Context, s *session, ch *chat, p *mls.Pendin
 
 // apply takes effect of a commit that has its slot.
 func (c *Client) apply(ch *chat, p *mls.PendingCommit, reply wire.ChannelCommitReply) error {
-	if err := ch.checkReceipt(ch.founding.HubKey, p.Message, reply.Receipt); err != nil {
+	if err := checkReceipt(ch.founding, p.Message, reply.Receipt); err != nil {
 		return err
+	}
+	if head, known := ch.head(); known && reply.Receipt.Slot == head.Slot+1 && reply.Receipt.Previous != wire.SlotHash(ch.ID, head) {
+		st := &step{}
+		c.elsewhere(st, ch)
+		return errors.Join(qpq.E(qpq.Conflict, "elsewhere", "the server went another way than this device knows, being restored perhaps: the change does not count, and this device joins the others"), c.save(st))
 	}
 	done, err := ch.group.Apply(p)
 	if err != nil {
@@ -150,16 +155,16 @@ func (c *Client) apply(ch *chat, p *mls.PendingCommit, reply wire.ChannelCommitR
 	return c.save(st)
 }
 
-// checkReceipt fails unless a receipt is the hub's for a commit of this device, which follows the newest slot known.
-func (ch *chat) checkReceipt(hub [32]byte, commit []byte, r wire.SlotReceipt) error {
+var errBadReceipt = qpq.E(qpq.Damaged, "bad-receipt", "the server's receipt for a change of the conversation is not for it, or not signed by it")
+
+// checkReceipt fails unless a receipt is the hub's for a commit of this device.
+func checkReceipt(f wire.Founding, commit []byte, r wire.SlotReceipt) error {
 	claim, err := conversation.ClaimOf(commit)
 	if err != nil {
 		return err
 	}
-	head, known := ch.head()
-	if r.Slot != claim.Slot || r.Parent != claim.Parent || r.Commit != sha256.Sum256(commit) || !wire.VerifySlot(hub, ch.ID, r) ||
-		known && r.Slot == head.Slot+1 && r.Previous != wire.SlotHash(ch.ID, head) {
-		return qpq.E(qpq.Damaged, "bad-receipt", "the server's receipt for a change of the conversation is not for it, or not signed by it")
+	if r.Slot != claim.Slot || r.Parent != claim.Parent || r.Commit != sha256.Sum256(commit) || !wire.VerifySlot(f.HubKey, f.Channel, r) {
+		return errBadReceipt
 	}
 	return nil
 }

@@ -303,7 +303,7 @@ func (c *Client) lags(h wire.ChannelHead) bool {
 		return true
 	}
 	head, known := ch.head()
-	return known && h.Slot > head.Slot && ch.Standing == Active
+	return known && (h.Slot > head.Slot || h.Slot == head.Slot && h.Commit != head.Commit) && ch.Standing == Active
 }
 
 // compareHead acts on how far the hub is with a channel.
@@ -526,7 +526,7 @@ func (c *Client) rejoinAfter(ctx context.Context, s *session, ch *chat, info wir
 		return false, c.bar(st, ch, g, "")
 	}
 	ch.Standing = before
-	return c.submitJoin(ctx, s, ch, &join{g, p, request})
+	return c.submitJoin(ctx, s, ch, &join{g, p, request, info.Head})
 }
 
 // bar notes that a person has to decide whether the members of a group are who they should be, before this device joins it.
@@ -566,6 +566,7 @@ type join struct {
 	group   *conversation.Group
 	commit  *mls.PendingCommit
 	request *wire.ChannelCommit
+	head    wire.SlotReceipt // that it follows
 }
 
 // submitJoin has the hub give a commit that joins its slot. It reports true where another commit came first. Where the answer is lost, the
@@ -578,7 +579,7 @@ func (c *Client) submitJoin(ctx context.Context, s *session, ch *chat, j *join) 
 	}
 	delete(c.joins, ch.ID)
 	if err == nil {
-		return false, c.rejoined(ch, j.group, j.commit, reply)
+		return false, c.rejoined(ch, j, reply)
 	}
 	j.group.Wipe()
 	if errors.Is(err, qpq.StaleEpoch) {
@@ -607,9 +608,13 @@ func (c *Client) finishJoins(ctx context.Context, s *session) error {
 }
 
 // rejoined notes that this device is in the group.
-func (c *Client) rejoined(ch *chat, g *conversation.Group, p *mls.PendingCommit, reply wire.ChannelCommitReply) error {
-	if err := ch.checkReceipt(g.Founding().HubKey, p.Message, reply.Receipt); err != nil {
+func (c *Client) rejoined(ch *chat, j *join, reply wire.ChannelCommitReply) error {
+	g, p := j.group, j.commit
+	if err := checkReceipt(g.Founding(), p.Message, reply.Receipt); err != nil {
 		return err
+	}
+	if j.head.Slot+1 == reply.Receipt.Slot && reply.Receipt.Previous != wire.SlotHash(ch.ID, j.head) {
+		return errBadReceipt
 	}
 	if _, err := g.Apply(p); err != nil {
 		return err

@@ -482,12 +482,14 @@ func (c *Client) ordered(st *step, ch *chat, r wire.InboxRow) bool {
 	head, known := ch.head()
 	if known && r.Receipt.Slot <= head.Slot {
 		if r.Receipt.Slot == head.Slot && r.Receipt.Commit != head.Commit {
-			st.notice(ch, r.Time, "fork", "the server signed two different changes as number %d of this conversation: it shows members different things; compare the members with the others by another way", head.Slot)
+			st.notice(ch, r.Time, "fork", "the server signed two different changes as number %d of this conversation: it was restored from a copy, or shows members different things; compare the members with the others by another way", head.Slot)
+			c.elsewhere(st, ch)
 		}
 		return false
 	}
 	if known && r.Receipt.Slot == head.Slot+1 && r.Receipt.Previous != wire.SlotHash(ch.ID, head) {
-		st.notice(ch, r.Time, "fork", "the server signed a change of this conversation that does not follow what it showed before: it shows members different things")
+		st.notice(ch, r.Time, "fork", "the server signed a change of this conversation that does not follow what it showed before: it was restored from a copy, or shows members different things")
+		c.elsewhere(st, ch)
 	}
 	if known && r.Receipt.Slot > head.Slot+1 && r.Receipt.Parent > ch.Slot && ch.Standing == Active {
 		ch.Standing = Healing // what lies between was missed
@@ -495,6 +497,14 @@ func (c *Client) ordered(st *step, ch *chat, r wire.InboxRow) bool {
 	ch.Head, ch.settled = encodeReceipt(*r.Receipt), false
 	st.touch(ch)
 	return true
+}
+
+// elsewhere notes that the hub went another way than this device knows: it joins anew, as far as it may.
+func (c *Client) elsewhere(st *step, ch *chat) {
+	if ch.Standing == Active {
+		ch.Standing = Healing
+		st.touch(ch)
+	}
 }
 
 // otherBranch takes a commit that does not build on the last one accepted here: it goes back behind that, and does not count, or it builds

@@ -24,7 +24,8 @@ func TestACommitWhileOneConnects(t *testing.T) {
 			check(t, tries(alice, id, "meanwhile"))
 		}
 		ch := must(alice.profile.Channel(id))
-		return 0, must(wire.Marshal(wire.ChannelsListReply{Channels: []wire.ChannelHead{{Channel: id, Slot: ch.Slot, Sequence: ch.Sequence}}}))
+		return 0, must(wire.Marshal(wire.ChannelsListReply{Channels: []wire.ChannelHead{{Channel: id, Slot: ch.Slot, Sequence: ch.Sequence,
+			Commit: must(wire.Unmarshal[wire.SlotReceipt](ch.Head)).Commit}}}))
 	}}))
 	settle(t, bob)
 	if !slices.Contains(bob.texts(id), "alice: meanwhile") || slices.Contains(bob.codes(id), "healed") {

@@ -172,7 +172,7 @@ func (s *Server) channelsList(ctx context.Context, c *conn, _ wire.ChannelsList)
 	user, _ := c.who()
 	list, err := s.cfg.Store.Channels(ctx, user.Name, maxChannels)
 	for _, h := range list {
-		r.Channels = append(r.Channels, wire.ChannelHead{Channel: h.ID, Slot: uint64(h.Slot), Sequence: uint64(h.Sequence)})
+		r.Channels = append(r.Channels, wire.ChannelHead{Channel: h.ID, Slot: uint64(h.Slot), Sequence: uint64(h.Sequence), Commit: [32]byte(h.Hash)})
 	}
 	return r, contract(err)
 }

@@ -42,7 +42,7 @@ func TestConversation(t *testing.T) {
 		t.Errorf("info: %+v", info)
 	}
 	list := call(bob.line, wire.ChannelsList{}).Channels
-	if len(list) != 1 || list[0] != (wire.ChannelHead{Channel: x.id, Slot: 1, Sequence: 3}) {
+	if len(list) != 1 || list[0] != (wire.ChannelHead{Channel: x.id, Slot: 1, Sequence: 3, Commit: info.Head.Commit}) {
 		t.Errorf("list: %+v", list)
 	}
 	g := call(bob.line, wire.ChannelGroup{Channel: x.id, Slot: 99})

@@ -78,6 +78,7 @@ type ChannelHead struct {
 	ID       qpq.ChannelID
 	Slot     int64
 	Sequence int64
+	Hash     []byte // of what took the slot
 }
 
 // Notice says that an inbox has grown up to a sequence number.
@@ -344,7 +345,7 @@ func (s *Store) Channels(ctx context.Context, account string, limit int64) (list
 		return tx.Query(func(r Row) error {
 			var id []byte
 			var h ChannelHead
-			err := r.Scan(&id, &h.Slot, &h.Sequence)
+			err := r.Scan(&id, &h.Slot, &h.Sequence, &h.Hash)
 			copy(h.ID[:], id)
 			list = append(list, h)
 			return err
@@ -453,7 +454,8 @@ const (
 	insertDirect = `INSERT INTO channels (channel, founding, epochs, founder, pair, slot, run, sequence, floor, timer, payload)
 		VALUES ($1, $2, $3, $4, $5, 0, 0, 0, 0, 0, 0)`
 	selectChannel  = `SELECT founding, CASE WHEN pair IS NULL THEN 0 ELSE 1 END, slot, run, sequence, floor, epochs FROM channels WHERE channel = $1`
-	selectChannels = `SELECT c.channel, c.slot, c.sequence FROM channel_members AS m JOIN channels AS c ON c.channel = m.channel
+	selectChannels = `SELECT c.channel, c.slot, c.sequence, s.hash FROM channel_members AS m JOIN channels AS c ON c.channel = m.channel
+		JOIN channel_slots AS s ON s.channel = c.channel AND s.slot = c.slot
 		WHERE m.account = $1 ORDER BY m.channel LIMIT $2`
 	putMember = `INSERT INTO channel_members (channel, account, devices) VALUES ($1, $2, $3)
 		ON CONFLICT (channel, account) DO UPDATE SET devices = excluded.devices`

@@ -190,6 +190,7 @@ struct ChannelHead {
   channel @0 :Data $Q.channel;
   slot @1 :UInt64;
   sequence @2 :UInt64;
+  commit @3 :Data $Q.len(32);            # SHA-256 of what took the slot
 }
 
 struct ChannelsListReply {

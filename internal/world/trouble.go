@@ -51,9 +51,7 @@ func (c *chance) mishap() {
 }
 
 // themes are what a history is about beside talk and mishaps: something that people have to be brought through.
-// Two more can be named, and are not among them because their histories end badly now and then. Amnesty: where a server forgets a removal, and
-// somebody acts before it is told, members can part for good. Snapshots: a copy that was made and set back within one session is not noticed.
-var themes = []string{"", "", "backups", "yesterday", "clocks", "crowds", "weeks", "damage", "malice"}
+var themes = []string{"", "", "backups", "yesterday", "clocks", "crowds", "weeks", "damage", "malice", snapshots, amnesty}
 
 // amnesty has the server forget removals, snapshots has devices copied while they are in use.
 const (
