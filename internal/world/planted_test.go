@@ -23,7 +23,7 @@ var plants = []struct {
 	finds string // part of what the oracle says
 }{
 	{"a disk that acknowledges before it has written", "", Plant{Lies: true}, ""},
-	{"a store that does not know messages again", "", Plant{Engine: func(e store.Engine) store.Engine { return &forgetful{Engine: e} }}, "and it was number"},
+	{"a store that does not know messages again", answers, Plant{Engine: func(e store.Engine) store.Engine { return &forgetful{Engine: e} }}, "and it was number"},
 	{"a wake-up that is lost while somebody looks", "", Plant{Conn: dozing}, "was never shown it"},
 	{"a server that does not notice an older copy of a device", "backups", Plant{Conn: credulous}, "was never shown it"},
 	{"devices that forget who was removed, and a server that takes nothing back", amnesty, Plant{Conn: stubborn, Profile: pardon}, "is a member again"},
@@ -56,7 +56,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 	}
 }
 
-// forgetful is a database in which every transaction sees another key of the message that it is about.
+// forgetful is a database in which whoever hands in a message again sees another key of it.
 type forgetful struct{ store.Engine }
 
 func (e *forgetful) Update(ctx context.Context, fn func(store.Tx) error) error {
@@ -70,7 +70,12 @@ type forgetfulTx struct {
 
 func (tx *forgetfulTx) Query(each func(store.Row) error, query string, args ...any) error {
 	if len(args) == 3 && strings.Contains(query, "count(*) FROM messages") {
-		if id, ok := args[2].([]byte); ok {
+		var before int64
+		count := func(r store.Row) error { return r.Scan(&before) }
+		if err := tx.Tx.Query(count, "SELECT count(*) FROM messages WHERE channel = $1 AND message = $2", args[0], args[2]); err != nil {
+			return err
+		}
+		if id, ok := args[2].([]byte); ok && before > 0 {
 			salt := make([]byte, len(id))
 			rand.Read(salt)
 			tx.id, tx.other = string(id), string(salt)

@@ -51,12 +51,13 @@ func (c *chance) mishap() {
 }
 
 // themes are what a history is about beside talk and mishaps: something that people have to be brought through.
-var themes = []string{"", "", "backups", "yesterday", "clocks", "crowds", "weeks", "damage", "malice", snapshots, amnesty}
+var themes = []string{"", "", "backups", "yesterday", "clocks", "crowds", "weeks", "damage", "malice", snapshots, amnesty, answers}
 
-// amnesty has the server forget removals, snapshots has devices copied while they are in use.
+// amnesty has the server forget removals, snapshots has devices copied while they are in use, answers are lost.
 const (
 	amnesty   = "amnesty"
 	snapshots = "snapshots"
+	answers   = "answers"
 )
 
 // ordeal adds a part of the theme.
@@ -80,6 +81,10 @@ func (c *chance) ordeal() {
 		c.weeks(who)
 	case "damage":
 		c.step(who, "damage", c.pick([]string{"lost", "garbled"}))
+	case answers: // what was sent got through, and nobody knows
+		c.step(who, "lose-reply", "send")
+		c.step(who, "send", c.where(who), fmt.Sprintf("text%d", len(c.s.Steps)))
+		c.at += 5 * time.Second
 	case "malice":
 		c.step(who, "garbage", c.where(who), c.pick([]string{"commit", "all"}))
 	default:

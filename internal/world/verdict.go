@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/quicproquo/qpq"
@@ -144,34 +145,46 @@ func standingOf(v *client.Conversation) string {
 	return [...]string{client.Active: "active", client.Joining: "joining", client.Healing: "healing", client.Suspect: "suspect", client.Ended: "ended"}[v.Standing]
 }
 
-// talk lets every device that is in a conversation say something. All others must show it.
+// talk lets every device that is in a conversation say something, one after the other, and once more all together. All others must show it.
 func (o *Oracle) talk(ctx context.Context, c *chat, views map[*Device]*client.Conversation) {
-	id, _ := c.known()
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
+	var together sync.WaitGroup
 	for _, d := range o.w.order {
-		v := views[d]
-		r, err := d.program()
-		if err != nil || v == nil || v.Standing != client.Active || !o.present[d] {
-			continue
+		if v := views[d]; v != nil && v.Standing == client.Active && o.present[d] {
+			o.say(ctx, c, d, "at the end, "+d.name)
 		}
-		m := c.sending(d, "at the end, "+d.name)
-		message, err := r.SendText(ctx, id, m.text)
-		if err == nil {
-			c.queued(m, message)
-			err = r.Wait(ctx, id, message)
-		}
-		if qpq.CodeOf(err) == "peer-gone" && o.anyDeleting() {
-			c.notSent(m, refused)
-			continue
-		}
-		if err != nil {
-			o.w.fail("%s: %s cannot talk any more: %v (%s)", c.name, d.name, err, qpq.CodeOf(err))
-			continue
-		}
-		c.accepted(m)
 	}
+	for _, d := range o.w.order {
+		if v := views[d]; v != nil && v.Standing == client.Active && o.present[d] {
+			together.Go(func() { o.say(ctx, c, d, "all together, "+d.name) })
+		}
+	}
+	together.Wait()
 	time.Sleep(5 * time.Minute)
+}
+
+// say lets a device say something in a conversation, which it can.
+func (o *Oracle) say(ctx context.Context, c *chat, d *Device, text string) {
+	r, err := d.program()
+	if err != nil {
+		return
+	}
+	id, _ := c.known()
+	m := c.sending(d, text)
+	message, err := r.SendText(ctx, id, text)
+	if err == nil {
+		c.queued(m, message)
+		err = r.Wait(ctx, id, message)
+	}
+	switch {
+	case err == nil:
+		c.accepted(m)
+	case qpq.CodeOf(err) == "peer-gone" && o.anyDeleting():
+		c.notSent(m, refused)
+	default:
+		o.w.fail("%s: %s cannot talk any more: %v (%s)", c.name, d.name, err, qpq.CodeOf(err))
+	}
 }
 
 // judgeMessages looks what became of each message.
