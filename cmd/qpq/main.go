@@ -81,7 +81,7 @@ func knownCommand(c *cobra.Command, args []string) error {
 		return nil
 	}
 	c.SuggestionsMinimumDistance = 2
-	text := fmt.Sprintf("there is no command %q: qpq --help lists them", args[0])
+	text := fmt.Sprintf("there is no command %q: %s --help lists them", args[0], c.CommandPath())
 	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
 		text = fmt.Sprintf("there is no command %q: perhaps %s is meant", args[0], near[0])
 	}

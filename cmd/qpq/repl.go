@@ -58,7 +58,7 @@ func (p *program) repl(outer context.Context) (err error) {
 	defer cancel() // before the profile is let go: what other processes handed over ends
 	c := repl.Config{Call: k.call, Person: person, DeviceName: deviceName()}
 	if person && p.cursor() {
-		c.Color = p.paint("", "1") != ""
+		c.Color = p.colors(os.Stdout)
 		screen, closeScreen, err := p.screen(func(before string) (int, []string) { return r.Complete(before) })
 		if err != nil {
 			return err

@@ -95,11 +95,16 @@ func (p *program) showError(err error) {
 	fmt.Fprintf(p.stderr, "%s %s\n", p.paint("qpq:", "31"), qpq.Printable(err.Error()))
 }
 
-// paint colours text where people want it and the terminal can (no-color.org).
-func (p *program) paint(text, color string) string {
+// colors reports whether people want colours, and a file is a terminal that has them (no-color.org).
+func (p *program) colors(f *os.File) bool {
 	no, _ := p.lookup("NO_COLOR")
 	kind, _ := p.lookup("TERM")
-	if p.settings.color == "never" || no != "" || kind == "dumb" || kind == "" || !term.IsTerminal(int(os.Stderr.Fd())) {
+	return p.settings.color != "never" && no == "" && kind != "dumb" && kind != "" && term.IsTerminal(int(f.Fd()))
+}
+
+// paint colours text for the terminal that errors go to, if it can.
+func (p *program) paint(text, color string) string {
+	if !p.colors(os.Stderr) {
 		return text
 	}
 	return "\x1b[" + color + "m" + text + "\x1b[0m"

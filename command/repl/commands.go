@@ -90,7 +90,10 @@ func positions(c *command.Command) (list []command.Param) {
 }
 
 func find(name string) *slash {
-	i := slices.IndexFunc(slashes, func(s *slash) bool { return s.name == name || s.command != nil && s.command.Name == name })
+	name = strings.ReplaceAll(name, " ", "-")
+	i := slices.IndexFunc(slashes, func(s *slash) bool {
+		return s.name == name || s.command != nil && strings.ReplaceAll(s.command.Name, " ", "-") == name
+	})
 	if i < 0 {
 		return nil
 	}
