@@ -179,12 +179,14 @@ func (c *Client) describe(own qpq.UserID, ch *profile.Channel) (*Conversation, e
 // FindConversation returns the conversation that a person means: by its title, by the user of a direct one, with or without the
 // domain, or by the beginning of its id. It fails with qpq.NotFound, and with qpq.Conflict where it may be one of several.
 func (c *Client) FindConversation(name string) (*Conversation, error) {
+	if id, err := qpq.ParseChannelID(name); err == nil {
+		return c.Conversation(id)
+	}
 	list, err := c.Conversations()
 	if err != nil {
 		return nil, err
 	}
 	by := []func(*Conversation) bool{
-		func(v *Conversation) bool { return v.ID.String() == name },
 		func(v *Conversation) bool { return v.Name() == name || v.Direct && v.Peer.Name == name },
 		func(v *Conversation) bool { return strings.EqualFold(v.Name(), name) },
 		func(v *Conversation) bool { return len(name) >= 4 && strings.HasPrefix(v.ID.String(), name) },

@@ -38,7 +38,7 @@ func (c *Client) receive(ctx context.Context, s *session) error {
 				return err
 			}
 			recounted = true // once: a server could go back for ever
-			continue // this reply begins after rows that are not those of before
+			continue         // this reply begins after rows that are not those of before
 		}
 		if at != (profile.Inbox{}) && reply.Acknowledged > at.Processed {
 			if at, err = c.outdated(ctx, s, reply.Acknowledged); err != nil {

@@ -301,7 +301,7 @@ func confirm(ctx context.Context, e *Env, a conversationArgs) (Output, error) {
 	if err := e.Client.Confirm(ctx, v.ID); err != nil {
 		return Output{}, err
 	}
-	return e.changed(ctx, v.ID, "the members of %s are confirmed")
+	return e.changed(ctx, v.ID, func(title string) string { return "the members of " + title + " are confirmed" })
 }
 
 func updateKey(ctx context.Context, e *Env, a conversationArgs) (Output, error) {
@@ -312,11 +312,11 @@ func updateKey(ctx context.Context, e *Env, a conversationArgs) (Output, error) 
 	if err := e.Client.UpdateKeys(ctx, v.ID); err != nil {
 		return Output{}, err
 	}
-	return e.changed(ctx, v.ID, "this device has fresh keys in %s")
+	return e.changed(ctx, v.ID, func(title string) string { return "this device has fresh keys in " + title })
 }
 
-// changed sends what is queued, and returns a conversation as it is now. text has its name for %s.
-func (e *Env) changed(ctx context.Context, id qpq.ChannelID, text string) (Output, error) {
+// changed sends what is queued, and returns a conversation as it is now, with a text about it.
+func (e *Env) changed(ctx context.Context, id qpq.ChannelID, text func(title string) string) (Output, error) {
 	if err := e.refresh(ctx); err != nil {
 		return Output{}, err
 	}
@@ -324,7 +324,7 @@ func (e *Env) changed(ctx context.Context, id qpq.ChannelID, text string) (Outpu
 	if err != nil {
 		return Output{}, err
 	}
-	return Output{conversationValue(v), fmt.Sprintf(text, title(v))}, nil
+	return Output{conversationValue(v), text(title(v))}, nil
 }
 
 // secrecyJSON is client.Secrecy, for programs.

@@ -113,7 +113,7 @@ func inviteToGroup(ctx context.Context, e *Env, a groupUsersArgs) (Output, error
 	if err := e.Client.Invite(ctx, v.ID, users...); err != nil {
 		return Output{}, err
 	}
-	return e.changed(ctx, v.ID, "%s now has "+userList(users)+" as members")
+	return e.changed(ctx, v.ID, func(title string) string { return title + " now has " + userList(users) + " as members" })
 }
 
 func removeFromGroup(ctx context.Context, e *Env, a groupUsersArgs) (Output, error) {
@@ -129,7 +129,7 @@ func removeFromGroup(ctx context.Context, e *Env, a groupUsersArgs) (Output, err
 	if err := e.Client.Remove(ctx, v.ID, users...); err != nil {
 		return Output{}, err
 	}
-	return e.changed(ctx, v.ID, userList(users)+" removed from %s")
+	return e.changed(ctx, v.ID, func(title string) string { return userList(users) + " removed from " + title })
 }
 
 // userList lists users for people.
@@ -153,7 +153,7 @@ func leaveGroup(ctx context.Context, e *Env, a groupArgs) (Output, error) {
 	if err := e.Client.Leave(ctx, v.ID); err != nil {
 		return Output{}, err
 	}
-	return e.changed(ctx, v.ID, "you left %s")
+	return e.changed(ctx, v.ID, func(title string) string { return "you left " + title })
 }
 
 func groupInfo(ctx context.Context, e *Env, a conversationArgs) (Output, error) {
@@ -195,7 +195,7 @@ func renameGroup(ctx context.Context, e *Env, a renameGroupArgs) (Output, error)
 	if err := e.Client.SetTitle(ctx, v.ID, a.Title); err != nil {
 		return Output{}, err
 	}
-	return e.changed(ctx, v.ID, "the group is now called %s")
+	return e.changed(ctx, v.ID, func(title string) string { return "the group is now called " + title })
 }
 
 type roleArgs struct {
@@ -223,5 +223,7 @@ func setRole(ctx context.Context, e *Env, a roleArgs) (Output, error) {
 	if err := e.Client.SetRole(ctx, v.ID, u, wire.Role(role)); err != nil {
 		return Output{}, err
 	}
-	return e.changed(ctx, v.ID, fmt.Sprintf("%s is now %s of %%s", userList([]qpq.UserID{u}), Roles[role]))
+	return e.changed(ctx, v.ID, func(title string) string {
+		return fmt.Sprintf("%s is now %s of %s", userList([]qpq.UserID{u}), Roles[role], title)
+	})
 }

@@ -33,8 +33,8 @@ func (s *Server) channelCreate(ctx context.Context, c *conn, q wire.ChannelCreat
 		return none, badFounding("its creator is another device than this one")
 	}
 	receipt := wire.SlotReceipt{Commit: sha256.Sum256(q.Founding), Time: now()}
-	n, err := s.newChannel(f, q.Founding, q.Group, wire.SignSlot(s.cfg.SigningKey, f.Channel, receipt))
-	if err != nil {
+	n := s.newChannel(f, q.Founding, wire.SignSlot(s.cfg.SigningKey, f.Channel, receipt))
+	if n.Group, err = s.groupState(q.Group); err != nil {
 		return none, err
 	}
 	if q.Group.AccessSlot != 0 {
@@ -99,7 +99,7 @@ func (s *Server) checkFounding(f wire.Founding) error {
 }
 
 // newChannel returns what the store makes of a founding.
-func (s *Server) newChannel(f wire.Founding, founding []byte, group wire.GroupState, receipt wire.SlotReceipt) (store.NewChannel, error) {
+func (s *Server) newChannel(f wire.Founding, founding []byte, receipt wire.SlotReceipt) store.NewChannel {
 	n := store.NewChannel{ID: f.Channel, Founding: founding, Account: f.Creator.User.Name, Device: f.Creator.Device, Slot: slotOf(receipt), Now: now()}
 	role := wire.RoleOwner
 	if f.Direct {
@@ -112,9 +112,7 @@ func (s *Server) newChannel(f wire.Founding, founding []byte, group wire.GroupSt
 	}
 	n.Roster.Put(f.Creator.User.Name, uint8(role))
 	n.Roster.Join(f.Creator.User.Name, f.Creator.Device)
-	var err error
-	n.Group, err = s.groupState(group)
-	return n, err
+	return n
 }
 
 // groupState returns a group state as the store keeps it.

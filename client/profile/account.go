@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 
@@ -58,6 +59,21 @@ func (p *Profile) Account() (*Account, error) {
 	return a, err
 }
 
+// accountState parses and verifies an account state, once for as long as it stays the same; nil where there is none. The caller holds mu.
+func (p *Profile) accountState(b []byte) (*identity.AccountState, error) {
+	if len(b) == 0 {
+		return nil, nil
+	}
+	if p.state == nil || !bytes.Equal(p.state.Bytes(), b) {
+		state, err := identity.ParseAccountState(bytes.Clone(b))
+		if err != nil {
+			return nil, err
+		}
+		p.state = state
+	}
+	return p.state, nil
+}
+
 func (p *Profile) scanAccount(s *sqlite3.Stmt) (*Account, error) {
 	a := &Account{Server: s.ColumnText(1), Counter: uint64(s.ColumnInt64(3)), Status: Status(s.ColumnInt64(4)), Replace: s.ColumnBool(7)}
 	var err error
@@ -71,10 +87,8 @@ func (p *Profile) scanAccount(s *sqlite3.Stmt) (*Account, error) {
 	if a.Device, err = identity.ParseDeviceKey(secret); err != nil {
 		return nil, damaged(err)
 	}
-	if state := s.ColumnBlob(5, nil); len(state) > 0 {
-		if a.State, err = identity.ParseAccountState(state); err != nil {
-			return nil, damaged(err)
-		}
+	if a.State, err = p.accountState(s.ColumnRawBlob(5)); err != nil {
+		return nil, damaged(err)
 	}
 	if sealed := s.ColumnRawBlob(6); len(sealed) > 0 {
 		if a.Link, err = p.openLink(sealed); err != nil {

@@ -23,6 +23,7 @@ import (
 	_ "github.com/ncruces/go-sqlite3/vfs/adiantum" // encrypts files
 
 	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/identity"
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
@@ -49,7 +50,8 @@ type Profile struct {
 	db      *sqlite3.Conn
 	sealing []byte
 	copies  copies
-	closed  func() // told when the database is closed; nil tells nobody
+	state   *identity.AccountState // of the own account, as it was read last
+	closed  func()                 // told when the database is closed; nil tells nobody
 }
 
 // Open opens the database, making it if there is none, and brings its schema up to date, after copying it. It fails with
