@@ -628,7 +628,7 @@ func (c *Client) rejoined(ch *chat, j *join, reply wire.ChannelCommitReply) erro
 	} else {
 		st.notice(ch, reply.Receipt.Time, "joined", "this device joined the conversation: what was said before cannot be read on it")
 	}
-	ch.group, ch.Standing, ch.Sequence = g, Active, reply.Sequence
+	ch.group, ch.Standing, ch.Sequence, ch.answers = g, Active, reply.Sequence, 0
 	ch.Head, ch.Updated, ch.Joined = encodeReceipt(reply.Receipt), c.cfg.Clock(), reply.Receipt.Slot
 	id := ch.ID
 	st.do(func(tx *profile.Tx) error { return tx.ClearGroup(id) })

@@ -499,6 +499,9 @@ func (c *Client) ordered(st *step, ch *chat, r wire.InboxRow) bool {
 	return true
 }
 
+// patience is how many commits that do not count this device answers before it gives in.
+const patience = 3
+
 // elsewhere notes that the hub went another way than this device knows: it joins anew, as far as it may.
 func (c *Client) elsewhere(st *step, ch *chat) {
 	if ch.Standing == Active {
@@ -509,9 +512,10 @@ func (c *Client) elsewhere(st *step, ch *chat) {
 
 // otherBranch takes a commit that does not build on the last one accepted here: it goes back behind that, and does not count, or it builds
 // on one that this device took for void. Then somebody judged otherwise: the device joins there, if the group agrees with what was claimed.
-// So it does where a commit goes back behind the very one by which it joined: that one may be void for all who were there before.
+// So it does where a commit goes back behind the very one by which it joined: that one may be void for all who were there before; and
+// where it has answered such commits often, and was not followed: somebody has to give in, as far as the members are who they should be.
 func (c *Client) otherBranch(st *step, ch *chat, r wire.InboxRow) error {
-	if r.Receipt.Parent > ch.Slot || ch.Slot == ch.Joined {
+	if r.Receipt.Parent > ch.Slot || ch.Slot == ch.Joined || ch.answers >= patience {
 		ch.Standing = Healing
 		st.touch(ch)
 		return nil
