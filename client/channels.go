@@ -285,7 +285,7 @@ func (c *Client) Leave(ctx context.Context, id qpq.ChannelID) error {
 	})
 }
 
-// handOver builds the change that has to come before this account leaves: its other devices go, and an owner stays.
+// handOver builds the change that has to come before this account leaves: its other devices go, an owner stays, and it has no role any more.
 func (c *Client) handOver(g *conversation.Group) (change conversation.Change, err error) {
 	self, err := c.self()
 	if err != nil {
@@ -309,8 +309,12 @@ func (c *Client) handOver(g *conversation.Group) (change conversation.Change, er
 			heir = &m
 		}
 	}
-	if own, _ := g.Role(self.Account.User); own == wire.RoleOwner && heir != nil && heir.Role < wire.RoleOwner {
-		change.Members = []wire.MemberRole{{User: heir.User, Role: wire.RoleOwner}}
+	own, _ := g.Role(self.Account.User)
+	if own == wire.RoleOwner && heir != nil && heir.Role < wire.RoleOwner {
+		change.Members = append(change.Members, wire.MemberRole{User: heir.User, Role: wire.RoleOwner})
+	}
+	if own >= wire.RoleAdmin && heir != nil { // or nobody might be above this account, to remove it where its goodbye is lost
+		change.Members = append(change.Members, wire.MemberRole{User: self.Account.User, Role: wire.RoleMember})
 	}
 	if len(change.Drop) == 0 && len(change.Members) == 0 && !g.Waiting() {
 		return change, errNothing

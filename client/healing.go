@@ -107,6 +107,11 @@ func (c *Client) careFor(ctx context.Context, s *session, id qpq.ChannelID) erro
 	if err := c.knowCreation(ctx, s, ch); err != nil {
 		return err
 	}
+	if ch.gap {
+		if err := c.missing(ctx, s, ch); err != nil {
+			return err
+		}
+	}
 	if c.stagger(ch) {
 		return nil
 	}
@@ -438,6 +443,26 @@ func (c *Client) creation(id qpq.ChannelID) ([]byte, *wire.SlotReceipt, error) {
 	return k.Commit, &r, err
 }
 
+// missing asks the hub who is a member, after it dropped rows.
+func (c *Client) missing(ctx context.Context, s *session, ch *chat) error {
+	info, err := wire.Call(ctx, s, wire.ChannelInfo{Channel: ch.ID})
+	if err != nil {
+		return err
+	}
+	st := &step{}
+	c.compareMembers(st, ch, ch.group, info.Members)
+	ch.gap = false
+	return c.save(st)
+}
+
+// compareMembers notes who is in a group and, as the hub says, left.
+func (c *Client) compareMembers(st *step, ch *chat, g *conversation.Group, listed []wire.Member) {
+	for _, m := range g.Conversation().Members {
+		left := !slices.ContainsFunc(listed, func(o wire.Member) bool { return o.User == m.User })
+		c.depart(st, ch, m.User, left)
+	}
+}
+
 // knowCreation asks the hub for its receipt of slot 0, once.
 func (c *Client) knowCreation(ctx context.Context, s *session, ch *chat) error {
 	if ch.proved {
@@ -514,7 +539,7 @@ func (c *Client) rejoinAfter(ctx context.Context, s *session, ch *chat, info wir
 	st := &step{}
 	switch {
 	case errors.Is(err, conversation.ErrUnvouched):
-		return false, c.bar(st, ch, g, "the server shows a group that nobody vouches for whom this device knows as a member: nothing is sent before you confirm the members")
+		return false, c.bar(st, ch, g, fmt.Sprintf("the group that the server shows may be another than it should be (%v): nothing is sent before you confirm the members", err))
 	case err != nil:
 		return false, c.doubt(ctx, ch, err)
 	}
@@ -526,7 +551,7 @@ func (c *Client) rejoinAfter(ctx context.Context, s *session, ch *chat, info wir
 		return false, c.bar(st, ch, g, "")
 	}
 	ch.Standing = before
-	return c.submitJoin(ctx, s, ch, &join{g, p, request, info.Head})
+	return c.submitJoin(ctx, s, ch, &join{g, p, request, info.Head, hub.Members})
 }
 
 // bar notes that a person has to decide whether the members of a group are who they should be, before this device joins it.
@@ -567,6 +592,7 @@ type join struct {
 	commit  *mls.PendingCommit
 	request *wire.ChannelCommit
 	head    wire.SlotReceipt // that it follows
+	listed  []wire.Member    // as the hub says
 }
 
 // submitJoin has the hub give a commit that joins its slot. It reports true where another commit came first. Where the answer is lost, the
@@ -623,6 +649,7 @@ func (c *Client) rejoined(ch *chat, j *join, reply wire.ChannelCommitReply) erro
 		ch.group.Wipe()
 	}
 	st := &step{}
+	c.compareMembers(st, ch, g, j.listed)
 	if ch.Standing == Healing {
 		st.notice(ch, reply.Receipt.Time, "healed", "this device joined the conversation anew: what was said while it could not follow cannot be read on it")
 	} else {

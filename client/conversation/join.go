@@ -52,9 +52,9 @@ type Known struct {
 	Members []wire.MemberRole
 }
 
-// ErrUnvouched says that a group state is signed by somebody whom the device does not know as a member: the hub alone could have made
-// it. Whether that is so, the person has to decide.
-var ErrUnvouched = errors.New("the group is vouched for by nobody whom this device knows as a member")
+// ErrUnvouched says that nothing tells whether a group is what it should be: it is signed by somebody whom the device does not know as a
+// member, so that the hub alone could have made it; or somebody who left has a role there of which the device does not know. The person has to decide.
+var ErrUnvouched = errors.New("nobody vouches for it whom this device knows as a member")
 
 // Rejoin prepares an external commit by which this device joins, in place of its old leaf where it has one, after the slot of
 // state; the commit takes slot. The group cannot be used before Apply.
@@ -134,7 +134,7 @@ func (g *Group) agrees(self Self, id qpq.ChannelID, known Known) error {
 	if err := g.agreesWithClaims(known); err != nil {
 		return err
 	}
-	if known.Members == nil || slices.ContainsFunc(known.Members, func(m wire.MemberRole) bool { return m.User == g.signer }) {
+	if len(known.Members) == 0 || slices.ContainsFunc(known.Members, func(m wire.MemberRole) bool { return m.User == g.signer }) {
 		return nil
 	}
 	return ErrUnvouched
@@ -165,7 +165,7 @@ func (g *Group) agreesWithClaims(known Known) error {
 	for _, m := range g.conversation.Members {
 		left := !slices.ContainsFunc(hub.Members, func(o wire.Member) bool { return o.User == m.User })
 		if left && m.Role != wire.RoleMember && !slices.Contains(known.Members, m) {
-			return breach("%s is %s in the group, which no commit claimed", m.User, article(m.Role))
+			return fmt.Errorf("%w: %s, who left, is %s there", ErrUnvouched, m.User, article(m.Role))
 		}
 	}
 	return nil
