@@ -49,7 +49,7 @@ type Limits struct {
 	Links      int           // rendezvous open at once; 10,000
 	LinkTime   time.Duration // how long a rendezvous is open; 10 min
 	Drain      time.Duration // how long calls under way may take when the server stops; 10 s
-	Sweep      time.Duration // how often what expired is removed; 1 min
+	Sweep      time.Duration // how often what expired is removed; 1 min, or Retention where that is shorter
 }
 
 func (l Limits) withDefaults() Limits {
@@ -80,7 +80,7 @@ func (l Limits) withDefaults() Limits {
 	l.Links = cmp.Or(l.Links, 10_000)
 	l.LinkTime = cmp.Or(l.LinkTime, 10*time.Minute)
 	l.Drain = cmp.Or(l.Drain, 10*time.Second)
-	l.Sweep = cmp.Or(l.Sweep, time.Minute)
+	l.Sweep = cmp.Or(l.Sweep, min(time.Minute, l.Retention))
 	return l
 }
 

@@ -32,6 +32,7 @@ type settings struct {
 	requestMemory                              int // MiB
 	attempts, channels                         int
 	attemptWindow, drain                       time.Duration
+	retention, lapse                           time.Duration
 }
 
 func newSettings() *settings {
@@ -39,6 +40,7 @@ func newSettings() *settings {
 		listen: ":" + wire.StandardPort, data: "data", registration: "open",
 		logLevel: "info", logFormat: "text", connections: 20_000, addressConnections: 1000,
 		addressRate: 100, accountRate: 100, requestMemory: 256, channels: 200, attempts: 10, attemptWindow: 15 * time.Minute, drain: 10 * time.Second,
+		retention: 30 * 24 * time.Hour, lapse: 14 * 24 * time.Hour,
 	}
 }
 
@@ -66,6 +68,8 @@ func (s *settings) table() *config.Table {
 		{Name: "conversations-per-day", Value: config.Int(&s.channels, 1, 1_000_000), Help: "let one account found `N` conversations a day"},
 		{Name: "login-attempts", Value: config.Int(&s.attempts, 1, 1_000_000), Help: "let `N` logins and registrations of a name fail in each window"},
 		{Name: "login-window", Value: config.Duration(&s.attemptWindow), Help: "how long such a window is, as a `TIME`"},
+		{Name: "retention", Value: config.Duration(&s.retention), Help: "keep messages for this `TIME` for those who do not fetch them"},
+		{Name: "lapse", Value: config.Duration(&s.lapse), Help: "drop what all other devices of an account have fetched once a device has been away for this `TIME`"},
 		{Name: "drain", Value: config.Duration(&s.drain), Help: "let calls under way finish within this `TIME` when the server stops"},
 	}}
 }
@@ -94,8 +98,8 @@ func (s *settings) check() error {
 			return qpq.E(qpq.Invalid, "bad-setting", fmt.Sprintf("--websocket-origins: %q is no host: write a name like app.example.org, with a port if it has one, or a pattern like *.example.org", pattern))
 		}
 	}
-	if s.drain == 0 || s.attemptWindow == 0 {
-		return qpq.E(qpq.Invalid, "bad-setting", "--drain and --login-window take a time above zero")
+	if s.drain == 0 || s.attemptWindow == 0 || s.retention == 0 || s.lapse == 0 {
+		return qpq.E(qpq.Invalid, "bad-setting", "--drain, --login-window, --retention and --lapse take a time above zero")
 	}
 	return nil
 }
@@ -134,6 +138,7 @@ func (s *settings) limits() node.Limits {
 		Connections: s.connections, AddressConnections: s.addressConnections,
 		AddressRate: float64(s.addressRate), AccountRate: float64(s.accountRate),
 		Memory: s.requestMemory << 20, Channels: s.channels, Attempts: s.attempts, AttemptWindow: s.attemptWindow, Drain: s.drain,
+		Retention: s.retention, Lapse: s.lapse,
 	}
 }
 
