@@ -11,6 +11,7 @@ import (
 	"github.com/quicproquo/qpq/client"
 	"github.com/quicproquo/qpq/client/profile"
 	"github.com/quicproquo/qpq/store/sqlite"
+	"github.com/quicproquo/qpq/wire"
 )
 
 // three returns the devices of three people in one conversation.
@@ -143,4 +144,23 @@ func TestRevokedDeviceIsRemoved(t *testing.T) {
 	if slices.Contains(phone.texts(id), "alice: without the phone") {
 		t.Error("the revoked device shows what came after")
 	}
+}
+
+// TestWhoWasAwayWhenGarbageCameLosesNothing: bob hands in garbage, and the others go on before carol is there again.
+func TestWhoWasAwayWhenGarbageCameLosesNothing(t *testing.T) {
+	s := newServer(t, nil)
+	id, alice, bob, carol := three(t, s)
+	ch := must(carol.profile.Channel(id))
+	alice.says(id, "before")
+	_, err := wire.Call(t.Context(), s.steal(t, bob), garbage(id, ch.Slot+1, ch.Epoch, ch.AccessSlot))
+	check(t, err)
+	alice.says(id, "after")
+	check(t, carol.Sync(context.Background()))
+	shows(t, id, []string{"alice: before", "alice: after"}, carol)
+	if codes := carol.codes(id); slices.Contains(codes, "unreadable") || slices.Contains(codes, "healed") || !slices.Contains(codes, "void") {
+		t.Errorf("carol was told %q", codes)
+	}
+	carol.says(id, "I am here")
+	check(t, alice.Sync(context.Background()))
+	shows(t, id, []string{"alice: before", "alice: after", "carol: I am here"}, alice, carol)
 }

@@ -434,17 +434,12 @@ func (c *Client) takeCommit(ctx context.Context, s *session, st *step, ch *chat,
 	if ch == nil || ch.Standing == Joining || ch.Standing == Ended || r.Receipt == nil {
 		return nil
 	}
-	if !c.follow(st, ch, r) || !c.ordered(st, ch, r) || ch.Standing == Healing || ch.Standing == profile.Barred {
+	if !c.follow(st, ch, r) || !c.ordered(st, ch, r) || ch.Standing == profile.Barred {
 		return nil
 	}
-	if err := c.open(st, ch); err != nil || ch.group == nil {
+	healing := ch.Standing == Healing
+	if builds, err := c.builds(st, ch, r); err != nil || !builds {
 		return err
-	}
-	if r.Receipt.Slot <= ch.Slot {
-		return nil
-	}
-	if r.Receipt.Parent != ch.Slot {
-		return c.otherBranch(st, ch, r)
 	}
 	var done *conversation.Accepted
 	err := c.learning(ctx, s, func() (err error) {
@@ -452,6 +447,9 @@ func (c *Client) takeCommit(ctx context.Context, s *session, st *step, ch *chat,
 		return err
 	})
 	switch {
+	case err == nil && healing: // what could not be read nobody else could either: they went on from where this device is
+		ch.Standing = Active
+		st.notice(ch, r.Time, "void", "a change of the conversation that could not be read does not count: the others went on without it")
 	case errors.Is(err, conversation.ErrVoid):
 		st.notice(ch, r.Time, "void", "a change of the conversation by %s breaks its rules, and does not count", from(r))
 		return nil
@@ -463,6 +461,22 @@ func (c *Client) takeCommit(ctx context.Context, s *session, st *step, ch *chat,
 		return err
 	}
 	return c.accepted(st, ch, done, r)
+}
+
+// builds reports whether a commit is to be applied to the group that this device has. Where one could not be read, the next ones tell whether
+// it counts: it does not for whoever builds on the one before it.
+func (c *Client) builds(st *step, ch *chat, r wire.InboxRow) (bool, error) {
+	if ch.Standing == Healing {
+		usable, err := c.restore(ch)
+		return usable && r.Receipt.Slot > ch.Slot && r.Receipt.Parent == ch.Slot, err
+	}
+	if err := c.open(st, ch); err != nil || ch.group == nil || r.Receipt.Slot <= ch.Slot {
+		return false, err
+	}
+	if r.Receipt.Parent != ch.Slot {
+		return false, c.otherBranch(st, ch, r)
+	}
+	return true, nil
 }
 
 func from(r wire.InboxRow) string {
