@@ -344,6 +344,11 @@ func (c *Client) sayGoodbye(ctx context.Context, s *session, id qpq.ChannelID) (
 	case err != nil && !errors.Is(err, qpq.NotFound): // which says that an earlier try got through
 		return false, err
 	}
+	own, err := c.cfg.Profile.Account()
+	if err != nil {
+		return false, err
+	}
+	st.out(id, own.User)
 	c.end(st, ch)
 	st.notice(ch, c.cfg.Clock(), "left", "you left the conversation")
 	return false, c.save(st)

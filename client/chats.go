@@ -124,6 +124,11 @@ func (st *step) confirm(id qpq.ChannelID, u qpq.UserID) {
 	st.do(func(tx *profile.Tx) error { return tx.SetRemoved(id, u, false) })
 }
 
+// out notes that an account was removed, or left.
+func (st *step) out(id qpq.ChannelID, u qpq.UserID) {
+	st.do(func(tx *profile.Tx) error { return tx.SetRemoved(id, u, true) })
+}
+
 // save makes a step durable. Where that fails, what is in memory is given up: it is ahead of what is stored.
 func (c *Client) save(st *step) error {
 	if len(st.changes) == 0 && len(st.chats) == 0 {

@@ -314,6 +314,9 @@ func (c *Client) lags(h wire.ChannelHead) bool {
 // compareHead acts on how far the hub is with a channel.
 func (c *Client) compareHead(ctx context.Context, s *session, st *step, h wire.ChannelHead) error {
 	ch := c.chats[h.Channel]
+	if out, err := c.outOf(ch, h); err != nil || out {
+		return err
+	}
 	if ch == nil || ch.Standing == Ended {
 		ch = c.chatFor(ch, h.Channel)
 		ch.Standing, ch.Sequence = Joining, h.Sequence
@@ -336,6 +339,24 @@ func (c *Client) compareHead(ctx context.Context, s *session, st *step, h wire.C
 		st.touch(ch)
 	}
 	return nil
+}
+
+// outOf reports whether this account was removed from a conversation by a change that a hub, which was restored from a copy, lost: the
+// hub takes it for a member again, and the members do not.
+func (c *Client) outOf(ch *chat, h wire.ChannelHead) (bool, error) {
+	if ch == nil || ch.Standing != Ended {
+		return false, nil
+	}
+	head, known := ch.head()
+	if !known || h.Slot > head.Slot {
+		return false, nil
+	}
+	own, err := c.cfg.Profile.Account()
+	if err != nil {
+		return false, err
+	}
+	removed, err := c.cfg.Profile.Removals(ch.ID)
+	return slices.Contains(removed, own.User), err
 }
 
 // astray is asked where a hub refuses what builds on a head, the newest one known here, and receive brought nothing newer: after
@@ -655,15 +676,16 @@ func (c *Client) rejoined(ch *chat, j *join, reply wire.ChannelCommitReply) erro
 	} else {
 		st.notice(ch, reply.Receipt.Time, "joined", "this device joined the conversation: what was said before cannot be read on it")
 	}
+	own, err := c.cfg.Profile.Account()
+	if err != nil {
+		return err
+	}
+	st.confirm(ch.ID, own.User)
 	ch.group, ch.Standing, ch.Sequence, ch.answers = g, Active, reply.Sequence, 0
 	ch.Head, ch.Updated, ch.Joined = encodeReceipt(reply.Receipt), c.cfg.Clock(), reply.Receipt.Slot
 	id := ch.ID
 	st.do(func(tx *profile.Tx) error { return tx.ClearGroup(id) })
 	if err := st.group(ch, g.Records()); err != nil {
-		return err
-	}
-	own, err := c.cfg.Profile.Account()
-	if err != nil {
 		return err
 	}
 	kept := profile.Commit{Slot: reply.Receipt.Slot, Commit: p.Message, Receipt: ch.Head, User: own.User, Device: own.Device.ID()}

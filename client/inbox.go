@@ -401,9 +401,14 @@ func (c *Client) suspect(st *step, ch *chat, g *conversation.Group) error {
 	if err != nil {
 		return err
 	}
+	own, err := c.cfg.Profile.Account()
+	if err != nil {
+		return err
+	}
+	st.confirm(ch.ID, own.User)
 	removed = slices.DeleteFunc(removed, func(u qpq.UserID) bool {
 		_, member := g.Role(u)
-		return !member
+		return !member || u == own.User
 	})
 	if len(removed) > 0 && !g.Founding().Direct {
 		ch.Standing = Suspect
@@ -549,6 +554,7 @@ func (c *Client) accepted(st *step, ch *chat, done *conversation.Accepted, r wir
 			st.notice(ch, r.Time, "removed", "%s removed this device from the conversation", done.Committer.User)
 		}
 		if slices.Contains(done.Claim.Removed, own.User) {
+			st.out(ch.ID, own.User)
 			c.end(st, ch)
 			return nil
 		}
@@ -592,9 +598,8 @@ func (c *Client) tellChange(st *step, ch *chat, done *conversation.Accepted, r w
 		st.notice(ch, r.Time, "added", "%s added %s", done.Committer.User, names(added))
 	}
 	for _, u := range done.Claim.Removed {
-		u := u
 		c.depart(st, ch, u, false)
-		st.do(func(tx *profile.Tx) error { return tx.SetRemoved(id, u, true) })
+		st.out(id, u)
 	}
 	if len(done.Claim.Removed) > 0 {
 		if done.Left {
