@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"sync"
 
 	"github.com/quicproquo/qpq/client"
 	"github.com/quicproquo/qpq/client/profile"
@@ -57,8 +58,10 @@ func ExampleClient_Entries() {
 	defer server.Close()
 	alice, bob := server.SignUp("alice"), server.SignUp("bob")
 	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { bob.Run(ctx) })
+	defer running.Wait()
 	defer cancel()
-	go bob.Run(ctx)
 
 	dm, err := alice.Direct(ctx, bob.User)
 	if err != nil {
