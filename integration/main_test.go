@@ -31,11 +31,17 @@
 //	occupy udp|tcp             takes a port of 127.0.0.1, and sets $port
 //	get URL                    prints a page; its status code comes first
 //	sql FILE STATEMENT         changes a database that nobody uses
+//	wait-sql FILE QUERY        waits until a query of the database of a server, which may run, gives 1
 //	overwrite FILE OFFSET BYTES
 //	                           writes rubbish over a part of a file
 //	[!] holds HEX FILES        looks for bytes in files
 //	browser CODE ADDRESS       runs what a page would (see integration/browser) with the server at an address, up to an exit code
 //	documented CODE [args]     runs the program of docs/sdk.md, up to an exit code
+//	profiles SERVER NAME...    signs people up, each as the profile of that name, with passwords that cost nothing; NAME*N stands for
+//	                           NAME1 to NAMEN
+//	[!] garbage SERVER PROFILE ID [USER...]
+//	                           hands in, as the device of a profile, a change of the conversation of an ID that nobody can read, and
+//	                           of which it claims that it removes users
 //
 // and clients made of packages opaque, identity, wire and transport, which also do what qpq would not:
 //
@@ -94,7 +100,7 @@ func withPrograms(m *testing.M) (code int, err error) {
 
 func TestStories(t *testing.T) {
 	t.Parallel()
-	for _, of := range []string{"browser", "client", "server"} {
+	for _, of := range []string{"browser", "client", "healing", "server"} {
 		t.Run(of, func(t *testing.T) {
 			t.Parallel()
 			testscript.Run(t, testscript.Params{
@@ -111,8 +117,9 @@ func init() { // a terminal's script uses them too
 		"server": cmdServer, "start": cmdStart, "finish": cmdFinish, "signal": cmdSignal, "halt": cmdHalt, "kill9": cmdKill9, "limit": cmdLimit,
 		"wait-for": cmdWaitFor, "set": cmdSet, "exits": cmdExits, "plain": cmdPlain, "tty": cmdTTY,
 		"authority": cmdAuthority, "certificate": cmdCertificate, "tcp-only": cmdTCPOnly, "occupy": cmdOccupy,
-		"get": cmdGet, "sql": cmdSQL, "overwrite": cmdOverwrite, "holds": cmdHolds,
+		"get": cmdGet, "sql": cmdSQL, "wait-sql": cmdWaitSQL, "overwrite": cmdOverwrite, "holds": cmdHolds,
 		"browser": cmdBrowser, "documented": cmdDocumented, "person": cmdPerson, "info": cmdInfo, "watch": cmdWatch,
+		"profiles": cmdProfiles, "garbage": cmdGarbage,
 	}
 }
 

@@ -46,6 +46,24 @@ func cmdSQL(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
+// cmdWaitSQL waits until a query of the database of a server, which may run, gives 1.
+func cmdWaitSQL(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 2)
+	db, err := driver.Open("file:" + ts.MkAbs(args[0]) + "?mode=ro")
+	ts.Check(err)
+	defer db.Close()
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		var n int
+		ts.Check(db.QueryRow(args[1]).Scan(&n))
+		if n == 1 {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s never gave 1", args[1])
+		}
+	}
+}
+
 func cmdCertificate(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) >= 2 && len(args) <= 4)
 	days := []int{-1, 90}
