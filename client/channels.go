@@ -99,6 +99,9 @@ func (c *Client) found(ctx context.Context, s *session, f wire.Founding, title s
 	st := &step{}
 	if !reply.Created {
 		g.Wipe()
+		if err := c.receive(ctx, s); err != nil { // whoever made it may have added this device already
+			return qpq.ChannelID{}, err
+		}
 		ch := c.chatFor(c.chats[reply.Channel], reply.Channel)
 		if ch.Standing == Active {
 			return reply.Channel, nil

@@ -525,6 +525,12 @@ func (c *Client) rejoin(ctx context.Context, s *session, ch *chat) error {
 		if err != nil || !again {
 			return err
 		}
+		if err := c.receive(ctx, s); err != nil { // the other commit may have added this device
+			return err
+		}
+		if ch = c.chats[ch.ID]; ch == nil || ch.Standing != Joining && ch.Standing != Healing {
+			return nil
+		}
 	}
 	return qpq.E(qpq.Conflict, "busy", "others change this conversation all the time: this device joins it a little later")
 }
