@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -260,99 +259,4 @@ func (c *Client) Confirm(ctx context.Context, id qpq.ChannelID) error {
 	}
 	c.kick()
 	return nil
-}
-
-// Leave ends the membership of the own account. The last owner makes somebody else one first. A direct conversation cannot be left.
-func (c *Client) Leave(ctx context.Context, id qpq.ChannelID) error {
-	v, err := c.Conversation(id)
-	if err != nil {
-		return err
-	}
-	if v.Direct {
-		return qpq.E(qpq.Denied, wire.CodeDirect, "a direct conversation keeps its two people: nobody leaves it")
-	}
-	return c.connected(ctx, func(s *session) error {
-		for range tries {
-			if err := c.commit(ctx, s, id, c.handOver); err != nil {
-				return err
-			}
-			again, err := c.sayGoodbye(ctx, s, id)
-			if err != nil || !again {
-				return err
-			}
-			if err := c.receive(ctx, s); err != nil {
-				return err
-			}
-		}
-		return errBusy
-	})
-}
-
-// handOver builds the change that has to come before this account leaves: its other devices go, an owner stays, and it has no role any more.
-func (c *Client) handOver(g *conversation.Group) (change conversation.Change, err error) {
-	self, err := c.self()
-	if err != nil {
-		return change, err
-	}
-	devices, err := g.Devices()
-	if err != nil {
-		return change, err
-	}
-	for _, d := range devices[self.Account.User] {
-		if d != self.Device.ID() {
-			change.Drop = append(change.Drop, wire.MemberDevice{User: self.Account.User, Device: d})
-		}
-	}
-	var heir *wire.MemberRole
-	for _, m := range g.Conversation().Members {
-		if m.User == self.Account.User {
-			continue
-		}
-		if heir == nil || m.Role > heir.Role {
-			heir = &m
-		}
-	}
-	own, _ := g.Role(self.Account.User)
-	if own == wire.RoleOwner && heir != nil && heir.Role < wire.RoleOwner {
-		change.Members = append(change.Members, wire.MemberRole{User: heir.User, Role: wire.RoleOwner})
-	}
-	if own >= wire.RoleAdmin && heir != nil { // or nobody might be above this account, to remove it where its goodbye is lost
-		change.Members = append(change.Members, wire.MemberRole{User: self.Account.User, Role: wire.RoleMember})
-	}
-	if len(change.Drop) == 0 && len(change.Members) == 0 && !g.Waiting() {
-		return change, errNothing
-	}
-	return change, nil
-}
-
-// sayGoodbye ends the membership at the hub, with the proposal by which others commit it. It reports true where somebody's commit came first.
-func (c *Client) sayGoodbye(ctx context.Context, s *session, id qpq.ChannelID) (again bool, err error) {
-	st := &step{}
-	ch, err := c.ready(st, id)
-	if err != nil {
-		return false, errors.Join(err, c.save(st))
-	}
-	out, err := ch.group.Leave()
-	if err != nil {
-		return false, err
-	}
-	st.records(id, out.Records)
-	if err := c.save(st); err != nil {
-		return false, err
-	}
-	_, err = wire.Call(ctx, s, wire.ChannelLeave{Channel: id, Goodbye: out.Message})
-	switch {
-	case errors.Is(err, qpq.StaleEpoch):
-		return true, nil
-	case err != nil && !errors.Is(err, qpq.NotFound): // which says that an earlier try got through
-		return false, err
-	}
-	own, err := c.cfg.Profile.Account()
-	if err != nil {
-		return false, err
-	}
-	st.out(id, own.User)
-	c.end(st, ch)
-	st.notice(ch, c.cfg.Clock(), "left", "you left the conversation")
-	return false, c.save(st)
 }

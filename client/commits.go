@@ -2,12 +2,13 @@ package client
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client/conversation"
+	"github.com/quicproquo/qpq/client/profile"
 	"github.com/quicproquo/qpq/mls"
 	"github.com/quicproquo/qpq/wire"
 )
@@ -155,20 +156,6 @@ func (c *Client) apply(ch *chat, p *mls.PendingCommit, reply wire.ChannelCommitR
 	return c.save(st)
 }
 
-var errBadReceipt = qpq.E(qpq.Damaged, "bad-receipt", "the server's receipt for a change of the conversation is not for it, or not signed by it")
-
-// checkReceipt fails unless a receipt is the hub's for a commit of this device.
-func checkReceipt(f wire.Founding, commit []byte, r wire.SlotReceipt) error {
-	claim, err := conversation.ClaimOf(commit)
-	if err != nil {
-		return err
-	}
-	if r.Slot != claim.Slot || r.Parent != claim.Parent || r.Commit != sha256.Sum256(commit) || !wire.VerifySlot(f.HubKey, f.Channel, r) {
-		return errBadReceipt
-	}
-	return nil
-}
-
 // amend is commit for a person: it connects, and goes by the newest state.
 func (c *Client) amend(ctx context.Context, id qpq.ChannelID, build func(*conversation.Group) (conversation.Change, error)) error {
 	return c.connected(ctx, func(s *session) error { return c.commit(ctx, s, id, build) })
@@ -193,47 +180,145 @@ func (c *Client) connected(ctx context.Context, f func(*session) error) error {
 	return unreachable(s.address, f(s))
 }
 
-// claim takes key packages of a user's devices, but for those that are in a group already, and verifies that each is of a device of the account.
-func (c *Client) claim(ctx context.Context, s *session, u qpq.UserID, have []qpq.DeviceID) ([]*mls.KeyPackage, error) {
-	if _, err := c.learn(ctx, s, u); err != nil {
-		return nil, err
+func (c *Client) takeCommit(ctx context.Context, s *session, st *step, ch *chat, r wire.InboxRow) error {
+	if ch == nil || ch.Standing == Joining || ch.Standing == Ended || r.Receipt == nil {
+		return nil
 	}
-	state, err := c.known(u)
-	if err != nil {
-		return nil, err
+	if !c.follow(st, ch, r) || !c.ordered(st, ch, r) || ch.Standing == profile.Barred {
+		return nil
 	}
-	in := map[qpq.DeviceID]bool{}
-	for _, d := range have {
-		in[d] = true
+	healing := ch.Standing == Healing
+	if builds, err := c.builds(st, ch, r); err != nil || !builds {
+		return err
 	}
-	var wanted []qpq.DeviceID
-	for _, d := range state.Devices {
-		if !in[d.ID()] {
-			wanted = append(wanted, d.ID())
-		}
+	var done *conversation.Accepted
+	err := c.learning(ctx, s, func() (err error) {
+		done, err = ch.group.Accept(r.Receipt.Slot, r.Payload)
+		return err
+	})
+	switch {
+	case err == nil && healing: // what could not be read nobody else could either: they went on from where this device is
+		ch.Standing = Active
+		st.notice(ch, r.Time, "void", "a change of the conversation that could not be read does not count: the others went on without it")
+	case errors.Is(err, conversation.ErrVoid):
+		st.notice(ch, r.Time, "void", "a change of the conversation by %s breaks its rules, and does not count", from(r))
+		return nil
+	case errors.Is(err, conversation.ErrUnreadable):
+		ch.Standing = Healing
+		st.touch(ch)
+		return nil
+	case err != nil:
+		return err
 	}
-	if len(wanted) == 0 {
-		return nil, nil
+	return c.accepted(st, ch, done, r)
+}
+
+// builds reports whether a commit is to be applied to the group that this device has. Where one could not be read, the next ones tell whether
+// it counts: it does not for whoever builds on the one before it.
+func (c *Client) builds(st *step, ch *chat, r wire.InboxRow) (bool, error) {
+	if ch.Standing == Healing {
+		usable, err := c.restore(ch)
+		return usable && r.Receipt.Slot > ch.Slot && r.Receipt.Parent == ch.Slot, err
 	}
-	reply, err := wire.Call(ctx, s, wire.KeyPackagesClaim{User: u, Suites: suites, Devices: wanted})
-	if err != nil && !errors.Is(err, qpq.NotFound) {
-		return nil, err
+	if err := c.open(st, ch); err != nil || ch.group == nil || r.Receipt.Slot <= ch.Slot {
+		return false, err
 	}
-	var list []*mls.KeyPackage
-	for _, p := range reply.Packages {
-		k, err := mls.ParseKeyPackage(c.conversations().MLS(), p.Data)
+	if r.Receipt.Parent != ch.Slot {
+		return false, c.otherBranch(st, ch, r)
+	}
+	return true, nil
+}
+
+func from(r wire.InboxRow) string {
+	if r.From == nil {
+		return "somebody"
+	}
+	return r.From.User.String()
+}
+
+// patience is how many commits that do not count this device answers before it gives in.
+const patience = 3
+
+// otherBranch takes a commit that does not build on the last one accepted here: it goes back behind that, and does not count, or it builds
+// on one that this device took for void. Then somebody judged otherwise: the device joins there, if the group agrees with what was claimed.
+// So it does where a commit goes back behind the very one by which it joined: that one may be void for all who were there before; and
+// where it has answered such commits often, and was not followed: somebody has to give in, as far as the members are who they should be.
+func (c *Client) otherBranch(st *step, ch *chat, r wire.InboxRow) error {
+	if r.Receipt.Parent > ch.Slot || ch.Slot == ch.Joined || ch.answers >= patience {
+		ch.Standing = Healing
+		st.touch(ch)
+		return nil
+	}
+	st.notice(ch, r.Time, "void", "a change of the conversation by %s goes back behind others, and does not count", from(r))
+	return nil
+}
+
+// accepted notes what a commit did.
+func (c *Client) accepted(st *step, ch *chat, done *conversation.Accepted, r wire.InboxRow) error {
+	if done.Removed {
+		own, err := c.cfg.Profile.Account()
 		if err != nil {
-			return nil, qpq.Wrap(qpq.Damaged, "bad-key-package", fmt.Sprintf("the server gave a key package of %s that is not valid: %v", u, err), err)
+			return err
 		}
-		d, err := conversation.DeviceOf(k)
-		if err != nil {
-			return nil, err
+		if done.Committer.Device != own.Device.ID() { // else it joined anew, and its state of that is lost
+			st.notice(ch, r.Time, "removed", "%s removed this device from the conversation", done.Committer.User)
 		}
-		if d.User != u || in[d.Device] || state.Device(d.Device) == nil {
-			return nil, qpq.E(qpq.Damaged, "bad-key-package", fmt.Sprintf("the server gave a key package for %s that is of another device", u))
+		if slices.Contains(done.Claim.Removed, own.User) {
+			st.out(ch.ID, own.User)
+			c.end(st, ch)
+			return nil
 		}
-		in[d.Device] = true
-		list = append(list, k)
+		ch.group.Wipe()
+		ch.group, ch.Standing = nil, Joining // the account is still a member
+		st.touch(ch)
+		return nil
 	}
-	return list, nil
+	if own, err := c.cfg.Profile.Account(); err != nil {
+		return err
+	} else if done.Committer.Device != own.Device.ID() { // an answer of this device may be answered in turn
+		ch.answers = 0
+	}
+	if err := st.group(ch, done.Records); err != nil {
+		return err
+	}
+	if r.Receipt != nil {
+		kept := profile.Commit{Slot: r.Receipt.Slot, Commit: r.Payload, Receipt: encodeReceipt(*r.Receipt), User: done.Committer.User, Device: done.Committer.Device}
+		id := ch.ID
+		st.do(func(tx *profile.Tx) error { return tx.AddCommit(id, kept) })
+	}
+	c.tellChange(st, ch, done, r)
+	return nil
+}
+
+// tellChange tells what a commit changed that people care about, and keeps who was removed.
+func (c *Client) tellChange(st *step, ch *chat, done *conversation.Accepted, r wire.InboxRow) {
+	id := ch.ID
+	var added []qpq.UserID
+	for _, m := range done.Claim.Roles {
+		m := m
+		if slices.ContainsFunc(done.Before.Members, func(o wire.MemberRole) bool { return o.User == m.User }) {
+			st.notice(ch, r.Time, "role", "%s made %s %s", done.Committer.User, m.User, conversation.WithArticle(m.Role))
+			continue
+		}
+		added = append(added, m.User)
+		c.depart(st, ch, m.User, false)
+		st.do(func(tx *profile.Tx) error { return tx.SetRemoved(id, m.User, false) })
+	}
+	if len(added) > 0 {
+		st.notice(ch, r.Time, "added", "%s added %s", done.Committer.User, names(added))
+	}
+	for _, u := range done.Claim.Removed {
+		c.depart(st, ch, u, false)
+		st.out(id, u)
+	}
+	if len(done.Claim.Removed) > 0 {
+		if done.Left {
+			st.notice(ch, r.Time, "left", "%s left", names(done.Claim.Removed))
+		} else {
+			st.notice(ch, r.Time, "removed-member", "%s removed %s", done.Committer.User, names(done.Claim.Removed))
+		}
+	}
+	if done.Before.Title != done.After.Title {
+		st.notice(ch, r.Time, "title", "%s called the conversation %q", done.Committer.User, done.After.Title)
+	}
 }

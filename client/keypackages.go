@@ -2,9 +2,11 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client/conversation"
 	"github.com/quicproquo/qpq/client/profile"
 	"github.com/quicproquo/qpq/mls"
@@ -85,4 +87,49 @@ func (c *Client) makePackages(account *profile.Account, n int, lastResort bool) 
 		b.Wipe()
 	}
 	return private, public, nil
+}
+
+// claim takes key packages of a user's devices, but for those that are in a group already, and verifies that each is of a device of the account.
+func (c *Client) claim(ctx context.Context, s *session, u qpq.UserID, have []qpq.DeviceID) ([]*mls.KeyPackage, error) {
+	if _, err := c.learn(ctx, s, u); err != nil {
+		return nil, err
+	}
+	state, err := c.known(u)
+	if err != nil {
+		return nil, err
+	}
+	in := map[qpq.DeviceID]bool{}
+	for _, d := range have {
+		in[d] = true
+	}
+	var wanted []qpq.DeviceID
+	for _, d := range state.Devices {
+		if !in[d.ID()] {
+			wanted = append(wanted, d.ID())
+		}
+	}
+	if len(wanted) == 0 {
+		return nil, nil
+	}
+	reply, err := wire.Call(ctx, s, wire.KeyPackagesClaim{User: u, Suites: suites, Devices: wanted})
+	if err != nil && !errors.Is(err, qpq.NotFound) {
+		return nil, err
+	}
+	var list []*mls.KeyPackage
+	for _, p := range reply.Packages {
+		k, err := mls.ParseKeyPackage(c.conversations().MLS(), p.Data)
+		if err != nil {
+			return nil, qpq.Wrap(qpq.Damaged, "bad-key-package", fmt.Sprintf("the server gave a key package of %s that is not valid: %v", u, err), err)
+		}
+		d, err := conversation.DeviceOf(k)
+		if err != nil {
+			return nil, err
+		}
+		if d.User != u || in[d.Device] || state.Device(d.Device) == nil {
+			return nil, qpq.E(qpq.Damaged, "bad-key-package", fmt.Sprintf("the server gave a key package for %s that is of another device", u))
+		}
+		in[d.Device] = true
+		list = append(list, k)
+	}
+	return list, nil
 }

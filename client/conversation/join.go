@@ -165,13 +165,14 @@ func (g *Group) agreesWithClaims(known Known) error {
 	for _, m := range g.conversation.Members {
 		left := !slices.ContainsFunc(hub.Members, func(o wire.Member) bool { return o.User == m.User })
 		if left && m.Role != wire.RoleMember && !slices.Contains(known.Members, m) {
-			return fmt.Errorf("%w: %s, who left, is %s there", ErrUnvouched, m.User, article(m.Role))
+			return fmt.Errorf("%w: %s, who left, is %s there", ErrUnvouched, m.User, WithArticle(m.Role))
 		}
 	}
 	return nil
 }
 
-func article(r wire.Role) string {
+// WithArticle returns a role as people say it: "an owner".
+func WithArticle(r wire.Role) string {
 	if strings.ContainsRune("aeiou", rune(r.String()[0])) {
 		return "an " + r.String()
 	}

@@ -181,7 +181,7 @@ func (g *Group) checkMembers(c mls.Change, e *effect) error {
 			continue
 		}
 		if own < wire.RoleModerator || own <= m.Role {
-			why := breach("%s, %s, removed %s, %s", e.committer.User, article(own), m.User, article(m.Role))
+			why := breach("%s, %s, removed %s, %s", e.committer.User, WithArticle(own), m.User, WithArticle(m.Role))
 			return &UnknownDevices{[]wire.MemberDevice{{User: m.User}}, why}
 		}
 	}
@@ -198,7 +198,7 @@ func (g *Group) checkRole(m wire.MemberRole, own wire.Role, e *effect) error {
 	case was && before == m.Role, !was && m.Role == wire.RoleMember:
 		return nil
 	case own < wire.RoleAdmin || m.Role > own || was && before > own:
-		return breach("%s, %s, made %s %s", e.committer.User, article(own), m.User, article(m.Role))
+		return breach("%s, %s, made %s %s", e.committer.User, WithArticle(own), m.User, WithArticle(m.Role))
 	}
 	return nil
 }

@@ -662,17 +662,15 @@ func (h *hub) changeDevices() (what, want string, err error) {
 		a.devices[d.ID[0]] = &hubCursor{seq: a.last, moved: h.now}
 		return fmt.Sprintf("enrol %d of %s", d.ID[0], name), "", err
 	}
-	for _, id := range slices.Sorted(maps.Keys(a.devices))[1:] {
-		c.Revoke = []qpq.DeviceID{{id}}
-		delete(a.devices, id)
-		for _, ch := range h.channels {
-			for _, s := range ch.slots {
-				s.roster.Leave(name, qpq.DeviceID{id})
-			}
+	id = slices.Sorted(maps.Keys(a.devices))[1]
+	c.Revoke = []qpq.DeviceID{{id}}
+	delete(a.devices, id)
+	for _, ch := range h.channels {
+		for _, s := range ch.slots {
+			s.roster.Leave(name, qpq.DeviceID{id})
 		}
-		return fmt.Sprintf("revoke %d of %s", id, name), "", h.s.ChangeAccount(h.t.Context(), c)
 	}
-	return "", "", nil
+	return fmt.Sprintf("revoke %d of %s", id, name), "", h.s.ChangeAccount(h.t.Context(), c)
 }
 
 // wait lets hours go by and removes what expired.
