@@ -201,18 +201,5 @@ func (d *Device) notice(n client.Notice) {
 	d.notices = append(d.notices, n)
 }
 
-// id returns the id of the device that the profile is of, and how far it is in its account.
-func (d *Device) id() (qpq.DeviceID, profile.Status) {
-	r, err := d.program()
-	if err != nil {
-		return qpq.DeviceID{}, 0
-	}
-	a, err := r.profile.Account()
-	if err != nil {
-		return qpq.DeviceID{}, 0
-	}
-	return a.Device.ID(), a.Status
-}
-
 // short names a device in words.
 func short(id qpq.DeviceID) string { return hex.EncodeToString(id[:4]) }

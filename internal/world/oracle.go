@@ -88,16 +88,6 @@ func (b *belief) change(v string) func(outcome) {
 
 func (b *belief) list() []string { return slices.Sorted(maps.Keys(b.possible)) }
 
-// impossible returns the values that it had and has no more.
-func (b *belief) impossible() (list []string) {
-	for _, v := range slices.Sorted(maps.Keys(b.ever)) {
-		if !b.possible[v] {
-			list = append(list, v)
-		}
-	}
-	return list
-}
-
 func newOracle(w *World) *Oracle {
 	return &Oracle{w: w, accounts: map[string]*account{}, ids: map[string]qpq.DeviceID{}, members: map[qpq.DeviceID]*membership{},
 		chats: map[string]*chat{}, places: map[place]uint64{}, excused: map[*Device]bool{}, reset: map[*Device]bool{}, present: map[*Device]bool{}, replaced: map[*Device]bool{}}
