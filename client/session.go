@@ -46,6 +46,42 @@ type session struct {
 // errSuperseded says that this device is in use elsewhere.
 var errSuperseded = qpq.E(qpq.Conflict, "superseded", "another program took over as this device: only one may run, unless a copy of the profile is in use elsewhere")
 
+// A call that has no answer for slow makes the session ask whether anybody is there at all, who has grace to say so: a server that was
+// killed says nothing, and the carrier itself notices only after a minute or more.
+const (
+	slow  = 5 * time.Second
+	grace = 10 * time.Second
+)
+
+// Call is that of transport.Session. Where the server answers nothing at all any more, the connection is ended.
+func (s *session) Call(ctx context.Context, method uint16, request []byte) (status uint16, reply []byte, err error) {
+	waiting, answered := context.WithCancel(context.Background())
+	defer answered()
+	timer := time.AfterFunc(slow, func() { s.probe(waiting) })
+	defer timer.Stop()
+	return s.Session.Call(ctx, method, request)
+}
+
+// probe asks now and then whether the server is there, until the call that waits has its answer.
+func (s *session) probe(waiting context.Context) {
+	for waiting.Err() == nil {
+		ctx, cancel := context.WithTimeout(waiting, grace)
+		_, err := wire.Call(ctx, s.Session, wire.Ping{Data: make([]byte, 64)}) // not so small that a server which knows no connection would keep silent
+		late := errors.Is(ctx.Err(), context.DeadlineExceeded)
+		cancel()
+		if err != nil {
+			if late {
+				_ = s.conn.Close(transport.CodeDone, "")
+			}
+			return
+		}
+		select {
+		case <-waiting.Done():
+		case <-time.After(slow):
+		}
+	}
+}
+
 // exporter returns what binds proofs to this connection.
 func (s *session) exporter() ([]byte, error) {
 	b, err := s.Peer().Exporter(identity.ExporterLabel, 32)
