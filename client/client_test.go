@@ -90,10 +90,11 @@ type device struct {
 
 	mu      sync.Mutex
 	notices []client.Notice
+	told    chan struct{} // has room for one: there are more notices
 }
 
 func (s *server) device(t *testing.T) *device {
-	d := &device{t: t, dir: t.TempDir()}
+	d := &device{t: t, dir: t.TempDir(), told: make(chan struct{}, 1)}
 	d.open(s.dial)
 	t.Cleanup(d.close)
 	return d
@@ -110,6 +111,10 @@ func (d *device) open(dial client.Dialer) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.notices = append(d.notices, n)
+		select {
+		case d.told <- struct{}{}:
+		default:
+		}
 	}})
 }
 
@@ -250,14 +255,9 @@ func TestLogin(t *testing.T) {
 
 // eventually waits for a notice that comes by itself.
 func (d *device) eventually(code string) {
-	d.t.Helper()
-	for range 200 {
-		if d.noticed(code) {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
+	for !d.noticed(code) {
+		<-d.told
 	}
-	d.t.Errorf("no notice %s: %v", code, d.notices)
 }
 
 func TestRecoveryCode(t *testing.T) {

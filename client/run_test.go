@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
-	"runtime"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -44,9 +43,7 @@ func TestRunTellsOfEachOutageOnce(t *testing.T) {
 	<-tried
 	down.Store(false)
 	check(t, alice.Wait(ctx, id, second))
-	for !alice.noticed("online") {
-		runtime.Gosched()
-	}
+	alice.eventually("online")
 	cancel()
 	check(t, <-ended)
 	alice.mu.Lock()
