@@ -12,7 +12,6 @@ import (
 	"github.com/quicproquo/qpq/opaque"
 	"github.com/quicproquo/qpq/store"
 	"github.com/quicproquo/qpq/store/sqlite"
-	"github.com/quicproquo/qpq/transport/mem"
 )
 
 // domain is whose server it is.
@@ -25,8 +24,8 @@ type Server struct {
 	config node.Config
 
 	mu       sync.Mutex
-	listener *mem.Listener // nil while it is down
-	stop     func()        // ends the running server and lets go of the disk
+	listener carrier // nil while it is down
+	stop     func()  // ends the running server and lets go of the disk
 }
 
 func newServer(w *World) (*Server, error) {
@@ -64,7 +63,10 @@ func (s *Server) start() error {
 	if err != nil {
 		return errors.Join(err, engine.Close())
 	}
-	listener := mem.Listen("server")
+	listener, err := s.w.driver.listen()
+	if err != nil {
+		return errors.Join(err, engine.Close())
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -77,6 +79,7 @@ func (s *Server) start() error {
 	s.stop = func() {
 		cancel()
 		<-done
+		_ = listener.Close()
 		_ = engine.Close() // fails where the machine is dead
 	}
 	return nil
@@ -94,7 +97,7 @@ func (s *Server) down() {
 }
 
 // reached returns where clients connect, nil while the server is down.
-func (s *Server) reached() *mem.Listener {
+func (s *Server) reached() carrier {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.disk.Dead() {

@@ -47,7 +47,7 @@ func (o *Oracle) views(ctx context.Context, c *chat, id qpq.ChannelID) map[*Devi
 		}
 	}
 	if c.asked {
-		time.Sleep(40 * time.Minute)
+		o.w.driver.rest(o.w, 40*time.Minute)
 	}
 	views := map[*Device]*client.Conversation{}
 	for _, d := range o.w.order {
@@ -161,7 +161,7 @@ func (o *Oracle) talk(ctx context.Context, c *chat, views map[*Device]*client.Co
 		}
 	}
 	together.Wait()
-	time.Sleep(5 * time.Minute)
+	o.w.driver.rest(o.w, 5*time.Minute)
 }
 
 // say lets a device say something in a conversation, which it can.

@@ -36,6 +36,7 @@ type World struct {
 	seed     uint64
 	scenario Scenario
 	plant    Plant
+	driver   driver
 	disks    uint64
 	net      *Net
 	server   *Server
@@ -56,13 +57,18 @@ func Play(t *testing.T, s Scenario, p Plant) (failures, story []string) {
 	cryptotest.SetGlobalRandom(t, s.Seed)
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Until(time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)))
-		w := &World{t: t, seed: s.Seed, scenario: s, plant: p, users: map[string]*User{}, devices: map[string]*Device{}, began: time.Now()}
-		w.oracle = newOracle(w)
-		w.net = &Net{w: w, conns: map[*conn]struct{}{}}
+		w := newWorld(t, s, p, sim)
 		w.play()
 		failures, story = w.failures, w.lines
 	})
 	return failures, story
+}
+
+func newWorld(t *testing.T, s Scenario, p Plant, d driver) *World {
+	w := &World{t: t, seed: s.Seed, scenario: s, plant: p, driver: d, users: map[string]*User{}, devices: map[string]*Device{}, began: time.Now()}
+	w.oracle = newOracle(w)
+	w.net = &Net{w: w, conns: map[*conn]struct{}{}}
+	return w
 }
 
 // play lets all happen, heals what can be healed, and lets the oracle judge.
@@ -83,7 +89,7 @@ func (w *World) play() {
 		running.Go(func() { d.live(ctx) })
 	}
 	for _, step := range w.scenario.Steps {
-		time.Sleep(time.Until(w.began.Add(step.At)))
+		time.Sleep(time.Until(w.began.Add(step.At / w.driver.haste)))
 		w.begin(step)
 	}
 	w.heal()
@@ -91,8 +97,8 @@ func (w *World) play() {
 		w.begin(Step{Who: d.name, Do: "on"})
 		d.pending.Wait()
 	}
-	w.heal()                     // what broke meanwhile
-	time.Sleep(40 * time.Minute) // longer than programs wait between two rounds
+	w.heal()                         // what broke meanwhile
+	w.driver.rest(w, 40*time.Minute) // longer than programs wait between two rounds
 	w.oracle.judge()
 	end()
 	running.Wait()
