@@ -9,8 +9,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"math/big"
+	"net"
 	"testing"
 	"time"
+
+	"github.com/quic-go/quic-go/testutils/simnet"
 
 	"github.com/quicproquo/qpq/transport"
 	"github.com/quicproquo/qpq/transport/mem"
@@ -79,18 +82,36 @@ type endpoints struct {
 }
 
 func listenQUIC(certificate, trust *tls.Config) (carrier, error) {
-	e := &endpoints{trust: trust}
-	var err error
-	if e.server, err = quic.NewEndpoint("127.0.0.1:0", quic.Config{}); err != nil {
+	server, err := quic.NewEndpoint("127.0.0.1:0", quic.Config{})
+	if err != nil {
 		return nil, err
 	}
-	if e.devices, err = quic.NewEndpoint("127.0.0.1:0", quic.Config{}); err == nil {
-		e.Listener, err = e.server.Listen(certificate)
-	}
+	devices, err := quic.NewEndpoint("127.0.0.1:0", quic.Config{})
 	if err != nil {
-		return nil, errors.Join(err, e.server.Close())
+		return nil, errors.Join(err, server.Close())
 	}
-	return e, nil
+	return listenOn(server, devices, certificate, trust)
+}
+
+func listenOn(server, devices *quic.Endpoint, certificate, trust *tls.Config) (carrier, error) {
+	l, err := server.Listen(certificate)
+	if err != nil {
+		return nil, errors.Join(err, server.Close(), devices.Close())
+	}
+	return &endpoints{l, server, devices, trust}, nil
+}
+
+// simQUIC is sim with QUIC on simulated sockets.
+func simQUIC() (driver, error) {
+	certificate, trust, err := certify()
+	router, port := &simnet.PerfectRouter{}, 0
+	socket := func(host byte) *quic.Endpoint {
+		port++
+		return quic.NewEndpointOn(simnet.NewBlockingSimConn(&net.UDPAddr{IP: net.IPv4(10, 0, 0, host), Port: port}, router), quic.Config{})
+	}
+	d := sim
+	d.listen = func() (carrier, error) { return listenOn(socket(1), socket(2), certificate, trust) }
+	return d, err
 }
 
 // certify makes the certificate of a server, and what trusts it.
@@ -99,7 +120,7 @@ func certify() (server, device *tls.Config, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{domain}}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().AddDate(100, 0, 0), DNSNames: []string{domain}}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		return nil, nil, err

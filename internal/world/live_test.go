@@ -48,3 +48,12 @@ func playLive(t *testing.T, s Scenario) {
 		t.Errorf("seed %d: %s\n\n%s", s.Seed, strings.Join(failures, "\n"), strings.Join(story, "\n"))
 	}
 }
+
+// TestSimQUIC plays some seeds over QUIC on a simulated network.
+func TestSimQUIC(t *testing.T) {
+	for seed := range uint64(4) {
+		if failures, story := PlayQUIC(t, Chance(seed+12)); len(failures) > 0 {
+			t.Errorf("seed %d: %s\n\n%s", seed+12, strings.Join(failures, "\n"), strings.Join(story, "\n"))
+		}
+	}
+}

@@ -54,10 +54,25 @@ type World struct {
 // Play plays a scenario and returns what was wrong, nothing if all was well, and the whole story. A test calls it outside of any bubble.
 func Play(t *testing.T, s Scenario, p Plant) (failures, story []string) {
 	t.Helper()
+	return play(t, s, p, func() (driver, error) { return sim, nil })
+}
+
+// PlayQUIC is Play over QUIC on a simulated network.
+func PlayQUIC(t *testing.T, s Scenario) (failures, story []string) {
+	t.Helper()
+	return play(t, s, Plant{}, simQUIC)
+}
+
+func play(t *testing.T, s Scenario, p Plant, by func() (driver, error)) (failures, story []string) {
+	t.Helper()
 	cryptotest.SetGlobalRandom(t, s.Seed)
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Until(time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)))
-		w := newWorld(t, s, p, sim)
+		d, err := by()
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := newWorld(t, s, p, d)
 		w.play()
 		failures, story = w.failures, w.lines
 	})

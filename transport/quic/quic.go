@@ -60,7 +60,7 @@ func (c Config) quic(server bool) *quicgo.Config {
 // Endpoint is one UDP socket, for any number of connections in both directions.
 type Endpoint struct {
 	config    Config
-	socket    *net.UDPConn
+	socket    net.PacketConn
 	transport *quicgo.Transport
 }
 
@@ -78,11 +78,16 @@ func NewEndpoint(address string, c Config) (*Endpoint, error) {
 	if err != nil {
 		return nil, qpq.Wrap(qpq.Unavailable, "cannot-listen", fmt.Sprintf("cannot open UDP %s: %v", address, err), err)
 	}
+	return NewEndpointOn(socket, c), nil
+}
+
+// NewEndpointOn is NewEndpoint on a socket that is there, which it takes over.
+func NewEndpointOn(socket net.PacketConn, c Config) *Endpoint {
 	t := &quicgo.Transport{Conn: socket}
 	if c.ResetKey != [32]byte{} {
 		t.StatelessResetKey = (*quicgo.StatelessResetKey)(&c.ResetKey)
 	}
-	return &Endpoint{c, socket, t}, nil
+	return &Endpoint{c, socket, t}
 }
 
 // Close ends all connections and closes the socket.
