@@ -295,7 +295,6 @@ func (c *Client) tellChange(st *step, ch *chat, done *conversation.Accepted, r w
 	id := ch.ID
 	var added []qpq.UserID
 	for _, m := range done.Claim.Roles {
-		m := m
 		if slices.ContainsFunc(done.Before.Members, func(o wire.MemberRole) bool { return o.User == m.User }) {
 			st.notice(ch, r.Time, "role", "%s made %s %s", done.Committer.User, m.User, conversation.WithArticle(m.Role))
 			continue

@@ -129,3 +129,34 @@ func TestAWelcomeIsNotUsedTwice(t *testing.T) {
 		t.Errorf("bob encrypted with a key that he had used before: alice, who knows it as used, shows %q; notices %q", alice.texts(id), alice.codes(id))
 	}
 }
+
+// TestAnInboxThatIsAlwaysAhead: whatever this device has read, the server says that it acknowledged more. It is taken for an older copy once, not
+// again and again.
+func TestAnInboxThatIsAlwaysAhead(t *testing.T) {
+	s := newServer(t, nil)
+	_, _, bob, _ := three(t, s)
+	check(t, bob.Sync(context.Background()))
+	ahead := must(bob.profile.Inbox()).Processed
+	bob.reopen(s.lying(lies{
+		wire.InboxFetch{}.Method().Ordinal: func() (uint16, []byte) {
+			if ahead++; ahead > 1000 {
+				t.Error("it asks without end")
+				return answer(qpq.E(qpq.Unavailable, "gone", "enough"))()
+			}
+			return 0, must(wire.Marshal(wire.InboxFetchReply{Acknowledged: ahead, Head: ahead}))
+		},
+		wire.InboxAck{}.Method().Ordinal: reply(wire.InboxAckReply{}),
+	}))
+	_ = bob.Sync(context.Background())
+	bob.mu.Lock()
+	defer bob.mu.Unlock()
+	told := 0
+	for _, n := range bob.notices {
+		if n.Code == "old-copy" {
+			told++
+		}
+	}
+	if told < 1 || told > 5 {
+		t.Errorf("it was taken for an older copy %d times", told)
+	}
+}

@@ -23,7 +23,7 @@ func (c *Client) receive(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	recounted := false
+	recounted, rewound := false, false // each once: a server could say so for ever
 	for {
 		reply, err := wire.Call(ctx, s, wire.InboxFetch{After: at.Processed, Acknowledged: at.Acknowledged})
 		if err != nil {
@@ -33,13 +33,14 @@ func (c *Client) receive(ctx context.Context, s *session) error {
 			if at, err = c.recount(min(reply.Acknowledged, reply.Head)); err != nil {
 				return err
 			}
-			recounted = true // once: a server could go back for ever
-			continue         // this reply begins after rows that are not those of before
+			recounted = true
+			continue // this reply begins after rows that are not those of before
 		}
-		if at != (profile.Inbox{}) && reply.Acknowledged > at.Processed {
+		if !rewound && at != (profile.Inbox{}) && reply.Acknowledged > at.Processed {
 			if at, err = c.outdated(ctx, s, reply.Acknowledged); err != nil {
 				return err
 			}
+			rewound = true
 			continue
 		}
 		if reply.Lapsed && !s.lapsed {
@@ -48,8 +49,9 @@ func (c *Client) receive(ctx context.Context, s *session) error {
 		}
 		before := at.Processed
 		err = c.takeRows(ctx, s, reply.Rows, &at)
-		if errors.Is(err, errOutdated) {
+		if errors.Is(err, errOutdated) && !rewound {
 			if at, err = c.outdated(ctx, s, reply.Acknowledged); err == nil {
+				rewound = true
 				continue
 			}
 		}

@@ -250,7 +250,8 @@ func (c *Client) takeWelcome(ctx context.Context, s *session, st *step, ch *chat
 		return nil // joined by itself meanwhile
 	}
 	if ch != nil && r.Receipt.Slot <= ch.Welcomed { // used before, perhaps with a key package of last resort: its keys must not be used again
-		return c.joinLater(st, ch, r.Channel)
+		c.joinLater(st, ch, r.Channel)
+		return nil
 	}
 	kept, err := c.cfg.Profile.KeyPackages()
 	if err != nil {
@@ -282,7 +283,8 @@ func (c *Client) takeWelcome(ctx context.Context, s *session, st *step, ch *chat
 		if lost(err) || errors.Is(err, qpq.Unavailable) {
 			return err
 		}
-		return c.joinLater(st, ch, r.Channel) // the key package is gone, or the welcome is bad: the device can join by itself
+		c.joinLater(st, ch, r.Channel) // the key package is gone, or the welcome is bad: the device can join by itself
+		return nil
 	}
 	ch = c.chatFor(ch, r.Channel)
 	if err := c.suspect(st, ch, g); err != nil {
@@ -304,13 +306,12 @@ func (c *Client) takeWelcome(ctx context.Context, s *session, st *step, ch *chat
 }
 
 // joinLater notes that this device has to join a conversation by itself, unless it is in it.
-func (c *Client) joinLater(st *step, ch *chat, id qpq.ChannelID) error {
+func (c *Client) joinLater(st *step, ch *chat, id qpq.ChannelID) {
 	if ch == nil || ch.Standing == Ended {
 		ch = c.chatFor(ch, id)
 		ch.Standing = Joining
 		st.touch(ch)
 	}
-	return nil
 }
 
 // suspect notes whether a group has members that are known as removed. Where a group is joined, nothing tells who added them.

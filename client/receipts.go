@@ -47,8 +47,8 @@ func checkReceipt(f wire.Founding, commit []byte, r wire.SlotReceipt) error {
 	return nil
 }
 
-// checkHead fails unless what a hub says of its newest slot is signed, and not older than what it said before. A hub that was restored from a
-// copy may be behind: who knows more offered it what it lost.
+// checkHead fails unless what a hub says of its newest slot is signed. It may be older than what it said before: a hub that was restored from a
+// copy is behind, and who knows more has offered it what it lost.
 func (c *Client) checkHead(ch *chat, info wire.ChannelInfoReply) error {
 	f, err := wire.Unmarshal[wire.Founding](info.Founding)
 	if err != nil {

@@ -35,11 +35,13 @@ func TestLive(t *testing.T) {
 	if err != nil {
 		return // not now
 	}
-	for seed, began := uint64(1), time.Now(); time.Since(began) < soak; seed++ {
+	seed := uint64(1)
+	for began := time.Now(); time.Since(began) < soak; seed++ {
 		s := ChanceOf(seed, "")
 		s.Weather = Weather{}
 		playLive(t, s)
 	}
+	t.Logf("%d seeds were played", seed-1)
 }
 
 func playLive(t *testing.T, s Scenario) {

@@ -2,7 +2,7 @@
 // server are the real ones on real databases; disks, links and time are simulated, and fail as a scenario
 // has it. An oracle, a plain model of what must be true, watches what people see.
 //
-// A history is played under testing/synctest, so that hours take a moment. It follows from its seed as far as the
+// A history is mostly played under testing/synctest, so that hours take a moment (driver.go has the other ways). It follows from its seed as far as the
 // product's own goroutines do: with one processor (GOMAXPROCS=1 GODEBUG=asyncpreemptoff=1) they mostly run in the same
 // order again, and keys and nonces are the same. Which of several ready cases a select takes, and the order of maps, is not repeatable.
 package world
