@@ -133,7 +133,17 @@ func TestServerThatIsBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		go func() { _, _ = l.Accept(context.Background()) }()
+		go func() {
+			conn, err := l.Accept(context.Background())
+			if err != nil {
+				return
+			}
+			stream, err := conn.Accept(context.Background())
+			if err != nil {
+				return
+			}
+			_, _ = stream.Write([]byte{1})
+		}()
 		return l.Addr()
 	}
 	r := newRelay(t, start())
@@ -146,11 +156,18 @@ func TestServerThatIsBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.server.Store(start().(*net.UDPAddr)) // to the client, the server was killed and is back
 	stream, err := conn.Open(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
+	// An answer shows that the server has the last word of the handshake; nobody can reset a connection before.
+	if _, err := stream.Write([]byte{1}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	r.server.Store(start().(*net.UDPAddr)) // to the client, the server was killed and is back
 	// It answers no packet that is hardly longer than what it would say.
 	if _, err := stream.Write(make([]byte, 500)); err != nil {
 		t.Fatal(err)
