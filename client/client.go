@@ -90,20 +90,24 @@ type Client struct {
 
 	account turn // held by what changes the account, one at a time
 
-	chatting turn                     // held by who uses the fields below
-	chats    map[qpq.ChannelID]*chat  // nil until they were read
-	joins    map[qpq.ChannelID]*join  // commits by which this device joins, whose answer was lost
-	probes   map[qpq.ChannelID][]byte // the ciphertext that was opened last, for VerifySecrecy
+	chatting  turn                     // held by who uses the fields below
+	chats     map[qpq.ChannelID]*chat  // nil until they were read
+	joins     map[qpq.ChannelID]*join  // commits by which this device joins, whose answer was lost
+	probes    map[qpq.ChannelID][]byte // the ciphertext that was opened last, for VerifySecrecy
+	confirmed *session                 // on which receipts were sent that were due when it began
 
 	running turn // held by the Run that does the work
 	reading turn // held while unread entries are given
 
-	accounts atomic.Bool   // account states have changed since conversations were looked after
-	reload   atomic.Bool   // a new connection may have changed what is stored of conversations
-	contacts sync.Map      // newest account states known, by qpq.UserID; of others only
-	gone     sync.Map      // accounts that the server says are no more, by qpq.UserID; for one connection
-	wake     chan struct{} // has room for one: Run goes another round
-	news     news
+	accounts   atomic.Bool  // account states have changed since conversations were looked after
+	reload     atomic.Bool  // a new connection may have changed what is stored of conversations
+	contacts   sync.Map     // newest account states known, by qpq.UserID; of others only
+	gone       sync.Map     // accounts that the server says are no more, by qpq.UserID; for one connection
+	receipting sync.Map     // whether receipts are sent, as it was chosen, by qpq.ChannelID
+	owing      atomic.Int64 // since when receipts are due, in milliseconds; 0 where none are
+	typists    typists
+	wake       chan struct{} // has room for one: Run goes another round
+	news       news
 
 	closing sync.Once
 	closed  chan struct{} // by Close

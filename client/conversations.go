@@ -1,13 +1,8 @@
 package client
 
 import (
-	"cmp"
-	"context"
-	"encoding/base32"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -60,47 +55,6 @@ func (c *Conversation) Name() string {
 type Member struct {
 	User qpq.UserID
 	Role wire.Role
-}
-
-// MessageID names a message of a sender in a conversation.
-type MessageID [16]byte
-
-// String returns the id in hexadecimal.
-func (id MessageID) String() string { return hex.EncodeToString(id[:]) }
-
-var shortID = base32.NewEncoding("abcdefghijkmnpqrstuvwxyz23456789").WithPadding(base32.NoPadding)
-
-// Short returns the first eight characters of the id in an alphabet without look-alikes, for people.
-func (id MessageID) Short() string { return shortID.EncodeToString(id[:5]) }
-
-// MessageState says what became of a message.
-type MessageState = profile.EntryState
-
-// The values of MessageState.
-const (
-	Received = profile.Received
-	Queued   = profile.Queued   // waits on this device
-	Accepted = profile.Accepted // durable at the hub
-	Failed   = profile.Failed   // refused for good
-)
-
-// Message is a message of a conversation.
-type Message struct {
-	ID     MessageID
-	Sender qpq.UserID
-	Device qpq.DeviceID
-	Own    bool // by the own account, on whatever device
-	State  MessageState
-	Body   wire.Message
-}
-
-// Entry is one line of the history of a conversation: a message, or a notice of what happened.
-type Entry struct {
-	Position int64 // grows in the order in which this device learnt of entries; never used twice
-	Channel  qpq.ChannelID
-	Time     time.Time // when the hub took it; of what is not there yet, when it was written
-	Message  *Message
-	Notice   *Notice
 }
 
 // Conversations returns all conversations, those with the newest entries first. It asks no server.
@@ -214,68 +168,6 @@ func (c *Client) FindConversation(name string) (*Conversation, error) {
 		return nil, qpq.E(qpq.Conflict, "ambiguous", fmt.Sprintf("%q may be one of several conversations: name it by the beginning of its id (%s)", name, strings.Join(ids, ", ")))
 	}
 	return nil, qpq.E(qpq.NotFound, wire.CodeChannelUnknown, fmt.Sprintf("there is no conversation %q here: list shows those that there are, dm begins one with a user", name))
-}
-
-// History returns up to limit entries of a conversation before a position, the newest last. A position of 0 stands for the end.
-func (c *Client) History(id qpq.ChannelID, before int64, limit int) ([]Entry, error) {
-	return c.read(c.cfg.Profile.History(id, cmp.Or(before, 1<<62), limit))
-}
-
-// Entries iterates over the entries of all conversations after a position, and then over new ones as they come, until ctx is done.
-func (c *Client) Entries(ctx context.Context, after int64) iter.Seq2[Entry, error] {
-	return func(yield func(Entry, error) bool) {
-		for {
-			news := c.news.next()
-			list, err := c.read(c.cfg.Profile.Entries(after, 256))
-			if err != nil {
-				yield(Entry{}, err)
-				return
-			}
-			for _, e := range list {
-				after = e.Position
-				if !yield(e, nil) {
-					return
-				}
-			}
-			if len(list) > 0 {
-				continue
-			}
-			select {
-			case <-news:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}
-}
-
-func (c *Client) read(stored []profile.Entry, err error) ([]Entry, error) {
-	if err != nil || len(stored) == 0 {
-		return nil, err
-	}
-	own, err := c.cfg.Profile.Account()
-	if err != nil {
-		return nil, err
-	}
-	list := make([]Entry, len(stored))
-	for i, e := range stored {
-		list[i] = Entry{Position: e.Position, Channel: e.Channel, Time: e.Time}
-		if e.State == profile.Noticed {
-			list[i].Notice = &Notice{e.Code, string(e.Content)}
-			continue
-		}
-		m := &Message{ID: e.ID, Sender: e.Sender, Device: e.Device, Own: e.Sender == own.User, State: e.State}
-		if m.Body, err = wire.Unmarshal[wire.Message](e.Content); err != nil {
-			return nil, err
-		}
-		list[i].Message = m
-	}
-	return list, nil
-}
-
-// MarkRead notes that a conversation was read up to an entry.
-func (c *Client) MarkRead(id qpq.ChannelID, position int64) error {
-	return c.cfg.Profile.SetRead(id, position)
 }
 
 // conversations returns what package conversation needs.

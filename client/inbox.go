@@ -244,7 +244,25 @@ func (c *Client) show(st *step, ch *chat, r wire.InboxRow, text *conversation.Te
 		st.notice(ch, r.Time, "revoked-device", "a message of a device that %s revoked was left out", text.From.User)
 		return nil
 	}
-	st.entry(profile.Entry{Channel: ch.ID, Time: r.Time, State: Received, Sender: text.From.User, Device: text.From.Device, ID: m.ID, Content: text.Content})
+	switch b := m.Body.(type) {
+	case wire.TypingBody:
+		return nil // it is of the moment, and that is over
+	case wire.ReceiptBody:
+		return c.takeReceipt(st, ch, r, text.From.User, b)
+	}
+	owe, err := c.owes(ch, text.From.User)
+	if err != nil {
+		return err
+	}
+	e := profile.Entry{Channel: ch.ID, Time: r.Time, State: Received, Sender: text.From.User, Device: text.From.Device, ID: m.ID, Content: text.Content}
+	c.ceased(e.Channel, e.Sender)
+	st.told = true
+	st.do(func(tx *profile.Tx) error {
+		if err := add(tx, &e, m.Body); err != nil || e.Position == 0 || !owe || !e.Kind.Line() {
+			return err
+		}
+		return tx.Owe(e.Position, false)
+	})
 	return nil
 }
 

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"time"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client/profile"
@@ -16,59 +16,25 @@ const outboxPage = 64
 
 // SendText queues a text. It is durable when SendText returns, and goes out by Run or Sync.
 func (c *Client) SendText(ctx context.Context, id qpq.ChannelID, text string) (MessageID, error) {
+	if err := checkText(text); err != nil {
+		return MessageID{}, err
+	}
+	return c.Send(ctx, id, wire.TextBody{Text: text, Mentions: c.mentioned(id, text)})
+}
+
+// checkText fails unless a message can have a text.
+func checkText(text string) error {
 	if text == "" {
-		return MessageID{}, qpq.E(qpq.Invalid, "empty-message", "the message is empty: write something")
+		return qpq.E(qpq.Invalid, "empty-message", "the message is empty: write something")
 	}
 	if len(text) > maxText {
-		return MessageID{}, qpq.E(qpq.TooLarge, "message-too-large", fmt.Sprintf("the message has %d bytes, and %d are allowed: send it in parts, or as a file", len(text), maxText))
+		return qpq.E(qpq.TooLarge, "message-too-large", fmt.Sprintf("the message has %d bytes, and %d are allowed: send it in parts, or as a file", len(text), maxText))
 	}
-	return c.Send(ctx, id, wire.TextBody{Text: text})
+	return nil
 }
 
 // maxText is the most bytes that a text has (wire/messages.capnp).
 const maxText = 65536
-
-// Send queues a message. It is durable when Send returns, and goes out by Run or Sync, in the order of calls.
-func (c *Client) Send(_ context.Context, id qpq.ChannelID, body wire.MessageBody) (MessageID, error) {
-	own, err := c.cfg.Profile.Account()
-	if err != nil {
-		return MessageID{}, err
-	}
-	ch, err := c.cfg.Profile.Channel(id)
-	switch {
-	case err != nil:
-		return MessageID{}, err
-	case ch == nil:
-		return MessageID{}, qpq.E(qpq.NotFound, wire.CodeChannelUnknown, fmt.Sprintf("there is no conversation %s here", id))
-	}
-	if err := standing(&chat{Channel: *ch}); err != nil {
-		return MessageID{}, err
-	}
-	if err := c.peerGone(ch); err != nil {
-		return MessageID{}, err
-	}
-	m := wire.Message{Sent: c.cfg.Clock(), Body: body}
-	if _, err := io.ReadFull(random, m.ID[:]); err != nil {
-		return MessageID{}, err
-	}
-	content, err := wire.Marshal(m)
-	if err != nil {
-		return MessageID{}, err
-	}
-	err = c.cfg.Profile.Change(func(tx *profile.Tx) error {
-		position, err := tx.AddEntry(profile.Entry{Channel: id, Time: m.Sent, State: Queued, Sender: own.User, Device: own.Device.ID(), ID: m.ID, Content: content})
-		if err != nil {
-			return err
-		}
-		return tx.Enqueue(position)
-	})
-	if err != nil {
-		return MessageID{}, err
-	}
-	c.news.tell()
-	c.kick()
-	return m.ID, nil
-}
 
 // Wait returns when the hub of a conversation has accepted a message of this account: then it is durable there. It fails with the
 // reason where the message was refused for good, and where ctx is done.
@@ -89,6 +55,8 @@ func (c *Client) Wait(ctx context.Context, id qpq.ChannelID, message MessageID) 
 			return qpq.E(qpq.Denied, "not-sent", "the server refused the message: the history says why")
 		case e.State != Queued:
 			return nil
+		case e.Gone != There:
+			return qpq.E(qpq.NotFound, "message-gone", "the message was deleted before it was sent")
 		}
 		select {
 		case <-news:
@@ -149,6 +117,9 @@ func (c *Client) sendOne(ctx context.Context, s *session, o profile.Outgoing) (b
 			return false, err
 		}
 		request := wire.Send{Channel: o.Channel, ID: o.ID, Payload: o.Ciphertext}
+		if o.Kind == profile.KindReceipt {
+			request.TTLSeconds = uint32(receiptLife / time.Second)
+		}
 		reply, err := wire.Call(ctx, s, request)
 		switch {
 		case err == nil && !wire.VerifyMessage(ch.founding.HubKey, request, reply):
@@ -215,7 +186,7 @@ func (c *Client) encrypt(ctx context.Context, s *session, ch *chat, o *profile.O
 // settled notes that a message waits no longer.
 func (c *Client) settled(o profile.Outgoing, state MessageState, reply wire.SendReply) error {
 	err := c.cfg.Profile.Change(func(tx *profile.Tx) error {
-		return errors.Join(tx.SetEntry(o.Position, state, reply.Time), tx.Dequeue(o.Position))
+		return errors.Join(tx.SetEntry(o.Position, state, reply.Time), tx.Dequeue(o.Position), tx.Empty(o.Position))
 	})
 	c.news.tell()
 	return err
@@ -224,7 +195,10 @@ func (c *Client) settled(o profile.Outgoing, state MessageState, reply wire.Send
 // refused notes that a message cannot be sent.
 func (c *Client) refused(o profile.Outgoing, ch *chat, why error) error {
 	st := &step{}
-	st.notice(ch, c.cfg.Clock(), "not-sent", "a message was not sent: %v", why)
+	if o.Kind != profile.KindReceipt {
+		st.notice(ch, c.cfg.Clock(), "not-sent", "a message was not sent: %v", why)
+	}
+	st.do(func(tx *profile.Tx) error { return tx.Undo(o.Position) })
 	if err := c.save(st); err != nil {
 		return err
 	}

@@ -84,7 +84,7 @@ func (c *Client) stay(ctx context.Context, connected func()) error {
 	ticker := time.NewTicker(rounds)
 	defer ticker.Stop()
 	for {
-		if err := c.round(ctx, s); err != nil {
+		if err := c.round(ctx, s, false); err != nil {
 			return err
 		}
 		connected()
@@ -114,11 +114,11 @@ func (c *Client) Sync(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.round(ctx, s)
+	return c.round(ctx, s, true)
 }
 
-// round receives all there is, does what is due, and sends what is queued.
-func (c *Client) round(ctx context.Context, s *session) error {
+// round receives all there is, does what is due, and sends what is queued. Receipts may wait for others, but in the last round of several.
+func (c *Client) round(ctx context.Context, s *session, last bool) error {
 	if err := c.chatting.take(ctx); err != nil {
 		return err
 	}
@@ -130,6 +130,9 @@ func (c *Client) round(ctx context.Context, s *session) error {
 		return unreachable(s.address, err)
 	}
 	err := c.flush(ctx, s)
+	if err == nil {
+		err = c.sendReceipts(ctx, s, last)
+	}
 	s.again.Store(int64(c.putOff()))
 	return unreachable(s.address, err)
 }
@@ -141,6 +144,9 @@ func (c *Client) putOff() (wait time.Duration) {
 		if d := ch.after.Sub(now); d > 0 && (wait == 0 || d < wait) {
 			wait = d
 		}
+	}
+	if d := c.receiptsIn(); d >= 0 && (wait == 0 || d < wait) {
+		wait = max(d, time.Millisecond)
 	}
 	return wait
 }

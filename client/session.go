@@ -409,6 +409,8 @@ func (c *Client) act(ctx context.Context, s *session, event wire.PushEvent) erro
 	switch e := event.(type) {
 	case wire.KeyPackagesPush:
 		return c.replenish(ctx, s, false)
+	case wire.EphemeralPush:
+		return c.takeEphemeral(ctx, e)
 	case wire.AccountPush:
 		if e.User == account.User {
 			return c.catchUp(ctx, s)

@@ -110,13 +110,6 @@ func some(b []byte) []byte {
 	return b
 }
 
-// SetRead notes up to which entry a conversation was read.
-func (p *Profile) SetRead(id qpq.ChannelID, position int64) error {
-	return p.change(func() error {
-		return p.exec(`UPDATE channels SET read = ?2 WHERE id = ?1 AND read < ?2`, id[:], position)
-	})
-}
-
 // Record is one part of a group's state. Its value is secret.
 type Record struct {
 	Key   string
@@ -297,10 +290,10 @@ func (p *Profile) disownGroups(s Standing) error {
 
 // forgetChannels drops all conversations.
 func (p *Profile) forgetChannels() error {
-	for _, table := range []string{"outbox", "entries", "inbox", "removals", "departures", "commits", "group_records", "channels", "owner"} {
+	for _, table := range []string{"outbox", "reactions", "receipts", "due", "thread_reads", "entries", "inbox", "removals", "departures", "commits", "group_records", "channels", "owner"} {
 		if err := p.exec(`DELETE FROM ` + table); err != nil {
 			return fmt.Errorf("forget %s: %w", table, err)
 		}
 	}
-	return nil
+	return p.exec(`DELETE FROM settings WHERE length(channel) > 0`)
 }

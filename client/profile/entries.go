@@ -21,20 +21,69 @@ const (
 	Noticed  EntryState = 5 // no message: something that happened
 )
 
-// Entry is one line of the history of a conversation.
+// Kind says what an entry is.
+type Kind int64
+
+// The values of Kind. Those up to Unknown are lines of a history.
+const (
+	KindNotice   Kind = 0
+	KindText     Kind = 1
+	KindReply    Kind = 2
+	KindFile     Kind = 3
+	KindViewOnce Kind = 4
+	KindSystem   Kind = 5
+	KindUnknown  Kind = 15
+
+	// These change another entry, and are no lines of their own.
+	KindReaction Kind = 16
+	KindEdit     Kind = 17
+	KindDelete   Kind = 18
+
+	// This one nobody sees: a receipt that this device sent.
+	KindReceipt Kind = 32
+)
+
+// Line reports whether entries of the kind are lines of a history.
+func (k Kind) Line() bool { return k <= KindUnknown }
+
+// In queries: what Line reports, and what anybody sees.
+const (
+	areLines = `kind <= 15`
+	areSeen  = `kind < 32`
+)
+
+// Gone says why an entry has no content any more.
+type Gone int64
+
+// The values of Gone.
+const (
+	There   Gone = 0 // it has
+	Deleted Gone = 1 // by its sender
+	Expired Gone = 2 // its time was over: it is no line any more
+	Viewed  Gone = 3 // it was to be viewed once
+)
+
+// Entry is one thing that happened in a conversation, as a rule a line of its history.
 type Entry struct {
 	Position int64 // grows as entries come; never used twice
 	Channel  qpq.ChannelID
 	Time     time.Time // to the millisecond
 	State    EntryState
+	Kind     Kind
 	Sender   qpq.UserID   // of a message
 	Device   qpq.DeviceID // likewise
 	ID       [16]byte     // likewise: unique for its sender in the conversation
-	Content  []byte       // wire.Message; of a notice its text
+	Content  []byte       // wire.Message; of a notice its text; empty where it is gone
 	Code     string       // of a notice: stable, for programs
+	Target   int64        // position of the entry that it is about, 0 for none
+	Root     int64        // position of the entry that its thread began with, 0 for none
+	Edit     int64        // position of the edit in force, 0 for none
+	Gone     Gone
+	Timer    time.Duration // from when it is read until it is forgotten, to the second; 0 for never
+	Expires  time.Time     // when it is forgotten; zero while that is not known
 }
 
-const entryColumns = `position, channel, time, state, sender, device, id, content, code`
+const entryColumns = `position, channel, time, state, sender, device, id, content, code, kind, target, root, edit, gone, timer, expires`
 
 // AddEntry adds an entry, and returns its position. A message that is there already is not added again: then the position is 0.
 func (t *Tx) AddEntry(e Entry) (position int64, err error) {
@@ -42,11 +91,12 @@ func (t *Tx) AddEntry(e Entry) (position int64, err error) {
 	if !e.Sender.IsZero() {
 		sender = e.Sender.String()
 	}
-	err = t.p.query(`INSERT INTO entries (channel, time, state, sender, device, id, content, code) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT DO NOTHING RETURNING position`, func(s *sqlite3.Stmt) error {
+	err = t.p.query(`INSERT INTO entries (channel, time, state, sender, device, id, content, code, kind, target, root, edit, gone, timer, expires)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING position`, func(s *sqlite3.Stmt) error {
 		position = s.ColumnInt64(0)
 		return nil
-	}, e.Channel[:], e.Time.UnixMilli(), int64(e.State), sender, e.Device[:], e.ID[:], some(e.Content), e.Code)
+	}, e.Channel[:], e.Time.UnixMilli(), int64(e.State), sender, e.Device[:], e.ID[:], some(e.Content), e.Code,
+		int64(e.Kind), e.Target, e.Root, e.Edit, int64(e.Gone), int64(e.Timer/time.Second), millis(e.Expires))
 	return position, err
 }
 
@@ -55,22 +105,58 @@ func (t *Tx) SetEntry(position int64, state EntryState, at time.Time) error {
 	return t.p.exec(`UPDATE entries SET state = ?2, time = ?3 WHERE position = ?1`, position, int64(state), at.UnixMilli())
 }
 
-// Entries returns up to limit entries after a position, of all conversations, in order.
-func (p *Profile) Entries(after int64, limit int) ([]Entry, error) {
-	return p.entries(`SELECT `+entryColumns+` FROM entries WHERE position > ? ORDER BY position LIMIT ?`, after, int64(limit))
+// millis is a time as columns have it: 0 for none.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
 }
 
-// History returns up to limit entries of a conversation before a position, the newest of them last.
+// fromMillis is what millis made of a time.
+func fromMillis(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(n)
+}
+
+// Entries returns up to limit entries after a position, of all conversations, in order.
+func (p *Profile) Entries(after int64, limit int) ([]Entry, error) {
+	return p.entries(`SELECT `+entryColumns+` FROM entries WHERE position > ? AND gone <> ? AND `+areSeen+` ORDER BY position LIMIT ?`, after, int64(Expired), int64(limit))
+}
+
+// History returns up to limit lines of a conversation before a position, the newest of them last.
 func (p *Profile) History(id qpq.ChannelID, before int64, limit int) ([]Entry, error) {
-	return p.entries(`SELECT * FROM (SELECT `+entryColumns+` FROM entries WHERE channel = ? AND position < ? ORDER BY position DESC LIMIT ?) ORDER BY position`,
-		id[:], before, int64(limit))
+	return p.entries(`SELECT * FROM (SELECT `+entryColumns+` FROM entries WHERE channel = ? AND position < ? AND gone <> ? AND `+areLines+`
+		ORDER BY position DESC LIMIT ?) ORDER BY position`, id[:], before, int64(Expired), int64(limit))
+}
+
+// At returns those of some entries that are there, by their positions.
+func (p *Profile) At(positions []int64) (map[int64]Entry, error) {
+	found := map[int64]Entry{}
+	for _, position := range positions {
+		if _, ok := found[position]; ok || position == 0 {
+			continue
+		}
+		list, err := p.entries(`SELECT `+entryColumns+` FROM entries WHERE position = ?`, position)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range list {
+			found[position] = e
+		}
+	}
+	return found, nil
 }
 
 // Unread returns up to limit entries after the one that was read last, of one conversation or, where the id is zero, of all, in order.
 func (p *Profile) Unread(id qpq.ChannelID, limit int) ([]Entry, error) {
 	return p.entries(`SELECT `+entryColumns+` FROM entries WHERE position IN (
-		SELECT e.position FROM channels c CROSS JOIN entries e ON e.channel = c.id AND e.position > c.read WHERE ?1 IN (zeroblob(16), c.id)
-		ORDER BY e.position LIMIT ?2) ORDER BY position`, id[:], int64(limit))
+		SELECT e.position FROM channels c CROSS JOIN entries e ON e.channel = c.id AND e.position > c.read AND e.gone <> ?3 AND e.`+areSeen+`
+			AND (e.root = 0 OR e.position > coalesce((SELECT read FROM thread_reads t WHERE t.root = e.root), 0))
+		WHERE ?1 IN (zeroblob(16), c.id)
+		ORDER BY e.position LIMIT ?2) ORDER BY position`, id[:], int64(limit), int64(Expired))
 }
 
 // Newest returns the position of the newest entry, 0 where there is none.
@@ -84,22 +170,38 @@ func (p *Profile) Newest() (position int64, err error) {
 
 // Messages returns up to limit messages of a conversation whose ids begin with some bytes, in order.
 func (p *Profile) Messages(id qpq.ChannelID, prefix []byte, limit int) ([]Entry, error) {
-	return p.entries(`SELECT `+entryColumns+` FROM entries WHERE channel = ?1 AND sender <> '' AND substr(id, 1, length(?2)) = ?2 ORDER BY position LIMIT ?3`,
+	return p.entries(`SELECT `+entryColumns+` FROM entries WHERE channel = ?1 AND sender <> '' AND substr(id, 1, length(?2)) = ?2 AND `+areSeen+` ORDER BY position LIMIT ?3`,
 		id[:], prefix, int64(limit))
 }
 
 // Message returns a message that was written by an account, nil if there is none.
 func (p *Profile) Message(id qpq.ChannelID, sender qpq.UserID, message [16]byte) (*Entry, error) {
-	list, err := p.entries(`SELECT `+entryColumns+` FROM entries WHERE channel = ? AND sender = ? AND id = ? AND sender <> ''`, id[:], sender.String(), message[:])
+	return first(p.entries(entryOf, id[:], sender.String(), message[:]))
+}
+
+const entryOf = `SELECT ` + entryColumns + ` FROM entries WHERE channel = ? AND sender = ? AND id = ? AND sender <> ''`
+
+// first returns the first of a list, nil where it is empty.
+func first(list []Entry, err error) (*Entry, error) {
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
 	return &list[0], nil
 }
 
-func (p *Profile) entries(query string, args ...any) (list []Entry, err error) {
-	err = p.read(query, func(s *sqlite3.Stmt) error {
-		e := Entry{Position: s.ColumnInt64(0), Time: time.UnixMilli(s.ColumnInt64(2)), State: EntryState(s.ColumnInt64(3)), Content: s.ColumnBlob(7, nil), Code: s.ColumnText(8)}
+func (p *Profile) entries(query string, args ...any) ([]Entry, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list, err := p.list(query, args...)
+	return list, kinded(err)
+}
+
+// list is entries for those that hold mu.
+func (p *Profile) list(query string, args ...any) (list []Entry, err error) {
+	err = p.query(query, func(s *sqlite3.Stmt) error {
+		e := Entry{Position: s.ColumnInt64(0), Time: time.UnixMilli(s.ColumnInt64(2)), State: EntryState(s.ColumnInt64(3)), Content: s.ColumnBlob(7, nil), Code: s.ColumnText(8),
+			Kind: Kind(s.ColumnInt64(9)), Target: s.ColumnInt64(10), Root: s.ColumnInt64(11), Edit: s.ColumnInt64(12), Gone: Gone(s.ColumnInt64(13)),
+			Timer: time.Duration(s.ColumnInt64(14)) * time.Second, Expires: fromMillis(s.ColumnInt64(15))}
 		copy(e.Channel[:], s.ColumnRawBlob(1))
 		copy(e.Device[:], s.ColumnRawBlob(5))
 		copy(e.ID[:], s.ColumnRawBlob(6))
@@ -124,7 +226,8 @@ type Summary struct {
 // Summary sums up the entries of a conversation for the account own.
 func (p *Profile) Summary(id qpq.ChannelID, own qpq.UserID) (sum Summary, err error) {
 	err = p.read(`SELECT coalesce((SELECT time FROM entries WHERE channel = ?1 ORDER BY position DESC LIMIT 1), 0),
-		(SELECT count(*) FROM entries WHERE channel = ?1 AND state = ?2 AND sender <> ?3 AND position > (SELECT read FROM channels WHERE id = ?1))`,
+		(SELECT count(*) FROM entries e WHERE channel = ?1 AND state = ?2 AND sender <> ?3 AND gone = 0 AND `+areLines+` AND position > (SELECT read FROM channels WHERE id = ?1)
+			AND (root = 0 OR position > coalesce((SELECT read FROM thread_reads t WHERE t.root = e.root), 0)))`,
 		func(s *sqlite3.Stmt) error {
 			if at := s.ColumnInt64(0); at != 0 {
 				sum.Newest = time.UnixMilli(at)
@@ -139,6 +242,7 @@ func (p *Profile) Summary(id qpq.ChannelID, own qpq.UserID) (sum Summary, err er
 type Outgoing struct {
 	Position   int64 // of its entry
 	Channel    qpq.ChannelID
+	Kind       Kind
 	ID         [16]byte
 	Content    []byte // wire.Message
 	Epoch      uint64 // of Ciphertext
@@ -162,8 +266,8 @@ func (t *Tx) Dequeue(position int64) error {
 
 // Outbox returns up to limit messages that wait, after a position, in order.
 func (p *Profile) Outbox(after int64, limit int) (list []Outgoing, err error) {
-	err = p.read(`SELECT position, channel, id, content, epoch, ciphertext FROM outbox JOIN entries USING (position) WHERE position > ? ORDER BY position LIMIT ?`, func(s *sqlite3.Stmt) error {
-		o := Outgoing{Position: s.ColumnInt64(0), Content: s.ColumnBlob(3, nil), Epoch: uint64(s.ColumnInt64(4))}
+	err = p.read(`SELECT position, channel, id, content, epoch, ciphertext, kind FROM outbox JOIN entries USING (position) WHERE position > ? ORDER BY position LIMIT ?`, func(s *sqlite3.Stmt) error {
+		o := Outgoing{Position: s.ColumnInt64(0), Content: s.ColumnBlob(3, nil), Epoch: uint64(s.ColumnInt64(4)), Kind: Kind(s.ColumnInt64(6))}
 		copy(o.Channel[:], s.ColumnRawBlob(1))
 		copy(o.ID[:], s.ColumnRawBlob(2))
 		if c := s.ColumnBlob(5, nil); len(c) > 0 {

@@ -62,11 +62,36 @@ var migrations = []string{
 		one INTEGER PRIMARY KEY CHECK (one = 1), processed INTEGER NOT NULL, acknowledged INTEGER NOT NULL
 	 ) STRICT;
 	 CREATE TABLE entries ( -- history; times in milliseconds
-		position INTEGER PRIMARY KEY AUTOINCREMENT, channel BLOB NOT NULL, time INTEGER NOT NULL, state INTEGER NOT NULL,
-		sender TEXT NOT NULL, device BLOB NOT NULL, id BLOB NOT NULL, content BLOB NOT NULL, code TEXT NOT NULL
+		position INTEGER PRIMARY KEY AUTOINCREMENT, channel BLOB NOT NULL, time INTEGER NOT NULL, state INTEGER NOT NULL, kind INTEGER NOT NULL,
+		sender TEXT NOT NULL, device BLOB NOT NULL, id BLOB NOT NULL, content BLOB NOT NULL, code TEXT NOT NULL,
+		target INTEGER NOT NULL, -- position of the entry that this one is about, 0 for none
+		root INTEGER NOT NULL, -- position of the entry that its thread began with, 0 for none
+		edit INTEGER NOT NULL, -- position of the edit in force, 0 for none
+		gone INTEGER NOT NULL, -- why there is no content any more
+		timer INTEGER NOT NULL, -- seconds from when it is read until it is forgotten, 0 for never
+		expires INTEGER NOT NULL -- when it is forgotten, 0 while that is not known
 	 ) STRICT;
 	 CREATE UNIQUE INDEX entries_once ON entries (channel, sender, id) WHERE sender <> '';
 	 CREATE INDEX entries_channel ON entries (channel, position);
+	 CREATE INDEX entries_target ON entries (target, kind) WHERE target > 0;
+	 CREATE INDEX entries_root ON entries (root, position) WHERE root > 0;
+	 CREATE INDEX entries_threads ON entries (channel, root) WHERE root > 0;
+	 CREATE INDEX entries_expires ON entries (expires) WHERE expires > 0;
+	 CREATE TABLE reactions ( -- that are in force
+		target INTEGER NOT NULL, sender TEXT NOT NULL, emoji TEXT NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (target, sender, emoji)
+	 ) STRICT;
+	 CREATE TABLE receipts ( -- of messages of this account: when others had and read them, 0 where that is not known
+		target INTEGER NOT NULL, user TEXT NOT NULL, delivered INTEGER NOT NULL, read INTEGER NOT NULL, PRIMARY KEY (target, user)
+	 ) STRICT;
+	 CREATE TABLE due ( -- messages of others whose receipt was not sent yet
+		position INTEGER PRIMARY KEY, read INTEGER NOT NULL
+	 ) STRICT;
+	 CREATE TABLE thread_reads ( -- how far threads were read apart from their conversations
+		root INTEGER PRIMARY KEY, read INTEGER NOT NULL
+	 ) STRICT;
+	 CREATE TABLE settings ( -- what a person chose: for a conversation, or, with no channel, for all
+		channel BLOB NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (channel, name)
+	 ) STRICT;
 	 CREATE TABLE outbox ( -- messages that their hub has not accepted yet
 		position INTEGER PRIMARY KEY REFERENCES entries (position) ON DELETE CASCADE, epoch INTEGER NOT NULL, ciphertext BLOB NOT NULL
 	 ) STRICT;`,

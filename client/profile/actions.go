@@ -1,0 +1,159 @@
+package profile
+
+import (
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/identity"
+)
+
+// What entries do to others: reactions, edits, and that something is gone. AddEntry adds them; the functions here have them take effect.
+
+// maxReactions is how many emoji one account has on an entry.
+const maxReactions = 16
+
+// React puts the emoji of the reaction at a position on its target, or takes it off. Of those that are too many nothing is seen.
+func (t *Tx) React(reaction Entry, emoji string, remove bool) error {
+	sender := reaction.Sender.String()
+	if remove {
+		return t.p.exec(`DELETE FROM reactions WHERE target = ? AND sender = ? AND emoji = ?`, reaction.Target, sender, emoji)
+	}
+	return t.p.exec(`INSERT INTO reactions SELECT ?1, ?2, ?3, ?4 WHERE (SELECT count(*) FROM reactions WHERE target = ?1 AND sender = ?2) < ?5 ON CONFLICT DO NOTHING`,
+		reaction.Target, sender, emoji, reaction.Position, int64(maxReactions))
+}
+
+// SetEdit has the edit at a position be what its target says.
+func (t *Tx) SetEdit(target, position int64) error {
+	return t.p.exec(`UPDATE entries SET edit = ?2 WHERE position = ?1`, target, position)
+}
+
+// Undo takes back what the entry at a position did to another one: it will never be sent.
+func (t *Tx) Undo(position int64) error {
+	if err := t.p.exec(`DELETE FROM reactions WHERE position = ?`, position); err != nil {
+		return err
+	}
+	return t.p.exec(`UPDATE entries SET edit = coalesce((SELECT max(e.position) FROM entries e WHERE e.target = entries.position AND e.kind = ?2 AND e.position <> ?1
+			AND e.state <> ?3 AND e.sender = entries.sender AND e.gone = 0), 0)
+		WHERE edit = ?1`, position, int64(KindEdit), int64(Failed))
+}
+
+// Wipe removes the content of an entry, with its edits and what was put on it. That it was there stays.
+func (t *Tx) Wipe(position int64, why Gone) error {
+	const those = ` WHERE position = ?1 OR target = ?1 AND target > 0 AND kind IN (16, 17)`
+	if err := t.p.exec(`DELETE FROM outbox WHERE position IN (SELECT position FROM entries`+those+`)`, position); err != nil {
+		return err
+	}
+	if err := t.p.exec(`UPDATE entries SET content = x'', gone = ?2, edit = 0, expires = 0`+those, position, int64(why)); err != nil {
+		return err
+	}
+	if err := t.p.exec(`DELETE FROM due WHERE position = ?`, position); err != nil {
+		return err
+	}
+	return t.p.exec(`DELETE FROM reactions WHERE target = ?`, position)
+}
+
+// Waits reports whether the entry at a position waits to be sent.
+func (t *Tx) Waits(position int64) (waits bool, err error) {
+	err = t.p.query(`SELECT 1 FROM outbox WHERE position = ?`, func(*sqlite3.Stmt) error {
+		waits = true
+		return nil
+	}, position)
+	return waits, err
+}
+
+// Entry returns the entry of a message, nil if there is none.
+func (t *Tx) Entry(id qpq.ChannelID, sender qpq.UserID, message [16]byte) (*Entry, error) {
+	return first(t.p.list(entryOf, id[:], sender.String(), message[:]))
+}
+
+// Reaction is an emoji that an account put on an entry.
+type Reaction struct {
+	Target int64
+	Sender qpq.UserID
+	Emoji  string
+}
+
+// Reactions returns what was put on the entry at a position, the oldest first.
+func (p *Profile) Reactions(target int64) (list []Reaction, err error) {
+	err = p.read(`SELECT sender, emoji FROM reactions WHERE target = ? ORDER BY position`, func(s *sqlite3.Stmt) error {
+		u, err := identity.ParseUser(s.ColumnText(0))
+		if err != nil {
+			return damaged(err)
+		}
+		list = append(list, Reaction{target, u, s.ColumnText(1)})
+		return nil
+	}, target)
+	return list, err
+}
+
+// Edits returns the edits of the entry at a position, the oldest first.
+func (p *Profile) Edits(target int64) ([]Entry, error) {
+	return p.entries(`SELECT `+entryColumns+` FROM entries WHERE target = ? AND target > 0 AND kind = ? AND state <> ? ORDER BY position`, target, int64(KindEdit), int64(Failed))
+}
+
+// Receipt says when an account had and read a message; zero where that is not known.
+type Receipt struct {
+	User            qpq.UserID
+	Delivered, Read time.Time
+}
+
+// Confirm notes that an account had or read a message of this one.
+func (t *Tx) Confirm(target int64, r Receipt) error {
+	return t.p.exec(`INSERT INTO receipts VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE
+		SET delivered = iif(delivered > 0, delivered, ?3), read = iif(read > 0, read, ?4)`, target, r.User.String(), millis(r.Delivered), millis(r.Read))
+}
+
+// Receipts returns what is known of who had and read the message at a position.
+func (p *Profile) Receipts(target int64) (list []Receipt, err error) {
+	err = p.read(`SELECT user, delivered, read FROM receipts WHERE target = ? ORDER BY user`, func(s *sqlite3.Stmt) error {
+		u, err := identity.ParseUser(s.ColumnText(0))
+		if err != nil {
+			return damaged(err)
+		}
+		list = append(list, Receipt{u, fromMillis(s.ColumnInt64(1)), fromMillis(s.ColumnInt64(2))})
+		return nil
+	}, target)
+	return list, err
+}
+
+// Owe notes that the sender of the message at a position has to be told that it is here, or that it was read.
+func (t *Tx) Owe(position int64, read bool) error {
+	return t.p.exec(`INSERT INTO due VALUES (?1, ?2) ON CONFLICT DO UPDATE SET read = max(read, ?2)`, position, read)
+}
+
+// Owed is a message whose sender has to be told.
+type Owed struct {
+	Position int64
+	Channel  qpq.ChannelID
+	Sender   qpq.UserID
+	ID       [16]byte
+	Read     bool
+}
+
+// Owed returns up to limit messages whose senders have to be told, in order.
+func (p *Profile) Owed(limit int) (list []Owed, err error) {
+	err = p.read(`SELECT position, channel, sender, id, due.read FROM due JOIN entries USING (position) ORDER BY position LIMIT ?`, func(s *sqlite3.Stmt) error {
+		o := Owed{Position: s.ColumnInt64(0), Read: s.ColumnBool(4)}
+		var err error
+		if o.Sender, err = identity.ParseUser(s.ColumnText(2)); err != nil {
+			return damaged(err)
+		}
+		copy(o.Channel[:], s.ColumnRawBlob(1))
+		copy(o.ID[:], s.ColumnRawBlob(3))
+		list = append(list, o)
+		return nil
+	}, int64(limit))
+	return list, err
+}
+
+// Settle notes that the sender of the message at a position was told that it is here, or that it was read.
+func (t *Tx) Settle(position int64, read bool) error {
+	return t.p.exec(`DELETE FROM due WHERE position = ? AND read <= ?`, position, read)
+}
+
+// Empty removes the content of a receipt that was sent.
+func (t *Tx) Empty(position int64) error {
+	return t.p.exec(`UPDATE entries SET content = x'' WHERE position = ? AND kind = ?`, position, int64(KindReceipt))
+}
