@@ -19,15 +19,26 @@ func (c *Client) receive(ctx context.Context, s *session) error {
 	if err := c.finishJoins(ctx, s); err != nil {
 		return err
 	}
-	at, err := c.cfg.Profile.Inbox()
+	known, err := c.cfg.Profile.Inbox()
 	if err != nil {
 		return err
+	}
+	var at profile.Inbox
+	if known != nil {
+		at = *known
 	}
 	recounted, rewound := false, false // each once: a server could say so for ever
 	for {
 		reply, err := wire.Call(ctx, s, wire.InboxFetch{After: at.Processed, Acknowledged: at.Acknowledged})
 		if err != nil {
 			return err
+		}
+		if known == nil { // from here on, what was acknowledged and is not known is the work of another copy of this profile
+			known = &profile.Inbox{Processed: reply.Acknowledged, Acknowledged: reply.Acknowledged}
+			at = *known
+			if err := c.cfg.Profile.Change(func(tx *profile.Tx) error { return tx.SetInbox(at) }); err != nil {
+				return err
+			}
 		}
 		if !recounted && (reply.Acknowledged < at.Acknowledged || reply.Head < at.Processed) {
 			if at, err = c.recount(min(reply.Acknowledged, reply.Head)); err != nil {
@@ -36,7 +47,7 @@ func (c *Client) receive(ctx context.Context, s *session) error {
 			recounted = true
 			continue // this reply begins after rows that are not those of before
 		}
-		if !rewound && at != (profile.Inbox{}) && reply.Acknowledged > at.Processed {
+		if !rewound && reply.Acknowledged > at.Processed {
 			if at, err = c.outdated(ctx, s, reply.Acknowledged); err != nil {
 				return err
 			}

@@ -242,10 +242,10 @@ type Inbox struct {
 	Acknowledged uint64 // and the server said that it knows
 }
 
-// Inbox returns how far this device read its inbox.
-func (p *Profile) Inbox() (i Inbox, err error) {
+// Inbox returns how far this device read its inbox, nil where it never looked.
+func (p *Profile) Inbox() (i *Inbox, err error) {
 	err = p.read(`SELECT processed, acknowledged FROM inbox`, func(s *sqlite3.Stmt) error {
-		i = Inbox{uint64(s.ColumnInt64(0)), uint64(s.ColumnInt64(1))}
+		i = &Inbox{uint64(s.ColumnInt64(0)), uint64(s.ColumnInt64(1))}
 		return nil
 	})
 	return i, err
