@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/quicproquo/qpq"
@@ -70,23 +71,33 @@ func (c *Client) Unread(ctx context.Context, id qpq.ChannelID, f func(Entry) err
 	}
 }
 
-// Message returns the message of a conversation that a person means: by its id, or by what Short makes of it. It fails with
-// qpq.NotFound, and with qpq.Conflict where it may be one of several.
+// leastPrefix is how many characters of a short id a person writes at least.
+const leastPrefix = 3
+
+// Message returns the message of a conversation that a person means: by its id, or by what Short makes of it, or the beginning of that. It fails
+// with qpq.NotFound, and with qpq.Conflict where it may be one of several.
 func (c *Client) Message(id qpq.ChannelID, name string) (*Entry, error) {
-	prefix, err := hex.DecodeString(strings.ToLower(name))
+	name = strings.ToLower(name)
+	prefix, err := hex.DecodeString(name)
 	if err != nil || len(prefix) != len(MessageID{}) {
-		if prefix, err = shortID.DecodeString(strings.ToLower(name)); err != nil || len(prefix) != 5 {
+		whole := name + strings.Repeat("a", max(8-len(name), 0)) // its first bytes are those of the id
+		if prefix, err = shortID.DecodeString(whole); err != nil || len(name) < leastPrefix || len(name) > 8 {
 			return nil, qpq.E(qpq.Invalid, "bad-message-id", fmt.Sprintf("%q is no id of a message: history shows them", name))
 		}
+		prefix = prefix[:len(name)*5/8]
 	}
-	list, err := c.read(c.cfg.Profile.Messages(id, prefix, 2))
+	stored, err := c.cfg.Profile.Messages(id, prefix, 256)
+	if err == nil && len(name) <= 8 {
+		stored = slices.DeleteFunc(stored, func(e profile.Entry) bool { return !strings.HasPrefix(MessageID(e.ID).Short(), name) })
+	}
+	list, err := c.read(stored, err)
 	switch {
 	case err != nil:
 		return nil, err
 	case len(list) == 0:
 		return nil, qpq.E(qpq.NotFound, "message-unknown", fmt.Sprintf("there is no message %s in this conversation on this device", name))
 	case len(list) > 1:
-		return nil, qpq.E(qpq.Conflict, "ambiguous", fmt.Sprintf("%s may be one of several messages: name it by its whole id", name))
+		return nil, qpq.E(qpq.Conflict, "ambiguous", fmt.Sprintf("%s may be one of several messages: write more of its id", name))
 	}
 	return &list[0], nil
 }

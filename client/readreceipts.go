@@ -102,7 +102,7 @@ func (c *Client) takeReceipt(st *step, ch *chat, r wire.InboxRow, from qpq.UserI
 			case from == own.User && e.Sender != own.User:
 				err = tx.Settle(e.Position, read)
 				if err == nil && read {
-					err = tx.SetRead(id, e.Position, false, now)
+					err = tx.SetSeen(id, e.Position, false, now)
 				}
 			}
 			if err != nil {

@@ -53,6 +53,8 @@ const (
 	OfUsers         Of = "users"         // those whom one talks to
 	OfDevices       Of = "devices"       // of the own account
 	OfRoles         Of = "roles"
+	OfMessages      Of = "messages" // of the conversation that stands before
+	OfSwitch        Of = "switch"   // on and off
 )
 
 // Env is what a command runs in.
@@ -95,7 +97,7 @@ func (c *Command) Run(ctx context.Context, e *Env, args json.RawMessage) (Output
 var Topics = map[string]string{"group": "make groups, and change who is in them"}
 
 // all are the commands in the order of the manual.
-var all = slices.Concat(account, conversations, groups, messages)
+var all = slices.Concat(account, conversations, groups, messages, actions)
 
 // Find returns the command with a name. It fails with qpq.NotFound.
 func Find(name string) (*Command, error) {

@@ -24,7 +24,7 @@ var conversations = []*Command{
 	}, dm),
 	define(Command{
 		Name: "list", Summary: "list your conversations, those with the newest entries first",
-		Long: "Shows what the server has now, or, where it cannot be reached, what this device knows. NEW counts messages of others that recv would give.",
+		Long: "Shows what the server has now, or, where it cannot be reached, what this device knows. NEW counts messages of others that were read on none of your devices.",
 	}, list),
 	define(Command{
 		Name: "members", Summary: "list who is in a conversation", Example: []string{"members team"},

@@ -15,7 +15,7 @@ func TestThreePeopleTalk(t *testing.T) {
 	s := newServer(t)
 	alice, bob, carol := s.registered("alice"), s.registered("bob"), s.registered("carol")
 	sent := alice.run("dm", "user", "bob", "text", "hello")["message"].(map[string]any)
-	if sent["state"] != "accepted" || len(sent["short"].(string)) != 8 {
+	if sent["state"] != "sent" || len(sent["short"].(string)) != 8 {
 		t.Errorf("sent %v", sent)
 	}
 	if got := bob.texts("recv"); !slices.Equal(got, []string{"hello"}) {

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,7 +10,6 @@ import (
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
-	"github.com/quicproquo/qpq/wire"
 )
 
 // EntryJSON is one line of a history, for programs.
@@ -26,8 +26,18 @@ type EntryJSON struct {
 	Sender string `json:"sender,omitempty"`
 	Device string `json:"device,omitempty"`
 	Own    bool   `json:"own,omitempty"`   // by the own account, on whatever device
-	State  string `json:"state,omitempty"` // "received"; of what this device sent "queued", "accepted" or "failed"
-	Kind   string `json:"kind,omitempty"`  // "text", or "unknown" for what this release cannot show
+	State  string `json:"state,omitempty"` // "received"; of own ones "queued", "sent", "delivered" (to all others), "read" (by all others) or "failed"
+	Kind   string `json:"kind,omitempty"`  // see kinds
+
+	Gone      string         `json:"gone,omitempty"` // why it has no text any more: "deleted", "expired", "viewed"
+	Edited    bool           `json:"edited,omitempty"`
+	Mentions  []string       `json:"mentions,omitempty"`
+	Target    string         `json:"target,omitempty"`  // id of the message that it answers, or changes
+	Root      string         `json:"root,omitempty"`    // id of the message that its thread began with
+	Replies   int            `json:"replies,omitempty"` // in the thread that it began
+	Reactions []reactionJSON `json:"reactions,omitempty"`
+	Removed   bool           `json:"removed,omitempty"` // of a reaction: it was taken off
+	Expires   *time.Time     `json:"expires,omitempty"` // when it disappears
 
 	// Of notices.
 	Code string `json:"code,omitempty"`
@@ -35,9 +45,45 @@ type EntryJSON struct {
 	Text string `json:"text"`
 }
 
+// reactionJSON is an emoji on a message, for programs.
+type reactionJSON struct {
+	Emoji string   `json:"emoji"`
+	Count int      `json:"count"`
+	Users []string `json:"users"`
+}
+
 // states are the names of what became of a message.
 var states = map[client.MessageState]string{
-	client.Received: "received", client.Queued: "queued", client.Accepted: "accepted", client.Failed: "failed",
+	client.Received: "received", client.Queued: "queued", client.Accepted: "sent", client.Failed: "failed",
+}
+
+// kinds are the names of what messages are.
+var kinds = map[client.Kind]string{
+	client.KindText: "text", client.KindReply: "reply", client.KindFile: "file", client.KindViewOnce: "view-once", client.KindSystem: "system",
+	client.KindReaction: "reaction", client.KindEdit: "edit", client.KindDelete: "delete", client.KindUnknown: "unknown",
+}
+
+// reasons are the names of why messages have no text.
+var reasons = map[client.Gone]string{client.Deleted: "deleted", client.Expired: "expired", client.Viewed: "viewed"}
+
+// state returns what became of a message, for programs and people. Of an own one the others of its conversation count, where that is known.
+func state(v *client.Conversation, m *client.Message) string {
+	if v == nil || !m.Own || m.State != client.Accepted && m.State != client.Received {
+		return states[m.State]
+	}
+	var others []qpq.UserID
+	for _, member := range v.Members {
+		if member.User != m.Sender {
+			others = append(others, member.User)
+		}
+	}
+	switch delivered, read := m.Delivered(others); {
+	case read:
+		return "read"
+	case delivered:
+		return "delivered"
+	}
+	return states[m.State]
 }
 
 // scope is where entries are shown from: one conversation, or all.
@@ -46,12 +92,12 @@ type scope struct {
 	only   qpq.ChannelID // zero for all
 	own    qpq.UserID
 	device qpq.DeviceID
-	names  map[qpq.ChannelID]string
+	known  map[qpq.ChannelID]*client.Conversation
 }
 
 // scope returns that of a conversation that a person named, of all where the name is empty.
 func (e *Env) scope(ctx context.Context, name string) (*scope, error) {
-	s := &scope{env: e, names: map[qpq.ChannelID]string{}}
+	s := &scope{env: e, known: map[qpq.ChannelID]*client.Conversation{}}
 	var err error
 	if s.own, s.device, err = e.Client.Self(); err != nil || name == "" {
 		return s, err
@@ -64,20 +110,19 @@ func (e *Env) scope(ctx context.Context, name string) (*scope, error) {
 	return s, nil
 }
 
-// name returns what to call a conversation. Titles may change while entries are shown.
-func (s *scope) name(entry *client.Entry) (string, error) {
-	if name, ok := s.names[entry.Channel]; ok && entry.Message != nil {
-		return name, nil
+// in returns the conversation of an entry, as much as is known of it. It may change while entries are shown.
+func (s *scope) in(entry *client.Entry) (*client.Conversation, error) {
+	if v, ok := s.known[entry.Channel]; ok && entry.Message != nil {
+		return v, nil
 	}
-	name := entry.Channel.String()[:8]
-	switch v, err := s.env.Client.Conversation(entry.Channel); {
-	case err == nil:
-		name = v.Name()
-	case !errors.Is(err, qpq.NotFound): // nothing may be known of it yet but what happened
-		return "", err
+	v, err := s.env.Client.Conversation(entry.Channel)
+	if errors.Is(err, qpq.NotFound) { // nothing may be known of it yet but what happened
+		v, err = &client.Conversation{ID: entry.Channel}, nil
 	}
-	s.names[entry.Channel] = name
-	return name, nil
+	if err == nil {
+		s.known[entry.Channel] = v
+	}
+	return v, err
 }
 
 // show gives an entry to whoever called the command, if it is in scope.
@@ -85,15 +130,15 @@ func (s *scope) show(entry *client.Entry) error {
 	if !s.only.IsZero() && entry.Channel != s.only {
 		return nil
 	}
-	name, err := s.name(entry)
+	v, err := s.in(entry)
 	if err != nil {
 		return err
 	}
-	text := EntryText(s.own, entry)
+	text := EntryText(s.own, v, entry)
 	if s.only.IsZero() {
-		text = "[" + oneLine(name) + "] " + text
+		text = "[" + oneLine(v.Name()) + "] " + text
 	}
-	return s.env.UI.Result(Output{EntryValue(name, entry), text})
+	return s.env.UI.Result(Output{EntryValue(v, entry), text})
 }
 
 // take shows what was not read yet, and marks it as read. It returns how many messages there were.
@@ -106,7 +151,7 @@ func (s *scope) take(ctx context.Context) (messages int, err error) {
 		if err := s.show(&entry); err != nil {
 			return err
 		}
-		if m != nil {
+		if m != nil && m.Kind.Line() {
 			messages++
 		}
 		return nil
@@ -133,43 +178,126 @@ func (s *scope) wait(ctx context.Context, patience time.Duration, said string) e
 	}
 }
 
-// EntryValue returns an entry for programs, with what its conversation is called.
-func EntryValue(conversation string, entry *client.Entry) EntryJSON {
-	j := EntryJSON{Type: "notice", Position: entry.Position, Conversation: entry.Channel.String(), Name: conversation, Time: entry.Time.UTC()}
-	if m := entry.Message; m != nil {
-		j.Type, j.ID, j.Short, j.Sender, j.Device, j.Own, j.State = "message", m.ID.String(), m.ID.Short(), m.Sender.String(), m.Device.String(), m.Own, states[m.State]
-		j.Kind, j.Text = body(m)
+// EntryValue returns an entry of a conversation for programs.
+func EntryValue(v *client.Conversation, entry *client.Entry) EntryJSON {
+	j := EntryJSON{Type: "notice", Position: entry.Position, Conversation: entry.Channel.String(), Name: v.Name(), Time: entry.Time.UTC()}
+	m := entry.Message
+	if m == nil {
+		j.Code, j.Text = entry.Notice.Code, entry.Notice.Text
 		return j
 	}
-	j.Code, j.Text = entry.Notice.Code, entry.Notice.Text
+	j.Type, j.ID, j.Short, j.Sender, j.Device, j.Own, j.State = "message", m.ID.String(), m.ID.Short(), m.Sender.String(), m.Device.String(), m.Own, state(v, m)
+	j.Kind, j.Text, j.Gone, j.Edited, j.Replies, j.Removed, j.Expires = kinds[m.Kind], text(m), reasons[m.Gone], m.Edited, m.Replies, m.Removed, moment(m.Expires)
+	for _, u := range m.Mentions {
+		j.Mentions = append(j.Mentions, u.String())
+	}
+	if m.Target != nil {
+		j.Target = m.Target.ID.String()
+	}
+	if m.Root != nil {
+		j.Root = m.Root.ID.String()
+	}
+	for _, r := range m.Reactions {
+		out := reactionJSON{Emoji: r.Emoji, Count: len(r.Users)}
+		for _, u := range r.Users {
+			out.Users = append(out.Users, u.String())
+		}
+		j.Reactions = append(j.Reactions, out)
+	}
 	return j
 }
 
-// body returns the kind of a message, and its text.
-func body(m *client.Message) (kind, text string) {
-	if b, ok := m.Body.Body.(wire.TextBody); ok {
-		return "text", b.Text
+// text returns what a message says; of one that has no words of its own, what it is.
+func text(m *client.Message) string {
+	switch {
+	case m.Gone == client.Deleted:
+		return "deleted"
+	case m.Gone == client.Viewed:
+		return "viewed, and gone"
+	case m.Gone != client.There:
+		return "gone"
+	case m.Kind == client.KindUnknown:
+		return "something that this release cannot show"
 	}
-	return "unknown", "something that this release cannot show"
+	return m.Text
 }
 
-// EntryText returns an entry for people, in one line but for line breaks of its text, after which lines are indented: no text can look like
-// another entry. own is the account that reads it: users of its domain are shown without theirs.
-func EntryText(own qpq.UserID, entry *client.Entry) string {
-	at := entry.Time.Local().Format("2006-01-02 15:04")
-	m := entry.Message
-	if m == nil {
-		return fmt.Sprintf("%s           -- %s", at, indented(entry.Notice.Text))
+// EntryText returns an entry of a conversation for people, in one line but for line breaks of its text, after which lines are indented: no text
+// can look like another entry. own is the account that reads it: users of its domain are shown without theirs.
+func EntryText(own qpq.UserID, v *client.Conversation, entry *client.Entry) string {
+	j := EntryValue(v, entry)
+	if entry.Message == nil {
+		return fmt.Sprintf("%s           -- %s", clock(entry.Time), indented(j.Text))
 	}
-	kind, text := body(m)
-	if kind != "text" {
-		text = "(" + text + ")"
-	}
+	return fmt.Sprintf("%s  %s %s%s%s", clock(entry.Time), j.Short, UserText(own, entry.Message.Sender), j.Mark(), indented(j.Words()))
+}
+
+// Mark returns what follows the sender of a message before its words: what became of it, which one it answers, and a colon unless the words go on
+// from there.
+func (j *EntryJSON) Mark() string {
 	mark := ""
-	if m.State == client.Queued || m.State == client.Failed {
-		mark = " (" + states[m.State] + ")"
+	if j.Own && j.State != states[client.Accepted] && j.State != states[client.Received] {
+		mark = " (" + j.State + ")"
 	}
-	return fmt.Sprintf("%s  %s %s%s: %s", at, m.ID.Short(), UserText(own, m.Sender), mark, indented(text))
+	if j.change() {
+		return mark + " "
+	}
+	if j.Kind == kinds[client.KindReply] {
+		mark += " to " + j.target()
+	}
+	return mark + ": "
+}
+
+// Words returns the text of a message as people read it, with what was done with it: that it was edited, reactions with how many there are, how
+// many replies. Of one that changes another one, it says how.
+func (j *EntryJSON) Words() string {
+	var b strings.Builder
+	switch {
+	case j.change():
+		return j.deed()
+	case j.Gone != "" || j.Kind == kinds[client.KindUnknown]:
+		b.WriteString("(" + j.Text + ")")
+	default:
+		b.WriteString(j.Text)
+	}
+	if j.Edited {
+		b.WriteString(" (edited)")
+	}
+	for _, r := range j.Reactions {
+		fmt.Fprintf(&b, " [%s %d]", oneLine(r.Emoji), r.Count)
+	}
+	if j.Replies > 0 {
+		fmt.Fprintf(&b, " [%s]", replies(j.Replies))
+	}
+	return b.String()
+}
+
+// change reports whether a message changes another one.
+func (j *EntryJSON) change() bool {
+	return j.Kind == kinds[client.KindReaction] || j.Kind == kinds[client.KindEdit] || j.Kind == kinds[client.KindDelete]
+}
+
+func (j *EntryJSON) deed() string {
+	switch {
+	case j.Gone != "":
+		return "did something with a message that is gone"
+	case j.Kind == kinds[client.KindReaction] && j.Removed:
+		return fmt.Sprintf("takes %s off %s", oneLine(j.Text), j.target())
+	case j.Kind == kinds[client.KindReaction]:
+		return fmt.Sprintf("puts %s on %s", oneLine(j.Text), j.target())
+	case j.Kind == kinds[client.KindEdit]:
+		return fmt.Sprintf("edits %s: %s", j.target(), j.Text)
+	}
+	return "deletes " + j.target()
+}
+
+// target names the message that this one is about.
+func (j *EntryJSON) target() string {
+	var id client.MessageID
+	if b, err := hex.DecodeString(j.Target); err != nil || copy(id[:], b) != len(id) {
+		return "something that is not here"
+	}
+	return id.Short()
 }
 
 // UserText returns how a user is shown to an account: without the domain that both have.

@@ -78,10 +78,15 @@ func send(ctx context.Context, e *Env, a sendArgs) (Output, error) {
 // say sends a text, and waits until the hub has it unless it is only to be queued. A text that was queued and could not be sent is told with
 // code "queued".
 func (e *Env) say(ctx context.Context, v *client.Conversation, text string, queue bool) (sentJSON, error) {
+	return e.queued(ctx, v, queue, func() (client.MessageID, error) { return e.Client.SendText(ctx, v.ID, text) })
+}
+
+// queued sends what f queues, as say does.
+func (e *Env) queued(ctx context.Context, v *client.Conversation, queue bool, f func() (client.MessageID, error)) (sentJSON, error) {
 	if v.Standing == client.Ended { // unless somebody added this account again; where that cannot be had, what is known here counts
 		_ = e.Client.Sync(ctx)
 	}
-	id, err := e.Client.SendText(ctx, v.ID, text)
+	id, err := f()
 	if err != nil {
 		return sentJSON{}, err
 	}

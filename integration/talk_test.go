@@ -84,7 +84,7 @@ func (k *talk) says(name string, after time.Duration) {
 		if l := lines(k.t, out, false); len(l) == 1 {
 			u.state = l[0].State
 		}
-		if u.state != "accepted" {
+		if u.state != "sent" {
 			k.t.Errorf("%s is sent, and said to be %q: %s", u.text, u.state, out)
 		}
 	case code > 0:
@@ -292,7 +292,7 @@ func TestStoryClientsKilledWhilePeopleTalk(t *testing.T) {
 		given[i] = append(given[i], k.receives(name, 0)...)
 		for other, said := range k.said {
 			for _, u := range said {
-				if got := slices.Contains(given[i], u.text); other != name && u.state == "accepted" && !got {
+				if got := slices.Contains(given[i], u.text); other != name && u.state == "sent" && !got {
 					t.Errorf("recv never gave %s %s", name, u.text)
 				}
 			}

@@ -220,13 +220,13 @@ func (p *Profile) list(query string, args ...any) (list []Entry, err error) {
 // Summary is what a list of conversations shows of the entries of one.
 type Summary struct {
 	Newest time.Time // zero where there is none
-	Unread int       // messages of others after the one that was read last
+	Unread int       // messages of others that were read on no device of the account
 }
 
 // Summary sums up the entries of a conversation for the account own.
 func (p *Profile) Summary(id qpq.ChannelID, own qpq.UserID) (sum Summary, err error) {
 	err = p.read(`SELECT coalesce((SELECT time FROM entries WHERE channel = ?1 ORDER BY position DESC LIMIT 1), 0),
-		(SELECT count(*) FROM entries e WHERE channel = ?1 AND state = ?2 AND sender <> ?3 AND gone = 0 AND `+areLines+` AND position > (SELECT read FROM channels WHERE id = ?1)
+		(SELECT count(*) FROM entries e WHERE channel = ?1 AND state = ?2 AND sender <> ?3 AND gone = 0 AND `+areLines+` AND position > (SELECT seen FROM channels WHERE id = ?1)
 			AND (root = 0 OR position > coalesce((SELECT read FROM thread_reads t WHERE t.root = e.root), 0)))`,
 		func(s *sqlite3.Stmt) error {
 			if at := s.ColumnInt64(0); at != 0 {

@@ -18,17 +18,26 @@ func (p *Profile) SetRead(id qpq.ChannelID, position int64, owe bool, now time.T
 
 // SetRead is the method of Profile, as one change of several.
 func (t *Tx) SetRead(id qpq.ChannelID, position int64, owe bool, now time.Time) error {
-	const those = `channel = ?1 AND position > (SELECT read FROM channels WHERE id = ?1) AND position <= ?2`
-	if err := t.seen(those, owe, now, id[:], position); err != nil {
+	if err := t.SetSeen(id, position, owe, now); err != nil {
 		return err
 	}
 	return t.p.exec(`UPDATE channels SET read = ?2 WHERE id = ?1 AND read < ?2`, id[:], position)
 }
 
+// SetSeen notes up to which entry a conversation was read on some device of the account. What this one was not asked to show stays unread here, and
+// does not count as new.
+func (t *Tx) SetSeen(id qpq.ChannelID, position int64, owe bool, now time.Time) error {
+	const those = `channel = ?1 AND position > (SELECT c.seen FROM channels c WHERE c.id = ?1) AND position <= ?2`
+	if err := t.seen(those, owe, now, id[:], position); err != nil {
+		return err
+	}
+	return t.p.exec(`UPDATE channels SET seen = ?2 WHERE id = ?1 AND seen < ?2`, id[:], position)
+}
+
 // SetThreadRead notes up to which reply a thread was read, as SetRead does of a conversation.
 func (t *Tx) SetThreadRead(root, position int64, owe bool, now time.Time) error {
 	const those = `root = ?1 AND position > coalesce((SELECT read FROM thread_reads WHERE root = ?1), 0) AND position <= ?2
-		AND position > (SELECT c.read FROM channels c WHERE c.id = entries.channel)`
+		AND position > (SELECT c.seen FROM channels c WHERE c.id = entries.channel)`
 	if err := t.seen(those, owe, now, root, position); err != nil {
 		return err
 	}
@@ -72,7 +81,7 @@ func (p *Profile) Thread(root int64) (Thread, error) {
 
 func (p *Profile) threads(those string, args ...any) (list []Thread, err error) {
 	err = p.read(`SELECT root, count(*), max(time), max(position), sum(state = 1 AND gone = 0 AND sender <> (SELECT user FROM owner)
-			AND position > (SELECT read FROM channels c WHERE c.id = e.channel) AND position > coalesce((SELECT read FROM thread_reads t WHERE t.root = e.root), 0))
+			AND position > (SELECT c.seen FROM channels c WHERE c.id = e.channel) AND position > coalesce((SELECT read FROM thread_reads t WHERE t.root = e.root), 0))
 		FROM entries e WHERE `+those, func(s *sqlite3.Stmt) error {
 		list = append(list, Thread{Root: s.ColumnInt64(0), Replies: s.ColumnInt(1), Newest: time.UnixMilli(s.ColumnInt64(2)), Last: s.ColumnInt64(3), Unread: s.ColumnInt(4)})
 		return nil

@@ -39,7 +39,8 @@ var migrations = []string{
 		id BLOB PRIMARY KEY, founding BLOB NOT NULL, conversation BLOB NOT NULL, standing INTEGER NOT NULL,
 		slot INTEGER NOT NULL, access_slot INTEGER NOT NULL, access BLOB NOT NULL, -- sealed
 		head BLOB NOT NULL, sequence INTEGER NOT NULL, epoch INTEGER NOT NULL, read INTEGER NOT NULL, updated INTEGER NOT NULL,
-		welcomed INTEGER NOT NULL, joined INTEGER NOT NULL
+		welcomed INTEGER NOT NULL, joined INTEGER NOT NULL,
+		seen INTEGER NOT NULL DEFAULT 0 -- position of the last entry that was read on whatever device of the account
 	 ) STRICT;
 	 CREATE TABLE group_records ( -- MLS state
 		channel BLOB NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, -- sealed

@@ -74,7 +74,7 @@ func (r *REPL) came(e *command.EntryJSON) {
 		r.kick()
 	}
 	if e.State == "queued" && !offline {
-		e.State = "accepted" // about to be; the prompt and a line tell if not
+		e.State = "sent" // about to be; the prompt and a line tell if not
 	}
 	r.entry(e, here)
 	r.prompt()

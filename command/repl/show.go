@@ -115,15 +115,12 @@ func (r *REPL) entry(e *command.EntryJSON, here bool) {
 		r.print(r.wrap(r.paint(dim, clock+from+"-- "), clock+from+"-- ", e.Text, indent))
 		return
 	}
-	sender := short(self, oneLine(e.Sender))
-	head := sender
-	if e.State == "queued" || e.State == "failed" {
-		head += " (" + e.State + ")"
-	}
+	head := short(self, oneLine(e.Sender)) + e.Mark()
 	if !here && e.Name == e.Sender {
-		head = ""
-	} else {
-		head += ": "
+		head = strings.TrimPrefix(e.Mark(), ": ")
+	}
+	if e.Short != "" {
+		clock += e.Short + " "
 	}
 	style := bold
 	if !e.Own {
@@ -131,11 +128,7 @@ func (r *REPL) entry(e *command.EntryJSON, here bool) {
 		_, _ = h.Write([]byte(e.Sender))
 		style = names[h.Sum32()%uint32(len(names))]
 	}
-	text := e.Text
-	if e.Kind != "text" {
-		text = "(" + text + ")"
-	}
-	r.print(r.wrap(r.paint(dim, clock+from)+r.paint(style, head), clock+from+head, text, indent))
+	r.print(r.wrap(r.paint(dim, clock+from)+r.paint(style, head), clock+from+head, e.Words(), indent))
 }
 
 // short returns a user without the domain, where that is the own one.
