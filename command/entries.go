@@ -232,11 +232,11 @@ func EntryText(own qpq.UserID, v *client.Conversation, entry *client.Entry) stri
 	return fmt.Sprintf("%s  %s %s%s%s", clock(entry.Time), j.Short, UserText(own, entry.Message.Sender), j.Mark(), indented(j.Words()))
 }
 
-// Mark returns what follows the sender of a message before its words: what became of it, which one it answers, and a colon unless the words go on
+// Mark returns what follows the sender of a message before its words: that it is not sent, which one it answers, and a colon unless the words go on
 // from there.
 func (j *EntryJSON) Mark() string {
 	mark := ""
-	if j.Own && j.State != states[client.Accepted] && j.State != states[client.Received] {
+	if j.State == states[client.Queued] || j.State == states[client.Failed] {
 		mark = " (" + j.State + ")"
 	}
 	if j.change() {
