@@ -129,7 +129,15 @@ func (c *Client) Send(_ context.Context, id qpq.ChannelID, body wire.MessageBody
 		return MessageID{}, err
 	}
 	m := wire.Message{Sent: c.cfg.Clock(), Body: body}
+	if len(ch.Conversation) > 0 {
+		agreed, err := wire.Unmarshal[wire.Conversation](ch.Conversation)
+		if err != nil {
+			return MessageID{}, err
+		}
+		m.ExpireSeconds = agreed.Policy.TimerSeconds
+	}
 	e := profile.Entry{Channel: id, Time: m.Sent, State: Queued, Sender: own.User, Device: own.Device.ID()}
+	lasting(&e, &m, own.User)
 	if err := c.cfg.Profile.Change(func(tx *profile.Tx) error { return queue(tx, &e, &m) }); err != nil {
 		return MessageID{}, err
 	}

@@ -29,6 +29,7 @@ type chat struct {
 	turn     bool         // it was put off, for its turn to come
 	answers  int          // how often in a row a void commit was answered
 	lost     int          // messages that could not be read since that was told
+	late     int          // those of them whose time was over at the server
 }
 
 // news wakes those that wait for entries.

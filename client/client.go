@@ -67,7 +67,7 @@ type Config struct {
 	KSF opaque.KSF
 	// Clock tells the time. Nil is time.Now.
 	Clock func() time.Time
-	// Backoff is how long Run waits at first before it connects again. Zero is a second.
+	// Backoff is how long Run waits at first before it connects again; it waits up to 120 times as long. Zero is a second.
 	Backoff time.Duration
 	// KeyUpdate is how often this device gives itself fresh keys in each conversation. Zero is a week.
 	KeyUpdate time.Duration
@@ -106,6 +106,7 @@ type Client struct {
 	receipting sync.Map     // whether receipts are sent, as it was chosen, by qpq.ChannelID
 	owing      atomic.Int64 // since when receipts are due, in milliseconds; 0 where none are
 	typists    typists
+	alarm      alarm
 	wake       chan struct{} // has room for one: Run goes another round
 	news       news
 
@@ -127,6 +128,7 @@ func New(c Config) *Client {
 // Close ends the connection. Calls that are under way fail, and what connects gives up.
 func (c *Client) Close() error {
 	c.closing.Do(func() { close(c.closed) })
+	c.alarm.set(0, true, nil)
 	if err := c.connecting.take(context.Background()); err != nil {
 		return err
 	}

@@ -320,4 +320,7 @@ func (c *Client) tellChange(st *step, ch *chat, done *conversation.Accepted, r w
 	if done.Before.Title != done.After.Title {
 		st.notice(ch, r.Time, "title", "%s called the conversation %q", done.Committer.User, done.After.Title)
 	}
+	if before, after := timerOf(done.Before.Policy), timerOf(done.After.Policy); before != after {
+		st.noticeTimer(ch, r.Time, done.Committer.User, after)
+	}
 }

@@ -31,10 +31,11 @@ type Conversation struct {
 	Direct   bool
 	Peer     qpq.UserID // of a direct one: the other account; for notes to oneself the own one
 	Title    string
-	Role     wire.Role // one's own
-	Members  []Member  // by user
-	Epoch    uint64    // of the group
-	Suite    uint16    // MLS cipher suite
+	Role     wire.Role     // one's own
+	Members  []Member      // by user
+	Timer    time.Duration // how long after they were read messages disappear; 0 for never
+	Epoch    uint64        // of the group
+	Suite    uint16        // MLS cipher suite
 	Standing Standing
 	Unread   int
 	Last     time.Time // of the newest entry; zero where there is none
@@ -111,7 +112,7 @@ func (c *Client) describe(own qpq.UserID, ch *profile.Channel) (*Conversation, e
 	if err != nil {
 		return nil, err
 	}
-	v := &Conversation{ID: ch.ID, Direct: founding.Direct, Title: qpq.Printable(agreed.Title), Epoch: ch.Epoch, Suite: founding.Suite, Standing: ch.Standing, Unread: sum.Unread, Last: sum.Newest}
+	v := &Conversation{ID: ch.ID, Direct: founding.Direct, Title: qpq.Printable(agreed.Title), Timer: timerOf(agreed.Policy), Epoch: ch.Epoch, Suite: founding.Suite, Standing: ch.Standing, Unread: sum.Unread, Last: sum.Newest}
 	for _, m := range agreed.Members {
 		v.Members = append(v.Members, Member(m))
 		if m.User == own {

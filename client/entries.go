@@ -130,11 +130,17 @@ type Entry struct {
 
 // History returns up to limit lines of a conversation before a position, the newest last. A position of 0 stands for the end.
 func (c *Client) History(id qpq.ChannelID, before int64, limit int) ([]Entry, error) {
+	if err := c.expire(); err != nil {
+		return nil, err
+	}
 	return c.read(c.cfg.Profile.History(id, cmp.Or(before, 1<<62), limit))
 }
 
 // At returns an entry as it stands now, nil where there is none.
 func (c *Client) At(position int64) (*Entry, error) {
+	if err := c.expire(); err != nil {
+		return nil, err
+	}
 	found, err := c.cfg.Profile.At([]int64{position})
 	if err != nil || len(found) == 0 {
 		return nil, err
@@ -152,6 +158,10 @@ func (c *Client) Entries(ctx context.Context, after int64) iter.Seq2[Entry, erro
 	return func(yield func(Entry, error) bool) {
 		for {
 			news := c.news.next()
+			if err := c.expire(); err != nil {
+				yield(Entry{}, err)
+				return
+			}
 			list, err := c.read(c.cfg.Profile.Entries(after, 256))
 			if err != nil {
 				yield(Entry{}, err)
@@ -182,6 +192,9 @@ func (c *Client) MarkRead(id qpq.ChannelID, position int64) error {
 		return err
 	}
 	if err := c.cfg.Profile.SetRead(id, position, owe, c.cfg.Clock()); err != nil {
+		return err
+	}
+	if err := c.expire(); err != nil {
 		return err
 	}
 	if owe {

@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client/conversation"
@@ -195,7 +194,14 @@ func (c *Client) takeMessage(st *step, ch *chat, r wire.InboxRow) error {
 	if err := c.open(st, ch); err != nil {
 		return err
 	}
-	if len(r.Payload) == 0 || ch.group == nil {
+	if len(r.Payload) == 0 && ch.group != nil {
+		own, err := c.wrote(ch, r)
+		if err == nil && !own {
+			ch.late++
+		}
+		return err
+	}
+	if ch.group == nil {
 		return c.cannotRead(ch, r)
 	}
 	text, records, err := ch.group.Receive(r.Payload)
@@ -266,6 +272,11 @@ func (c *Client) show(st *step, ch *chat, r wire.InboxRow, text *conversation.Te
 		return err
 	}
 	e := profile.Entry{Channel: ch.ID, Time: r.Time, State: Received, Sender: text.From.User, Device: text.From.Device, ID: m.ID, Content: text.Content}
+	own, err := c.cfg.Profile.Account()
+	if err != nil {
+		return err
+	}
+	lasting(&e, &m, own.User)
 	c.ceased(e.Channel, e.Sender)
 	st.told = true
 	st.do(func(tx *profile.Tx) error {
@@ -277,17 +288,15 @@ func (c *Client) show(st *step, ch *chat, r wire.InboxRow, text *conversation.Te
 	return nil
 }
 
-// tellLost tells of messages that could not be read, in one line.
+// tellLost tells of messages that could not be read, in a line for each reason.
 func (c *Client) tellLost(st *step, ch *chat) {
-	if ch.lost == 0 {
-		return
+	if ch.lost > 0 {
+		st.notice(ch, c.cfg.Clock(), "unreadable", "%s cannot be read on this device: it was away for too long, or lost its keys", counted(ch.lost, "message"))
 	}
-	what := "1 message"
-	if ch.lost > 1 {
-		what = fmt.Sprintf("%d messages", ch.lost)
+	if ch.late > 0 {
+		st.notice(ch, c.cfg.Clock(), "late", "%s had disappeared before this device could fetch it", counted(ch.late, "message"))
 	}
-	st.notice(ch, c.cfg.Clock(), "unreadable", "%s cannot be read on this device: it was away for too long, or lost its keys", what)
-	ch.lost = 0
+	ch.lost, ch.late = 0, 0
 }
 
 // chatFor returns a chat for a channel, a new one where there is none.

@@ -50,6 +50,9 @@ func (c *Client) Unread(ctx context.Context, id qpq.ChannelID, f func(Entry) err
 		return err
 	}
 	defer c.reading.give()
+	if err := c.expire(); err != nil {
+		return err
+	}
 	for {
 		list, err := c.read(c.cfg.Profile.Unread(id, unreadPage))
 		if err != nil || len(list) == 0 {
@@ -85,6 +88,9 @@ func (c *Client) Message(id qpq.ChannelID, name string) (*Entry, error) {
 			return nil, qpq.E(qpq.Invalid, "bad-message-id", fmt.Sprintf("%q is no id of a message: history shows them", name))
 		}
 		prefix = prefix[:len(name)*5/8]
+	}
+	if err := c.expire(); err != nil {
+		return nil, err
 	}
 	stored, err := c.cfg.Profile.Messages(id, prefix, 256)
 	if err == nil && len(name) <= 8 {

@@ -11,11 +11,11 @@ import (
 	"github.com/quicproquo/qpq/wire"
 )
 
-// The longest wait before another try to connect, and how often a connected client looks whether something is due.
-const (
-	maxBackoff = 2 * time.Minute
-	rounds     = 15 * time.Minute
-)
+// maxBackoff is how many times Config.Backoff a client waits at most before it tries to connect again.
+const maxBackoff = 120
+
+// rounds is how often a connected client looks whether something is due.
+const rounds = 15 * time.Minute
 
 // Run stays connected until ctx is done: it receives what comes, sends what is queued, and connects again, after waits that
 // grow, when a connection ends. That it is offline, and that it is connected again, is told once each (notices "offline" and "online"). It
@@ -42,7 +42,7 @@ func (c *Client) Run(ctx context.Context) error {
 		if hopeless(err) {
 			return err
 		}
-		if c.cfg.Clock().Sub(began) > maxBackoff {
+		if c.cfg.Clock().Sub(began) > maxBackoff*c.cfg.Backoff {
 			wait = c.cfg.Backoff
 		}
 		if !away {
@@ -50,7 +50,7 @@ func (c *Client) Run(ctx context.Context) error {
 			c.notice("offline", err.Error())
 		}
 		c.rest(ctx, wait)
-		wait = min(2*wait, maxBackoff)
+		wait = min(2*wait, maxBackoff*c.cfg.Backoff)
 	}
 	return nil
 }
@@ -128,6 +128,9 @@ func (c *Client) round(ctx context.Context, s *session, last bool) error {
 	}
 	if err := c.care(ctx, s); err != nil {
 		return unreachable(s.address, err)
+	}
+	if err := c.expire(); err != nil {
+		return err
 	}
 	err := c.flush(ctx, s)
 	if err == nil {

@@ -46,6 +46,9 @@ func (c *Client) ThreadOf(e *Entry) Ref {
 // Replies returns up to limit messages of a thread before a position, the newest last, without the one that it began with. A position of 0
 // stands for the end.
 func (c *Client) Replies(root Ref, before int64, limit int) ([]Entry, error) {
+	if err := c.expire(); err != nil {
+		return nil, err
+	}
 	return c.read(c.cfg.Profile.Replies(root.Position, cmp.Or(before, 1<<62), limit))
 }
 

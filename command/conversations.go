@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -38,6 +39,12 @@ var conversations = []*Command{
 	define(Command{
 		Name: "mark-read", Summary: "mark all that a conversation has as read", Example: []string{"mark-read team"},
 	}, markRead),
+	define(Command{
+		Name: "timer", Summary: "choose how long messages stay in a conversation",
+		Long: "With a time, what is said from now on disappears from every device so long after it was read there; from those of its sender after it was sent. The server drops what nobody fetched in that time: " +
+			"who is away for longer does not get it, and is told how many messages that were. With off, messages stay. In a group it takes an admin. Without a time, shows what is so. Nobody can make sure that others have not kept a copy.",
+		Example: []string{"timer bob 1h", "timer team 1w", "timer bob off"},
+	}, timer),
 	define(Command{
 		Name: "confirm", Summary: "accept the members of a conversation as they are",
 		Long: "Where somebody is in a conversation again whom a member had removed, and nobody is known to have taken that back, nothing is sent before you looked at the members and confirm them. " +
@@ -100,6 +107,7 @@ type conversationJSON struct {
 	Title    string       `json:"title,omitempty"`
 	Role     string       `json:"role"` // one's own
 	Members  []memberJSON `json:"members"`
+	Timer    int64        `json:"timer"` // seconds after which messages disappear, 0 for never
 	Epoch    uint64       `json:"epoch"`
 	Suite    uint16       `json:"suite"`
 	Standing string       `json:"standing"`
@@ -114,7 +122,7 @@ type memberJSON struct {
 
 func conversationValue(v *client.Conversation) conversationJSON {
 	j := conversationJSON{ID: v.ID.String(), Short: v.ID.String()[:8], Name: v.Name(), Direct: v.Direct, Title: v.Title, Role: v.Role.String(),
-		Members: memberValues(v), Epoch: v.Epoch, Suite: v.Suite, Standing: standings[v.Standing].name, Unread: v.Unread}
+		Members: memberValues(v), Timer: int64(v.Timer / time.Second), Epoch: v.Epoch, Suite: v.Suite, Standing: standings[v.Standing].name, Unread: v.Unread}
 	if v.Direct {
 		j.Peer = v.Peer.String()
 	}
@@ -365,4 +373,49 @@ func secrecyText(name string, s *client.Secrecy) string {
 	}
 	return fmt.Sprintf("%s, none of older ones (%s)\ntried to decrypt again with them: %s, %s that came last; none opened",
 		text, count(s.Keys, "record"), count(s.Tried-s.Messages, "change"), count(s.Messages, "message"))
+}
+
+type timerArgs struct {
+	Conversation string `arg:"conversation" of:"conversations" help:"its name, or the beginning of its id"`
+	After        string `arg:"after?" help:"30s, 5m, 1h, 1d, 1w; or off"`
+}
+
+func timer(ctx context.Context, e *Env, a timerArgs) (Output, error) {
+	v, err := e.conversation(ctx, a.Conversation)
+	if err != nil {
+		return Output{}, err
+	}
+	if a.After != "" {
+		after, err := span(a.After)
+		if err != nil {
+			return Output{}, err
+		}
+		if err := e.Client.SetTimer(ctx, v.ID, after); err != nil {
+			return Output{}, err
+		}
+		if v, err = e.Client.Conversation(v.ID); err != nil {
+			return Output{}, err
+		}
+	}
+	text := "messages stay in " + oneLine(v.Name())
+	if v.Timer > 0 {
+		text = fmt.Sprintf("messages in %s disappear %s after they were read", oneLine(v.Name()), client.Span(v.Timer))
+	}
+	return Output{map[string]any{"conversation": v.ID.String(), "timer": int64(v.Timer / time.Second)}, text}, nil
+}
+
+// span reads a time as people write it: that of time.ParseDuration, and days and weeks.
+func span(text string) (time.Duration, error) {
+	if text == "off" {
+		return 0, nil
+	}
+	for unit, length := range map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
+		if n, err := strconv.ParseUint(strings.TrimSuffix(text, unit), 10, 16); err == nil && strings.HasSuffix(text, unit) {
+			return time.Duration(n) * length, nil
+		}
+	}
+	if d, err := time.ParseDuration(text); err == nil && d > 0 {
+		return d, nil
+	}
+	return 0, qpq.E(qpq.Invalid, "usage", fmt.Sprintf("timer: %q is no time: write 30s, 5m, 1h, 1d, 1w or off", text))
 }

@@ -149,8 +149,10 @@ func (g *Group) checkExtensions(next mls.Extensions) error {
 
 // checkDirect fails if the accounts of a direct conversation change.
 func (g *Group) checkDirect(e *effect) error {
-	if !slices.Equal(g.conversation.Members, e.after.Members) || e.after.Title != "" {
-		return qpq.E(qpq.Denied, wire.CodeDirect, fmt.Sprintf("%s wanted to change who is in a direct conversation", e.committer.User))
+	policy := g.conversation.Policy
+	policy.TimerSeconds = e.after.Policy.TimerSeconds // either may change it
+	if !slices.Equal(g.conversation.Members, e.after.Members) || e.after.Title != "" || e.after.Policy != policy {
+		return qpq.E(qpq.Denied, wire.CodeDirect, fmt.Sprintf("%s wanted to change what a direct conversation is", e.committer.User))
 	}
 	return nil
 }

@@ -41,6 +41,7 @@ func (t *Tx) Undo(position int64) error {
 
 // Wipe removes the content of an entry, with its edits and what was put on it. That it was there stays.
 func (t *Tx) Wipe(position int64, why Gone) error {
+	t.p.wiped = true
 	const those = ` WHERE position = ?1 OR target = ?1 AND target > 0 AND kind IN (16, 17)`
 	if err := t.p.exec(`DELETE FROM outbox WHERE position IN (SELECT position FROM entries`+those+`)`, position); err != nil {
 		return err

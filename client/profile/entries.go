@@ -100,9 +100,9 @@ func (t *Tx) AddEntry(e Entry) (position int64, err error) {
 	return position, err
 }
 
-// SetEntry notes what became of a message written here, and when its hub took it.
+// SetEntry notes what became of a message written here, and when its hub took it: one that disappears does so from then on.
 func (t *Tx) SetEntry(position int64, state EntryState, at time.Time) error {
-	return t.p.exec(`UPDATE entries SET state = ?2, time = ?3 WHERE position = ?1`, position, int64(state), at.UnixMilli())
+	return t.p.exec(`UPDATE entries SET state = ?2, time = ?3, expires = iif(timer > 0 AND gone = 0, ?3 + timer * 1000, 0) WHERE position = ?1`, position, int64(state), at.UnixMilli())
 }
 
 // millis is a time as columns have it: 0 for none.

@@ -51,6 +51,7 @@ type Profile struct {
 	sealing []byte
 	copies  copies
 	state   *identity.AccountState // of the own account, as it was read last
+	wiped   bool                   // what was removed since the last checkpoint is in the journal still
 	closed  func()                 // told when the database is closed; nil tells nobody
 }
 
@@ -118,7 +119,11 @@ func (p *Profile) Close() error {
 func (p *Profile) change(f func() error) (err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.transact(f)
+	if err := p.transact(f); err != nil || !p.wiped {
+		return err
+	}
+	p.wiped = false
+	return kinded(p.db.Exec(`PRAGMA wal_checkpoint(TRUNCATE)`))
 }
 
 func (p *Profile) transact(f func() error) error {

@@ -94,3 +94,34 @@ func (p *Profile) Replies(root, before int64, limit int) ([]Entry, error) {
 	return p.entries(`SELECT * FROM (SELECT `+entryColumns+` FROM entries WHERE root = ? AND root > 0 AND position < ? AND gone <> ? ORDER BY position DESC LIMIT ?) ORDER BY position`,
 		root, before, int64(Expired), int64(limit))
 }
+
+// Expire forgets what has had its time, and returns when the next one has, the zero time where there is none.
+func (p *Profile) Expire(now time.Time) (next time.Time, err error) {
+	for {
+		next = time.Time{}
+		var over []int64
+		err := p.read(`SELECT position, expires FROM entries WHERE expires > 0 ORDER BY expires LIMIT 256`, func(s *sqlite3.Stmt) error {
+			switch at := s.ColumnInt64(1); {
+			case at <= now.UnixMilli():
+				over = append(over, s.ColumnInt64(0))
+			case next.IsZero():
+				next = time.UnixMilli(at)
+			}
+			return nil
+		})
+		if err != nil || len(over) == 0 {
+			return next, err
+		}
+		err = p.Change(func(t *Tx) error {
+			for _, position := range over {
+				if err := t.Wipe(position, Expired); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return next, err
+		}
+	}
+}

@@ -1,0 +1,69 @@
+package client_test
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/client"
+)
+
+func TestMessagesDisappear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		alice, bob, id := pair(t)
+		ctx := t.Context()
+		settle(t, alice, bob)
+		kept := alice.says(id, "this stays")
+		check(t, bob.SetTimer(ctx, id, time.Minute))
+		settle(t, alice)
+		alice.says(id, "this does not")
+		settle(t, bob)
+		if got := alice.codes(id); !slices.Contains(got, "timer") || must(alice.Conversation(id)).Timer != time.Minute {
+			t.Errorf("alice is told %q", got)
+		}
+		time.Sleep(59 * time.Second)
+		shows(t, id, []string{"alice: this stays", "alice: this does not"}, alice, bob)
+		time.Sleep(2 * time.Second)
+		shows(t, id, []string{"alice: this stays"}, alice)
+		shows(t, id, []string{"alice: this stays", "alice: this does not"}, bob) // who has not read it
+		check(t, bob.MarkRead(id, bob.last(id).Position))
+		time.Sleep(30 * time.Second)
+		bob.reopen(nil)
+		shows(t, id, []string{"alice: this stays", "alice: this does not"}, bob)
+		time.Sleep(31 * time.Second)
+		shows(t, id, []string{"alice: this stays"}, bob)
+		if m := bob.line(id, kept).Message; m.Timer != 0 {
+			t.Errorf("the first message disappears too: %+v", m)
+		}
+	})
+}
+
+func TestTheServerDropsWhatDisappeared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		alice, bob, id := pair(t)
+		check(t, alice.SetTimer(t.Context(), id, time.Minute))
+		settle(t, alice, bob)
+		alice.says(id, "too late")
+		time.Sleep(2 * time.Hour) // expiry at the server is by the hour
+		settle(t, bob)
+		if got := bob.codes(id); !slices.Contains(got, "late") || len(bob.texts(id)) > 0 {
+			t.Errorf("bob shows %q, and is told %q", bob.texts(id), got)
+		}
+	})
+}
+
+func TestATimerHasBounds(t *testing.T) {
+	alice, _, id := pair(t)
+	for _, d := range []time.Duration{-time.Second, time.Millisecond, 400 * 24 * time.Hour, 1500 * time.Millisecond} {
+		if err := alice.SetTimer(t.Context(), id, d); qpq.CodeOf(err) != "bad-timer" {
+			t.Errorf("%s: %v", d, err)
+		}
+	}
+	for d, want := range map[time.Duration]string{time.Second: "1 second", 90 * time.Second: "90 seconds", time.Hour: "1 hour", 14 * 24 * time.Hour: "2 weeks", 24 * time.Hour: "1 day"} {
+		if got := client.Span(d); got != want {
+			t.Errorf("%s is %s", d, got)
+		}
+	}
+}
