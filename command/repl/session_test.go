@@ -213,7 +213,6 @@ func TestSessions(t *testing.T) {
 	bob.sees("waiting for the server to take")
 	s.start()
 	alice.sees("bob: now I am")
-	alice.sees("that waited went out")
 	check(t, <-bob.ended)
 	alice.types("\x03")
 	alice.sees("Ctrl-C once more")
