@@ -51,7 +51,7 @@ func (c Config) MLS() mls.Config {
 }
 
 func (c Config) collecting(u *unknown) mls.Config {
-	return mls.Config{Credentials: credentials{c, u}, Clock: c.Clock, Rand: c.Rand,
+	return mls.Config{Credentials: credentials{c, u}, Clock: c.Clock, Rand: c.Rand, Padding: SizeClass,
 		Extensions: []message.ExtensionType{ExtensionStateVersion, ExtensionConversation}}
 }
 

@@ -44,7 +44,7 @@ func risks(s *settings, home *node.Home, c *node.Certificate, meta *store.Meta, 
 		add(true, "the clock: %v", err)
 	}
 	add(s.metrics != "" && !loopback(s.metrics), "metrics on %s can be read by others: listen on 127.0.0.1", s.metrics)
-	add(s.logNames, "the log holds names and addresses of people (--log-names)")
+	add(!s.redactLogs, "the log holds names and addresses of people (--redact-logs=false)")
 	add(isRoot(), "the server runs as root: give it a user of its own")
 	return list
 }

@@ -26,7 +26,7 @@ type settings struct {
 	tlsCert, tlsKey, metrics                   string
 	websocket, websocketOrigins                string
 	logLevel, logFormat                        string
-	logNames                                   bool
+	redactLogs                                 bool
 	connections, addressConnections            int
 	addressRate, accountRate                   int
 	requestMemory                              int // MiB
@@ -38,7 +38,7 @@ type settings struct {
 func newSettings() *settings {
 	return &settings{
 		listen: ":" + wire.StandardPort, data: "data", registration: "open",
-		logLevel: "info", logFormat: "text", connections: 20_000, addressConnections: 1000,
+		logLevel: "info", logFormat: "text", redactLogs: true, connections: 20_000, addressConnections: 1000,
 		addressRate: 100, accountRate: 100, requestMemory: 256, channels: 200, attempts: 10, attemptWindow: 15 * time.Minute, drain: 10 * time.Second,
 		retention: 30 * 24 * time.Hour, lapse: 14 * 24 * time.Hour,
 	}
@@ -59,7 +59,7 @@ func (s *settings) table() *config.Table {
 		{Name: "metrics", Value: config.Address(&s.metrics, "9433", true), Help: "serve /metrics, /health and /ready by HTTP on `ADDR`, which should be a loopback address; empty is off"},
 		{Name: "log-level", Value: config.OneOf(&s.logLevel, "debug", "info", "warn", "error"), Help: "log what is of this `LEVEL` or above"},
 		{Name: "log-format", Value: config.OneOf(&s.logFormat, "text", "json"), Help: "write the log in this `FORMAT`"},
-		{Name: "log-names", Value: config.Bool(&s.logNames), Help: "write names and addresses to the log as they are, not as hashes"},
+		{Name: "redact-logs", Value: config.Bool(&s.redactLogs), Help: "write names and addresses of people to the log as hashes; false writes them as they are"},
 		{Name: "max-connections", Value: config.Int(&s.connections, 1, 10_000_000), Help: "serve at most `N` connections at once"},
 		{Name: "max-connections-per-address", Value: config.Int(&s.addressConnections, 1, 10_000_000), Help: "serve at most `N` connections at once from one address, or one IPv6 /64"},
 		{Name: "address-rate", Value: config.Int(&s.addressRate, 1, 1_000_000), Help: "let one address cause a cost of `N` a second before it is authenticated"},
