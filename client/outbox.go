@@ -66,14 +66,63 @@ func (c *Client) Wait(ctx context.Context, id qpq.ChannelID, message MessageID) 
 	}
 }
 
-// flush sends what is queued. The caller holds chatting.
+// maxOutbox is how many messages Outbox lists.
+const maxOutbox = 10_000
+
+// Outbox returns the messages that wait on this device, in the order in which they were queued. Each conversation sends its own in that order; what the
+// group needs first goes before them, and receipts after all.
+func (c *Client) Outbox() ([]Entry, error) {
+	return c.read(c.cfg.Profile.Waiting(maxOutbox))
+}
+
+// ClearOutbox gives up the messages that wait in a conversation, or, where the id is zero, in all, and returns how many those were. What is just
+// being sent is not among them.
+func (c *Client) ClearOutbox(ctx context.Context, id qpq.ChannelID) (int, error) {
+	if err := c.chatting.take(ctx); err != nil {
+		return 0, err
+	}
+	defer c.chatting.give()
+	list, err := c.cfg.Profile.Waiting(maxOutbox)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	err = c.cfg.Profile.Change(func(tx *profile.Tx) error {
+		for _, e := range list {
+			if !id.IsZero() && e.Channel != id {
+				continue
+			}
+			n++
+			if err := errors.Join(tx.Undo(e.Position), tx.SetEntry(e.Position, Failed, e.Time), tx.Dequeue(e.Position)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	c.news.tell()
+	return n, err
+}
+
+// flush sends what is queued: what people see, then the rest. The caller holds chatting.
 func (c *Client) flush(ctx context.Context, s *session) error {
 	held := map[qpq.ChannelID]bool{} // whose messages have to wait, in order
+	if err := c.flushOnly(ctx, s, false, held); err != nil {
+		return err
+	}
+	stale := c.cfg.Clock().Add(-receiptLife)
+	if err := c.cfg.Profile.Change(func(tx *profile.Tx) error { return tx.DropStale(stale) }); err != nil {
+		return err
+	}
+	return c.flushOnly(ctx, s, true, held)
+}
+
+// flushOnly sends those that people see, or the others.
+func (c *Client) flushOnly(ctx context.Context, s *session, hidden bool, held map[qpq.ChannelID]bool) error {
 	for after := int64(0); ; {
 		if err := c.load(); err != nil {
 			return err
 		}
-		list, err := c.cfg.Profile.Outbox(after, outboxPage)
+		list, err := c.cfg.Profile.Outbox(hidden, after, outboxPage)
 		if err != nil || len(list) == 0 {
 			return err
 		}

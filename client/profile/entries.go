@@ -264,9 +264,10 @@ func (t *Tx) Dequeue(position int64) error {
 	return t.p.exec(`DELETE FROM outbox WHERE position = ?`, position)
 }
 
-// Outbox returns up to limit messages that wait, after a position, in order.
-func (p *Profile) Outbox(after int64, limit int) (list []Outgoing, err error) {
-	err = p.read(`SELECT position, channel, id, content, epoch, ciphertext, kind FROM outbox JOIN entries USING (position) WHERE position > ? ORDER BY position LIMIT ?`, func(s *sqlite3.Stmt) error {
+// Outbox returns up to limit messages that wait, after a position, in order: those that people see, or, where hidden is true, the others, which are
+// less urgent.
+func (p *Profile) Outbox(hidden bool, after int64, limit int) (list []Outgoing, err error) {
+	err = p.read(`SELECT position, channel, id, content, epoch, ciphertext, kind FROM outbox JOIN entries USING (position) WHERE position > ? AND (kind >= 32) = ? ORDER BY position LIMIT ?`, func(s *sqlite3.Stmt) error {
 		o := Outgoing{Position: s.ColumnInt64(0), Content: s.ColumnBlob(3, nil), Epoch: uint64(s.ColumnInt64(4)), Kind: Kind(s.ColumnInt64(6))}
 		copy(o.Channel[:], s.ColumnRawBlob(1))
 		copy(o.ID[:], s.ColumnRawBlob(2))
@@ -275,6 +276,16 @@ func (p *Profile) Outbox(after int64, limit int) (list []Outgoing, err error) {
 		}
 		list = append(list, o)
 		return nil
-	}, after, int64(limit))
+	}, after, hidden, int64(limit))
 	return list, err
+}
+
+// Waiting returns up to limit entries of messages that wait and that people see, in order.
+func (p *Profile) Waiting(limit int) ([]Entry, error) {
+	return p.entries(`SELECT `+entryColumns+` FROM entries WHERE position IN (SELECT position FROM outbox) AND `+areSeen+` ORDER BY position LIMIT ?`, int64(limit))
+}
+
+// DropStale drops hidden messages that wait since before a time: nobody needs them any more.
+func (t *Tx) DropStale(before time.Time) error {
+	return t.p.exec(`DELETE FROM outbox WHERE position IN (SELECT position FROM outbox JOIN entries USING (position) WHERE kind >= 32 AND time < ?)`, before.UnixMilli())
 }
