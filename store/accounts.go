@@ -270,6 +270,7 @@ var eraseFirst = []string{
 	`DELETE FROM key_packages WHERE account = $1`,
 	`DELETE FROM cursors WHERE account = $1`,
 	`DELETE FROM leaving WHERE account = $1`,
+	`DELETE FROM blobs WHERE account = $1`,
 }
 
 var eraseRest = []string{

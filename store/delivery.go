@@ -23,6 +23,8 @@ type Message struct {
 	Now       time.Time
 	Retention time.Duration // how long it stays for those who do not fetch it; a channel's timer may shorten it
 	Quota     int64         // bytes of an inbox
+	Blobs     [][32]byte    // that it refers to: complete, and of the account
+	BlobLook  time.Duration // when it is first looked whether they are needed
 }
 
 // Sent is what became of a message.
@@ -40,7 +42,8 @@ const forgetAfter = 30 * 24 * time.Hour
 
 // Send puts a message into the inboxes of all members, once: a repetition gets the first answer. It fails with NotFound and code
 // "channel-unknown", unless the device is on the roster of a tip; with StaleEpoch and "stale-epoch" if the epoch is too old, or still to
-// come; with TooLarge and "payload-too-large"; with Exists and "message-id-reused" if another message has the id.
+// come; with TooLarge and "payload-too-large"; with Exists and "message-id-reused" if another message has the id; with NotFound and "blob-unknown"
+// where a blob that it refers to is not there.
 func (s *Store) Send(ctx context.Context, m Message) (sent Sent, err error) {
 	err = s.update(ctx, "send a message", func(tx Tx) error {
 		e := event{channel: m.Channel, kind: KindMessage, message: m.ID[:], hash: m.Hash, payload: m.Payload, slot: noSlot,
@@ -62,6 +65,9 @@ func (s *Store) Send(ctx context.Context, m Message) (sent Sent, err error) {
 			e.due = m.Now.Add(min(timer, m.Retention))
 		}
 		sent = Sent{Sequence: e.sequence, Time: instant(millis(m.Now))}
+		if err := refer(tx, m, e.due); err != nil {
+			return err
+		}
 		if sent.Notices, err = e.fanOut(tx); err != nil {
 			return err
 		}

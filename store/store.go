@@ -67,20 +67,23 @@ type Stats struct {
 
 // Store is the server's storage. Make one with [Open].
 type Store struct {
-	engine Engine
-	domain string
+	engine   Engine
+	contents Contents
+	blobs    blobLocks
+	domain   string
 }
 
 // Config says which server a store belongs to.
 type Config struct {
 	Domain string    // the server's domain, normalised; fixed when the store is first opened; afterwards it may be left out
 	Now    time.Time // required: kept as the store's birthday when it is first opened
+	Blobs  Contents  // where the bytes of blobs are; nil keeps none
 }
 
 // Open returns the store in engine, which has been migrated already. It returns Invalid with code
 // "domain-changed" if the store was made for another domain. The caller keeps closing engine.
 func Open(ctx context.Context, engine Engine, cfg Config) (*Store, error) {
-	s := &Store{engine: engine}
+	s := &Store{engine: engine, contents: cfg.Blobs}
 	if err := s.fixDomain(ctx, cfg); err != nil {
 		return nil, err
 	}

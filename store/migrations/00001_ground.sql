@@ -183,6 +183,26 @@ CREATE TABLE payloads (
     PRIMARY KEY (channel, message)
 );
 
+-- Encrypted files, whose bytes are elsewhere: of them, stored are durable. At due it is looked whether one is needed still; expires is 0 until a
+-- message refers to it. Of one to be read once, taker is who did.
+CREATE TABLE blobs (
+    account  TEXT   NOT NULL,
+    channel  BYTEA  NOT NULL,
+    blob     BYTEA  NOT NULL,
+    size     BIGINT NOT NULL,
+    stored   BIGINT NOT NULL,
+    complete BIGINT NOT NULL,
+    once     BIGINT NOT NULL,
+    taker    BYTEA,
+    message  BYTEA,
+    created  BIGINT NOT NULL,
+    expires  BIGINT NOT NULL,
+    due      BIGINT NOT NULL,
+    PRIMARY KEY (channel, blob)
+);
+CREATE INDEX blobs_account ON blobs (account);
+CREATE INDEX blobs_due ON blobs (due);
+
 -- Per inbox: the last sequence number given out, the last one whose row is gone whoever read it, and the
 -- bytes that the rows count for. Whoever appends locks this row until commit, so that the order of
 -- numbers is the order of commits.

@@ -100,13 +100,16 @@ func testTombstone(t *testing.T, e store.Engine) {
 
 // testErasureIsComplete fills every table, erases, and looks for the account in all of them.
 func testErasureIsComplete(t *testing.T, e store.Engine) {
-	s, ctx := Open(t, e), t.Context()
+	s, ctx := openWith(t, e, contents(t)), t.Context()
 	for _, name := range []string{"alice", "bob"} {
 		register(t, s, name)
 		ok(t, s.AddKeyPackages(ctx, name, qpq.DeviceID{1}, []store.KeyPackage{{Ref: []byte(name), Expires: Epoch.Add(time.Hour)}}, many))
 	}
 	ch := newChannel(t, s, 1, "alice", "bob")
 	ch.say(1, "alice", "hello")
+	for _, name := range []string{"alice", "bob"} {
+		upload(t, s, newFile(ch, name, 100))
+	}
 
 	tables := accountTables(t, e)
 	if len(tables) < 9 {

@@ -41,6 +41,10 @@ func Run(t *testing.T, open func(testing.TB) store.Engine) {
 		{"Inbox", testInbox},
 		{"Sweep", testSweep},
 		{"Leaving", testLeaving},
+		{"Blobs", testBlobs},
+		{"BlobsGo", testBlobsGo},
+		{"BlobsOnce", testBlobsOnce},
+		{"BlobsSurviveKills", testBlobsSurviveKills},
 		{"Races", testRaces},
 		{"Model", testModel},
 		{"ChannelModel", testChannelModel},
@@ -58,7 +62,13 @@ var (
 // Open returns the store in e.
 func Open(t testing.TB, e store.Engine) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), e, store.Config{Domain: Domain, Now: Epoch})
+	return openWith(t, e, nil)
+}
+
+// openWith is Open with a place for the bytes of blobs.
+func openWith(t testing.TB, e store.Engine, contents store.Contents) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), e, store.Config{Domain: Domain, Now: Epoch, Blobs: contents})
 	if err != nil {
 		t.Fatal(err)
 	}
