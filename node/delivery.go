@@ -51,9 +51,13 @@ func (s *Server) send(ctx context.Context, c *conn, q wire.Send) (wire.SendReply
 	if len(q.Payload) > s.limits.Payload {
 		return none, qpq.E(qpq.TooLarge, wire.CodePayloadTooLarge, fmt.Sprintf("the message has %d bytes, and this server takes at most %d", len(q.Payload), s.limits.Payload))
 	}
+	blobs, err := blobsOf(q)
+	if err != nil {
+		return none, err
+	}
 	hash := sha256.Sum256(q.Payload)
 	m := store.Message{Channel: q.Channel, ID: q.ID, Account: user.Name, Device: device, Epoch: int64(min(epoch, maxSlot)), Hash: hash[:], Payload: q.Payload,
-		Now: now(), Retention: s.limits.Retention, Quota: int64(s.limits.Inbox)}
+		Now: now(), Retention: s.limits.Retention, Quota: int64(s.limits.Inbox), Blobs: blobs, BlobLook: blobLook}
 	if q.TTLSeconds > 0 {
 		m.Retention = min(m.Retention, seconds(q.TTLSeconds))
 	}

@@ -35,6 +35,7 @@ const (
 	fileTLSKey      = "tls.key"
 	fileCertificate = "tls.crt"
 	fileLock        = "lock"
+	fileBlobs       = "files"
 )
 
 // OpenHome opens a data directory, making it if there is none, and locks it. It fails with
@@ -90,6 +91,9 @@ func (h *Home) Close() error {
 
 // Database returns the path of the database.
 func (h *Home) Database() string { return filepath.Join(h.dir, fileDatabase) }
+
+// Blobs returns the path of the folder of encrypted files.
+func (h *Home) Blobs() string { return h.path(fileBlobs) }
 
 // Passwords returns what answers for passwords, whose keys are made at the first start. KSF is no
 // concern of a server.

@@ -43,6 +43,10 @@ type Limits struct {
 	Inbox     int           // bytes that an inbox takes; 64 MiB
 	Payload   int           // bytes of a message; 1 MiB
 
+	Blob      int           // bytes of a file as it is sent; 128 MiB
+	BlobQuota int           // bytes of all files of an account that the server keeps at a time; 1 GiB
+	BlobGrace time.Duration // how long a file stays once all have its message; 7 days
+
 	VaultItem  int           // bytes of a sealed vault item; 256 KiB
 	VaultItems int           // items of a vault; 256
 	VaultSize  int           // bytes of all items of a vault, which must fit one frame; 4 MiB
@@ -74,6 +78,9 @@ func (l Limits) withDefaults() Limits {
 	l.Lapse = cmp.Or(l.Lapse, 14*day)
 	l.Inbox = cmp.Or(l.Inbox, 64<<20)
 	l.Payload = cmp.Or(l.Payload, 1<<20)
+	l.Blob = cmp.Or(l.Blob, 128<<20)
+	l.BlobQuota = cmp.Or(l.BlobQuota, 1<<30)
+	l.BlobGrace = cmp.Or(l.BlobGrace, 7*day)
 	l.VaultItem = cmp.Or(l.VaultItem, 256<<10)
 	l.VaultItems = cmp.Or(l.VaultItems, 256)
 	l.VaultSize = cmp.Or(l.VaultSize, 4<<20)

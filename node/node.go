@@ -90,6 +90,7 @@ func (s *Server) handlers() wire.Table[*conn] {
 	t.Add(wire.Handle(s.tokenCreate), wire.Handle(s.tokensList), wire.Handle(s.tokenRevoke))
 	t.Add(wire.Handle(s.channelCreate), wire.Handle(s.channelCommit), wire.Handle(s.channelOffer), wire.Handle(s.channelLeave))
 	t.Add(wire.Handle(s.channelInfo), wire.Handle(s.channelsList), wire.Handle(s.channelGroup), wire.Handle(s.channelChunks))
+	t.Add(wire.Handle(s.blobUsage), wire.Handle(s.blobCreate), wire.Handle(s.blobWrite), wire.Handle(s.blobRead), wire.Handle(s.blobDrop))
 	t.Add(wire.Handle(s.send), wire.Handle(s.sendEphemeral), wire.Handle(s.inboxFetch), wire.Handle(s.inboxAck))
 	return t
 }

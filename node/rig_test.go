@@ -18,6 +18,7 @@ import (
 	"github.com/quicproquo/qpq/identity"
 	"github.com/quicproquo/qpq/opaque"
 	"github.com/quicproquo/qpq/store"
+	"github.com/quicproquo/qpq/store/folder"
 	"github.com/quicproquo/qpq/store/sqlite"
 	"github.com/quicproquo/qpq/transport"
 	"github.com/quicproquo/qpq/wire"
@@ -58,7 +59,9 @@ func (r *rig) start(path string) {
 	engine, err := sqlite.Open(r.t.Context(), sqlite.Config{Path: path})
 	check(r.t, err)
 	r.t.Cleanup(func() { check(r.t, engine.Close()) })
-	r.cfg.Store, err = store.Open(r.t.Context(), engine, store.Config{Domain: domain, Now: time.Now()})
+	blobs, err := folder.Open(filepath.Join(r.dir, "files"))
+	check(r.t, err)
+	r.cfg.Store, err = store.Open(r.t.Context(), engine, store.Config{Domain: domain, Now: time.Now(), Blobs: blobs})
 	check(r.t, err)
 	r.Server, err = New(r.cfg)
 	check(r.t, err)

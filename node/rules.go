@@ -65,6 +65,11 @@ var rules = map[string]rule{
 	"sendEphemeral":     {8 << 10, 0, 1, none, false},
 	"inboxFetch":        {small, large, 1, none, false},
 	"inboxAck":          {small, 0, 1, none, false},
+	"blobUsage":         {small, 0, 2, none, false},
+	"blobCreate":        {small, 0, 2, none, false},
+	"blobWrite":         {1<<20 + small, 0, 2, none, false},
+	"blobRead":          {small, 1 << 20, 2, none, false},
+	"blobDrop":          {small, 0, 2, none, false},
 }
 
 // checkRules fails unless every method of the contract that is not merely planned has a handler and a rule.

@@ -12,13 +12,27 @@ const sweepBatch = 500
 func (s *Server) sweep(ctx context.Context) {
 	ticker := time.NewTicker(s.limits.Sweep)
 	defer ticker.Stop()
+	contents := time.NewTicker(day)
+	defer contents.Stop()
+	s.sweepContents(ctx)
 	for {
 		select {
 		case <-ticker.C:
 			s.sweepOnce(ctx, time.Now())
+		case <-contents.C:
+			s.sweepContents(ctx)
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// sweepContents drops files of which no row knows.
+func (s *Server) sweepContents(ctx context.Context) {
+	removed, err := s.cfg.Store.SweepContents(ctx)
+	s.metrics.swept.Add(float64(removed))
+	if err != nil && ctx.Err() == nil {
+		s.log.Error("files that nobody knows could not be removed", "cause", err.Error())
 	}
 }
 
@@ -34,6 +48,9 @@ func (s *Server) sweepOnce(ctx context.Context, now time.Time) {
 		s.log.Error("devices and accounts that ended could not be taken out of their conversations", "cause", err.Error())
 	}
 	s.announce(notices, nil)
+	if err := s.sweepBlobs(ctx, now); err != nil && ctx.Err() == nil {
+		s.log.Error("files that nobody needs could not be removed", "cause", err.Error())
+	}
 	for ctx.Err() == nil {
 		removed, err := s.cfg.Store.Sweep(ctx, now, sweepBatch)
 		if err != nil {

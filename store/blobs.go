@@ -270,8 +270,12 @@ func blobUsage(tx Tx, account string) (used int64, err error) {
 // refer has blobs live as long as a message that its sender uploaded them for. It fails with NotFound and "blob-unknown" for those that are
 // not complete, or another's.
 func refer(tx Tx, m Message, until time.Time) error {
+	look := m.Now.Add(m.BlobLook)
+	if look.After(until) {
+		look = until
+	}
 	for _, hash := range m.Blobs {
-		err := must(tx, errBlob, referBlob, m.Channel[:], hash[:], m.Account, m.ID[:], millis(until), millis(m.Now.Add(m.BlobLook)))
+		err := must(tx, errBlob, referBlob, m.Channel[:], hash[:], m.Account, m.ID[:], millis(until), millis(look))
 		if err != nil {
 			return err
 		}
@@ -326,6 +330,6 @@ const (
 	deleteBlob = `DELETE FROM blobs WHERE channel = $1 AND blob = $2`
 	takeBlob   = `UPDATE blobs SET taker = $3, expires = $4, due = $4 WHERE channel = $1 AND blob = $2`
 	sumBlobs   = `SELECT coalesce(sum(size + $2), 0) FROM blobs WHERE account = $1`
-	referBlob  = `UPDATE blobs SET message = $4, expires = $5, due = CASE WHEN $6 < $5 THEN $6 ELSE $5 END
+	referBlob  = `UPDATE blobs SET message = $4, expires = $5, due = $6
 		WHERE channel = $1 AND blob = $2 AND account = $3 AND complete = 1 AND taker IS NULL`
 )

@@ -11,6 +11,7 @@ struct Send {
   id @1 :Data $Q.len(16);                # for repetitions: same id and payload is one message
   payload @2 :Data $Q.min(1) $Q.max(1048576);
   ttlSeconds @3 :UInt32;                 # 0: the server's default
+  blobs @4 :List(Data) $Q.max(16) $Q.each(32); # addresses of blobs that the message needs: complete, and of the own account
 }
 
 struct SendReply {

@@ -47,6 +47,11 @@ const (
 	CodeChannelFull        = "channel-full"        // TooLarge: more devices or accounts than a channel may have
 	CodeDeviceGone         = "device-gone"         // NotFound: the claim adds a device that its account has no more: look it up again
 	CodeHandshakeTooLarge  = "handshake-too-large" // TooLarge: a commit, welcome or group state is larger than what it does explains
+	CodeBlobUnknown        = "blob-unknown"        // NotFound: no such complete blob of this channel, or it was read once
+	CodeBlobTooLarge       = "blob-too-large"      // TooLarge: larger than the server takes
+	CodeBlobQuota          = "blob-quota"          // Exhausted: the account has no room for it
+	CodeBlobOffset         = "blob-offset"         // Conflict: the upload goes on elsewhere: ask blobCreate
+	CodeBlobCorrupt        = "blob-corrupt"        // Invalid: what arrived has another hash; the upload is gone
 	CodePayloadTooLarge    = "payload-too-large"   // TooLarge: the message is larger than policy or server allow
 )
 

@@ -20,7 +20,7 @@ struct Message $Q.open {
     typing @9 :TypingBody;
     file @10 :FileBody;
     system @11 :SystemBody;
-    viewOnce @12 :ReservedBody $Q.reserved;
+    viewOnce @12 :ViewOnceBody;
     call @13 :ReservedBody $Q.reserved;
   }
 }
@@ -105,6 +105,13 @@ struct FileBody {
   thumbnail @9 :Data $Q.max(32768);
 }
 
+struct ViewOnceBody {
+  # ViewOnceBody is a text, or a file, that a receiver shows once and then forgets: a placeholder stays.
+
+  text @0 :Text $Q.max(65536);
+  file @1 :FileBody $Q.optional;   # its blob was uploaded to be read once
+}
+
 enum SystemKind $Q.open {
   # SystemKind says what happened that no commit shows.
 
@@ -124,5 +131,5 @@ struct SystemBody {
 }
 
 struct ReservedBody {
-  # ReservedBody stands for bodies that are to come: view-once media, calls.
+  # ReservedBody stands for bodies that are to come: calls.
 }

@@ -67,11 +67,14 @@ interface NodeService {
   inboxFetch @38 Delivery.InboxFetch -> Delivery.InboxFetchReply $Q.idempotent;
   inboxAck @39 Delivery.InboxAck -> Delivery.InboxAckReply $Q.idempotent;
 
-  blobCreate @40 Blobs.BlobCreate -> Blobs.BlobCreateReply $Q.idempotent $Q.planned;
-  blobWrite @41 Blobs.BlobWrite -> Blobs.BlobWriteReply $Q.idempotent $Q.planned;
-  blobRead @42 Blobs.BlobRead -> Blobs.BlobReadReply $Q.idempotent $Q.planned;
+  blobCreate @40 Blobs.BlobCreate -> Blobs.BlobCreateReply $Q.idempotent;
+  blobWrite @41 Blobs.BlobWrite -> Blobs.BlobWriteReply;
+  blobRead @42 Blobs.BlobRead -> Blobs.BlobReadReply $Q.idempotent;
 
   channelChunks @43 Channels.ChannelChunks -> Channels.ChannelChunksReply $Q.idempotent;
   channelOffer @44 Channels.ChannelOffer -> Channels.ChannelOfferReply $Q.idempotent;
   channelLeave @45 Channels.ChannelLeave -> Channels.ChannelLeaveReply $Q.idempotent;
+
+  blobUsage @46 Blobs.BlobUsage -> Blobs.BlobUsageReply $Q.idempotent;
+  blobDrop @47 Blobs.BlobDrop -> Blobs.BlobDropReply $Q.idempotent;
 }

@@ -46,13 +46,13 @@ func capnp(t *testing.T, command string, in []byte) []byte {
 }
 
 func TestSizes(t *testing.T) {
-	page := wire.BlobReadReply{Size: 1 << 40, Data: bytes.Repeat([]byte{7}, 4<<20)}
+	page := wire.BlobReadReply{Size: 1 << 40, Data: bytes.Repeat([]byte{7}, 1<<20)}
 	b, err := wire.Marshal(page)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, err := wire.Unmarshal[wire.BlobReadReply](b); err != nil || !reflect.DeepEqual(got, page) {
-		t.Errorf("a page of 4 MiB: %v", err)
+		t.Errorf("a page of 1 MiB: %v", err)
 	}
 	var rows wire.InboxFetchReply
 	for i := range 1024 {

@@ -17,6 +17,7 @@ import (
 	"github.com/quicproquo/qpq/config"
 	"github.com/quicproquo/qpq/node"
 	"github.com/quicproquo/qpq/store"
+	"github.com/quicproquo/qpq/store/folder"
 	"github.com/quicproquo/qpq/store/sqlite"
 	"github.com/quicproquo/qpq/transport"
 	"github.com/quicproquo/qpq/transport/quic"
@@ -102,7 +103,11 @@ func openStore(ctx context.Context, s *settings, home *node.Home) (*store.Store,
 	if err != nil {
 		return nil, nil, err
 	}
-	opened, err := store.Open(ctx, engine, store.Config{Domain: s.domain, Now: time.Now()})
+	var opened *store.Store
+	blobs, err := folder.Open(home.Blobs())
+	if err == nil {
+		opened, err = store.Open(ctx, engine, store.Config{Domain: s.domain, Now: time.Now(), Blobs: blobs})
+	}
 	if err != nil {
 		return nil, nil, errors.Join(err, engine.Close())
 	}

@@ -30,6 +30,8 @@ type settings struct {
 	connections, addressConnections            int
 	addressRate, accountRate                   int
 	requestMemory                              int // MiB
+	fileSize, fileQuota                        int // MiB
+	fileGrace                                  time.Duration
 	attempts, channels                         int
 	attemptWindow, drain                       time.Duration
 	retention, lapse                           time.Duration
@@ -40,6 +42,7 @@ func newSettings() *settings {
 		listen: ":" + wire.StandardPort, data: "data", registration: "open",
 		logLevel: "info", logFormat: "text", redactLogs: true, connections: 20_000, addressConnections: 1000,
 		addressRate: 100, accountRate: 100, requestMemory: 256, channels: 200, attempts: 10, attemptWindow: 15 * time.Minute, drain: 10 * time.Second,
+		fileSize: 128, fileQuota: 1024, fileGrace: 7 * 24 * time.Hour,
 		retention: 30 * 24 * time.Hour, lapse: 14 * 24 * time.Hour,
 	}
 }
@@ -70,6 +73,9 @@ func (s *settings) table() *config.Table {
 		{Name: "login-window", Value: config.Duration(&s.attemptWindow), Help: "how long such a window is, as a `TIME`"},
 		{Name: "retention", Value: config.Duration(&s.retention), Help: "keep messages for this `TIME` for those who do not fetch them"},
 		{Name: "lapse", Value: config.Duration(&s.lapse), Help: "drop what all other devices of an account have fetched once a device has been away for this `TIME`"},
+		{Name: "file-size", Value: config.Int(&s.fileSize, 1, 1<<20), Help: "take files of at most `N` MiB, as they are sent: encrypted and padded"},
+		{Name: "file-quota", Value: config.Int(&s.fileQuota, 1, 1<<30), Help: "keep at most `N` MiB of files of one account at a time"},
+		{Name: "file-grace", Value: config.Duration(&s.fileGrace), Help: "keep a file for this `TIME` once all devices have fetched its message; at most as long as --retention"},
 		{Name: "drain", Value: config.Duration(&s.drain), Help: "let calls under way finish within this `TIME` when the server stops"},
 	}}
 }
@@ -98,8 +104,8 @@ func (s *settings) check() error {
 			return qpq.E(qpq.Invalid, "bad-setting", fmt.Sprintf("--websocket-origins: %q is no host: write a name like app.example.org, with a port if it has one, or a pattern like *.example.org", pattern))
 		}
 	}
-	if s.drain == 0 || s.attemptWindow == 0 || s.retention == 0 || s.lapse == 0 {
-		return qpq.E(qpq.Invalid, "bad-setting", "--drain, --login-window, --retention and --lapse take a time above zero")
+	if s.drain == 0 || s.attemptWindow == 0 || s.retention == 0 || s.lapse == 0 || s.fileGrace == 0 {
+		return qpq.E(qpq.Invalid, "bad-setting", "--drain, --login-window, --retention, --lapse and --file-grace take a time above zero")
 	}
 	return nil
 }
@@ -138,7 +144,7 @@ func (s *settings) limits() node.Limits {
 		Connections: s.connections, AddressConnections: s.addressConnections,
 		AddressRate: float64(s.addressRate), AccountRate: float64(s.accountRate),
 		Memory: s.requestMemory << 20, Channels: s.channels, Attempts: s.attempts, AttemptWindow: s.attemptWindow, Drain: s.drain,
-		Retention: s.retention, Lapse: s.lapse,
+		Retention: s.retention, Lapse: s.lapse, Blob: s.fileSize << 20, BlobQuota: s.fileQuota << 20, BlobGrace: s.fileGrace,
 	}
 }
 
