@@ -111,39 +111,54 @@ func editable(k Kind) bool { return k == KindText || k == KindReply || k == Kind
 
 // Send queues a message of whatever kind. It is durable when Send returns, and goes out by Run or Sync, in the order of calls.
 func (c *Client) Send(_ context.Context, id qpq.ChannelID, body wire.MessageBody) (MessageID, error) {
-	own, err := c.cfg.Profile.Account()
+	e, m, err := c.compose(id, body)
 	if err != nil {
 		return MessageID{}, err
 	}
-	ch, err := c.cfg.Profile.Channel(id)
-	switch {
-	case err != nil:
-		return MessageID{}, err
-	case ch == nil:
-		return MessageID{}, qpq.E(qpq.NotFound, wire.CodeChannelUnknown, fmt.Sprintf("there is no conversation %s here", id))
-	}
-	if err := standing(&chat{Channel: *ch}); err != nil {
-		return MessageID{}, err
-	}
-	if err := c.peerGone(ch); err != nil {
-		return MessageID{}, err
-	}
-	m := wire.Message{Sent: c.cfg.Clock(), Body: body}
-	if len(ch.Conversation) > 0 {
-		agreed, err := wire.Unmarshal[wire.Conversation](ch.Conversation)
-		if err != nil {
-			return MessageID{}, err
-		}
-		m.ExpireSeconds = agreed.Policy.TimerSeconds
-	}
-	e := profile.Entry{Channel: id, Time: m.Sent, State: Queued, Sender: own.User, Device: own.Device.ID()}
-	lasting(&e, &m, own.User)
-	if err := c.cfg.Profile.Change(func(tx *profile.Tx) error { return queue(tx, &e, &m) }); err != nil {
+	if err := c.cfg.Profile.Change(func(tx *profile.Tx) error { return queue(tx, e, m) }); err != nil {
 		return MessageID{}, err
 	}
 	c.news.tell()
 	c.kick()
 	return m.ID, nil
+}
+
+// compose returns a message of this device as of now, and its entry, if it can be sent to a conversation.
+func (c *Client) compose(id qpq.ChannelID, body wire.MessageBody) (*profile.Entry, *wire.Message, error) {
+	own, ch, err := c.maySend(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	m := &wire.Message{Sent: c.cfg.Clock(), Body: body}
+	if len(ch.Conversation) > 0 {
+		agreed, err := wire.Unmarshal[wire.Conversation](ch.Conversation)
+		if err != nil {
+			return nil, nil, err
+		}
+		m.ExpireSeconds = agreed.Policy.TimerSeconds
+	}
+	e := &profile.Entry{Channel: id, Time: m.Sent, State: Queued, Sender: own.User, Device: own.Device.ID()}
+	lasting(e, m, own.User)
+	return e, m, nil
+}
+
+// maySend returns the own account and a conversation that something can be sent to.
+func (c *Client) maySend(id qpq.ChannelID) (*profile.Account, *profile.Channel, error) {
+	own, err := c.cfg.Profile.Account()
+	if err != nil {
+		return nil, nil, err
+	}
+	ch, err := c.cfg.Profile.Channel(id)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case ch == nil:
+		return nil, nil, qpq.E(qpq.NotFound, wire.CodeChannelUnknown, fmt.Sprintf("there is no conversation %s here", id))
+	}
+	if err := standing(&chat{Channel: *ch}); err != nil {
+		return nil, nil, err
+	}
+	return own, ch, c.peerGone(ch)
 }
 
 // queue gives a message of this device an id, and has it wait to be sent.

@@ -69,6 +69,8 @@ type Config struct {
 	Clock func() time.Time
 	// Backoff is how long Run waits at first before it connects again; it waits up to 120 times as long. Zero is a second.
 	Backoff time.Duration
+	// Files is how this program reaches files that people send and save. Nil is a program that has none.
+	Files Files
 	// KeyUpdate is how often this device gives itself fresh keys in each conversation. Zero is a week.
 	KeyUpdate time.Duration
 }
@@ -107,6 +109,7 @@ type Client struct {
 	owing      atomic.Int64 // since when receipts are due, in milliseconds; 0 where none are
 	typists    typists
 	alarm      alarm
+	transfers  transfers
 	wake       chan struct{} // has room for one: Run goes another round
 	news       news
 

@@ -16,11 +16,13 @@ import (
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/client/disk"
 	"github.com/quicproquo/qpq/client/profile"
 	"github.com/quicproquo/qpq/identity"
 	"github.com/quicproquo/qpq/node"
 	"github.com/quicproquo/qpq/opaque"
 	"github.com/quicproquo/qpq/store"
+	"github.com/quicproquo/qpq/store/folder"
 	"github.com/quicproquo/qpq/store/sqlite"
 	"github.com/quicproquo/qpq/transport"
 	"github.com/quicproquo/qpq/transport/mem"
@@ -59,7 +61,9 @@ func (s *server) start(also ...transport.Listener) {
 	s.t.Helper()
 	engine, err := sqlite.Open(context.Background(), sqlite.Config{Path: s.path})
 	check(s.t, err)
-	s.cfg.Store, err = store.Open(context.Background(), engine, store.Config{Domain: domain, Now: time.Now()})
+	blobs, err := folder.Open(s.path + ".files")
+	check(s.t, err)
+	s.cfg.Store, err = store.Open(context.Background(), engine, store.Config{Domain: domain, Now: time.Now(), Blobs: blobs})
 	check(s.t, err)
 	n, err := node.New(s.cfg)
 	check(s.t, err)
@@ -107,7 +111,7 @@ func (d *device) open(dial client.Dialer) {
 	check(d.t, err)
 	d.profile, err = d.home.Open()
 	check(d.t, err)
-	d.Client = client.New(client.Config{Profile: d.profile, Dial: dial, Server: domain, KSF: opaque.Identity, Notice: func(n client.Notice) {
+	d.Client = client.New(client.Config{Profile: d.profile, Dial: dial, Server: domain, KSF: opaque.Identity, Files: disk.Files{}, Notice: func(n client.Notice) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.notices = append(d.notices, n)

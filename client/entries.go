@@ -333,6 +333,8 @@ func kindOf(body wire.MessageBody) Kind {
 		return KindDelete
 	case wire.FileBody:
 		return KindFile
+	case wire.ViewOnceBody:
+		return KindViewOnce
 	case wire.SystemBody:
 		return KindSystem
 	case wire.ReceiptBody:

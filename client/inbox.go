@@ -280,7 +280,11 @@ func (c *Client) show(st *step, ch *chat, r wire.InboxRow, text *conversation.Te
 	c.ceased(e.Channel, e.Sender)
 	st.told = true
 	st.do(func(tx *profile.Tx) error {
-		if err := add(tx, &e, m.Body); err != nil || e.Position == 0 || !owe || !e.Kind.Line() {
+		err := add(tx, &e, m.Body)
+		if err == nil && e.Position != 0 && e.Sender == own.User {
+			err = keepNone(tx, e.Position, e.Kind)
+		}
+		if err != nil || e.Position == 0 || !owe || !e.Kind.Line() {
 			return err
 		}
 		return tx.Owe(e.Position, false)

@@ -165,7 +165,7 @@ func (c *Client) sendOne(ctx context.Context, s *session, o profile.Outgoing) (b
 		if err != nil {
 			return false, err
 		}
-		request := wire.Send{Channel: o.Channel, ID: o.ID, Payload: o.Ciphertext}
+		request := wire.Send{Channel: o.Channel, ID: o.ID, Payload: o.Ciphertext, Blobs: blobsOf(o)}
 		if o.Kind == profile.KindReceipt {
 			request.TTLSeconds = uint32(receiptLife / time.Second)
 		}
@@ -235,7 +235,11 @@ func (c *Client) encrypt(ctx context.Context, s *session, ch *chat, o *profile.O
 // settled notes that a message waits no longer.
 func (c *Client) settled(o profile.Outgoing, state MessageState, reply wire.SendReply) error {
 	err := c.cfg.Profile.Change(func(tx *profile.Tx) error {
-		return errors.Join(tx.SetEntry(o.Position, state, reply.Time), tx.Dequeue(o.Position), tx.Empty(o.Position))
+		err := errors.Join(tx.SetEntry(o.Position, state, reply.Time), tx.Dequeue(o.Position), tx.Empty(o.Position))
+		if err == nil && state == Accepted {
+			err = keepNone(tx, o.Position, o.Kind)
+		}
+		return err
 	})
 	c.news.tell()
 	return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/quicproquo/qpq"
@@ -83,11 +84,16 @@ func (c *Client) stay(ctx context.Context, connected func()) error {
 	}
 	ticker := time.NewTicker(rounds)
 	defer ticker.Stop()
+	ctx, cancel := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	defer work.Wait()
+	defer cancel()
 	for {
 		if err := c.round(ctx, s, false); err != nil {
 			return err
 		}
 		connected()
+		c.goOn(ctx, &work)
 		var again <-chan time.Time
 		if wait := s.again.Load(); wait > 0 {
 			again = time.After(time.Duration(wait))

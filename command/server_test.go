@@ -18,6 +18,7 @@ import (
 	"github.com/quicproquo/qpq/node"
 	"github.com/quicproquo/qpq/opaque"
 	"github.com/quicproquo/qpq/store"
+	"github.com/quicproquo/qpq/store/folder"
 	"github.com/quicproquo/qpq/store/sqlite"
 	"github.com/quicproquo/qpq/transport"
 	"github.com/quicproquo/qpq/transport/mem"
@@ -49,7 +50,9 @@ func newServer(t *testing.T) *server {
 func (s *server) start() {
 	engine, err := sqlite.Open(context.Background(), sqlite.Config{Path: s.path})
 	check(s.t, err)
-	s.cfg.Store, err = store.Open(context.Background(), engine, store.Config{Domain: s.cfg.Domain, Now: time.Now()})
+	blobs, err := folder.Open(s.path + ".files")
+	check(s.t, err)
+	s.cfg.Store, err = store.Open(context.Background(), engine, store.Config{Domain: s.cfg.Domain, Now: time.Now(), Blobs: blobs})
 	check(s.t, err)
 	n, err := node.New(s.cfg)
 	check(s.t, err)

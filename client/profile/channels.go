@@ -290,7 +290,7 @@ func (p *Profile) disownGroups(s Standing) error {
 
 // forgetChannels drops all conversations.
 func (p *Profile) forgetChannels() error {
-	for _, table := range []string{"outbox", "reactions", "receipts", "due", "thread_reads", "entries", "inbox", "removals", "departures", "commits", "group_records", "channels", "owner"} {
+	for _, table := range []string{"outbox", "reactions", "receipts", "due", "thread_reads", "transfers", "entries", "inbox", "removals", "departures", "commits", "group_records", "channels", "owner"} {
 		if err := p.exec(`DELETE FROM ` + table); err != nil {
 			return fmt.Errorf("forget %s: %w", table, err)
 		}

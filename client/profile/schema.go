@@ -96,6 +96,13 @@ var migrations = []string{
 	 CREATE TABLE outbox ( -- messages that their hub has not accepted yet
 		position INTEGER PRIMARY KEY REFERENCES entries (position) ON DELETE CASCADE, epoch INTEGER NOT NULL, ciphertext BLOB NOT NULL
 	 ) STRICT;`,
+	`CREATE TABLE transfers ( -- files on their way, and those that were fetched
+		id INTEGER PRIMARY KEY AUTOINCREMENT, channel BLOB NOT NULL, upload INTEGER NOT NULL, position INTEGER NOT NULL,
+		path TEXT NOT NULL, part TEXT NOT NULL, content BLOB NOT NULL, pieces BLOB NOT NULL, total INTEGER NOT NULL,
+		state INTEGER NOT NULL, problem TEXT NOT NULL, begun INTEGER NOT NULL
+	 ) STRICT;
+	 CREATE INDEX transfers_position ON transfers (position) WHERE position > 0;
+	 CREATE INDEX entries_files ON entries (channel, position) WHERE kind IN (3, 4);`,
 }
 
 // version returns that of the schema.
