@@ -1,8 +1,8 @@
 // Package command is the registry of what people can do: every front end (command line, playbooks, graphical shells)
 // offers these commands, calls them by name with typed arguments, and shows what they return.
 //
-// A command never reads a terminal or a file. What it has to ask, or to show before it is done, goes through the UI
-// of its Env.
+// A command never reads a terminal. What it has to ask, or to show before it is done, goes through the UI of its Env. Files it reaches only through the
+// client, whose program says how (client.Config.Files): so the process that holds the profile opens them, by whole paths.
 package command
 
 import (
@@ -41,6 +41,7 @@ type Param struct {
 	List     bool // any number of values, as a JSON array: all that follow
 	Rest     bool // text: all words that follow, with a space between them
 	Input    bool // text that a front end reads from its input where it is not given
+	Path     bool // the path of a file or folder, whole (Command.Whole)
 	Of       Of   // what its values name; empty where it is nothing that could be listed
 }
 
@@ -97,7 +98,7 @@ func (c *Command) Run(ctx context.Context, e *Env, args json.RawMessage) (Output
 var Topics = map[string]string{"group": "make groups, and change who is in them", "outbox": "see what waits on this device to be sent"}
 
 // all are the commands in the order of the manual.
-var all = slices.Concat(account, conversations, groups, messages, actions, outbox)
+var all = slices.Concat(account, conversations, groups, messages, actions, outbox, files)
 
 // Find returns the command with a name. It fails with qpq.NotFound.
 func Find(name string) (*Command, error) {
@@ -112,8 +113,8 @@ func Find(name string) (*Command, error) {
 func All() []*Command { return slices.Clone(all) }
 
 // define makes a command of a function. The fields of A are its parameters: tags "arg" and "flag" name them, "arg" with a
-// question mark at the end is optional, "help" says what they are, "of" what they name. Slices are lists; "takes" of a text is "rest", or
-// "input" where it may come from the front end's input too.
+// question mark at the end is optional, "help" says what they are, "of" what they name. Slices are lists; "takes" of a text is "rest",
+// "input" where it may come from the front end's input too, or "path".
 func define[A any](c Command, f func(context.Context, *Env, A) (Output, error)) *Command {
 	t := reflect.TypeFor[A]()
 	for i := range t.NumField() {
@@ -136,7 +137,7 @@ func param(command string, f reflect.StructField) Param {
 	}
 	takes := f.Tag.Get("takes")
 	p := Param{Help: f.Tag.Get("help"), Switch: kind == reflect.Bool, Number: kind == reflect.Int || kind == reflect.Int64, List: kind == reflect.Slice,
-		Rest: takes != "", Input: takes == "input", Of: Of(f.Tag.Get("of"))}
+		Rest: takes == "rest" || takes == "input", Input: takes == "input", Path: takes == "path", Of: Of(f.Tag.Get("of"))}
 	if name, ok := f.Tag.Lookup("flag"); ok {
 		p.Name, p.Flag, p.Optional = name, true, true
 	} else {

@@ -43,6 +43,8 @@ type EntryJSON struct {
 	Code string `json:"code,omitempty"`
 
 	Text string `json:"text"`
+
+	File *FileJSON `json:"file,omitempty"` // of files
 }
 
 // reactionJSON is an emoji on a message, for programs.
@@ -188,6 +190,7 @@ func EntryValue(v *client.Conversation, entry *client.Entry) EntryJSON {
 	}
 	j.Type, j.ID, j.Short, j.Sender, j.Device, j.Own, j.State = "message", m.ID.String(), m.ID.Short(), m.Sender.String(), m.Device.String(), m.Own, state(v, m)
 	j.Kind, j.Text, j.Gone, j.Edited, j.Replies, j.Removed, j.Expires = kinds[m.Kind], text(m), reasons[m.Gone], m.Edited, m.Replies, m.Removed, moment(m.Expires)
+	j.File = fileValue(m)
 	for _, u := range m.Mentions {
 		j.Mentions = append(j.Mentions, u.String())
 	}
@@ -218,6 +221,8 @@ func text(m *client.Message) string {
 		return "gone"
 	case m.Kind == client.KindUnknown:
 		return "something that this release cannot show"
+	case m.Kind == client.KindViewOnce && m.File() == nil:
+		return "to be viewed once: view does that"
 	}
 	return m.Text
 }
@@ -256,6 +261,13 @@ func (j *EntryJSON) Words() string {
 	case j.change():
 		return j.deed()
 	case j.Gone != "" || j.Kind == kinds[client.KindUnknown]:
+		b.WriteString("(" + j.Text + ")")
+	case j.File != nil:
+		b.WriteString("(" + j.File.text() + ")")
+		if j.Text != "" {
+			b.WriteString(" " + j.Text)
+		}
+	case j.Kind == kinds[client.KindViewOnce]:
 		b.WriteString("(" + j.Text + ")")
 	default:
 		b.WriteString(j.Text)

@@ -265,5 +265,11 @@ func history(ctx context.Context, e *Env, a historyArgs) (Output, error) {
 
 func syncNow(ctx context.Context, e *Env, _ noArgs) (Output, error) {
 	err := e.Client.Sync(ctx)
+	if err == nil {
+		err = e.Client.MoveFiles(ctx) // and their messages
+	}
+	if err == nil {
+		err = e.Client.Sync(ctx)
+	}
 	return Output{map[string]bool{"synced": true}, "all that there is was received and sent"}, err
 }

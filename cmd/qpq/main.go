@@ -31,6 +31,7 @@ type program struct {
 	settings       *settings
 	quiet          bool // nobody is there to be told anything
 	secrets        *secrets
+	drawn          int32 // 1 while how far something is stands in the terminal's line
 }
 
 // run carries out a command line and returns the exit code.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/client/disk"
 	"github.com/quicproquo/qpq/client/profile"
 	"github.com/quicproquo/qpq/client/profile/keyring"
 	"github.com/quicproquo/qpq/command"
@@ -89,6 +90,9 @@ func (k *keeper) call(ctx context.Context, c *command.Command, args json.RawMess
 			k.log.Info("command done", "command", c.Name)
 		}
 	}()
+	if args, err = c.Whole(args, os.Getwd); err != nil {
+		return out, err
+	}
 	for deadline := time.Now().Add(holdPatience); ; {
 		engine, err := k.engine()
 		if err == nil {
@@ -172,7 +176,7 @@ func (k *keeper) hold() (h *holding, err error) {
 	h.ends = append(h.ends, opened.Close)
 	holder := &command.Holder{Release: config.Release(), Server: p.settings.server, Fingerprint: p.settings.fingerprint}
 	dialer := &dial.Dialer{}
-	cfg := client.Config{Profile: opened, Dial: dialer.Dial, Server: p.settings.server, Software: "qpq " + config.Release()}
+	cfg := client.Config{Profile: opened, Dial: dialer.Dial, Server: p.settings.server, Software: "qpq " + config.Release(), Files: disk.Files{}}
 	if k.notice != nil {
 		cfg.Notice = func(n client.Notice) {
 			k.log.Info("notice", "code", n.Code)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync/atomic"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -26,6 +27,7 @@ import (
 
 // print shows the result of a command, if there is one.
 func (p *program) print(o command.Output) error {
+	p.endProgress()
 	if o.Value == nil && o.Text == "" {
 		return nil
 	}
@@ -68,13 +70,36 @@ func (p *program) Result(o command.Output) error {
 	return nil
 }
 
-// Show implements command.UI.
+// Show implements command.UI. How far something is has a line of its own, at terminals alone.
 func (p *program) Show(o command.Output) {
 	if p.settings.json {
 		_ = writeJSON(p.stderr, o.Value)
 		return
 	}
+	if _, ok := o.Progress(); ok {
+		p.progress(o.Text)
+		return
+	}
+	p.endProgress()
 	fmt.Fprintln(p.stderr, qpq.Printable(o.Text))
+}
+
+// progress shows a line in place of the one before.
+func (p *program) progress(text string) {
+	width, _, err := term.GetSize(int(os.Stderr.Fd()))
+	if err != nil || !p.cursor() || p.quiet {
+		return
+	}
+	line := []rune(qpq.Printable(text))
+	atomic.StoreInt32(&p.drawn, 1)
+	fmt.Fprintf(p.stderr, "\r\x1b[K%s", string(line[:max(0, min(len(line), width-1))]))
+}
+
+// endProgress takes the line away.
+func (p *program) endProgress() {
+	if atomic.SwapInt32(&p.drawn, 0) == 1 {
+		fmt.Fprint(p.stderr, "\r\x1b[K")
+	}
 }
 
 // notice tells what nobody asked for.
@@ -83,6 +108,7 @@ func (p *program) notice(n client.Notice) {
 		_ = writeJSON(p.stderr, command.Noticed(n).Value)
 		return
 	}
+	p.endProgress()
 	fmt.Fprintf(p.stderr, "%s %s\n", p.paint("note:", "33"), qpq.Printable(n.Text))
 }
 
@@ -92,6 +118,7 @@ func (p *program) showError(err error) {
 			"kind": qpq.KindOf(err).String(), "code": qpq.CodeOf(err), "text": err.Error()}})
 		return
 	}
+	p.endProgress()
 	fmt.Fprintf(p.stderr, "%s %s\n", p.paint("qpq:", "31"), qpq.Printable(err.Error()))
 }
 

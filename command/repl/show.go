@@ -213,6 +213,9 @@ func (v visible) Show(o command.Output) {
 	if decode(o.Value, &notice) == nil && notice.Notice != nil {
 		return
 	}
+	if _, ok := o.Progress(); ok {
+		return // the result says when it is done
+	}
 	v.r.cfg.Console.Note(clean(o.Text))
 }
 
