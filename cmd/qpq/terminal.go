@@ -90,6 +90,9 @@ func (p *program) progress(text string) {
 	if err != nil || !p.cursor() || p.quiet {
 		return
 	}
+	if width == 0 { // it does not say
+		width = 80
+	}
 	line := []rune(qpq.Printable(text))
 	atomic.StoreInt32(&p.drawn, 1)
 	fmt.Fprintf(p.stderr, "\r\x1b[K%s", string(line[:max(0, min(len(line), width-1))]))
