@@ -27,6 +27,9 @@ func (p *program) complete(c *command.Command) cobra.CompletionFunc {
 		if at >= len(places) {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
+		if places[at].Path {
+			return nil, cobra.ShellCompDirectiveDefault // the shell knows
+		}
 		words := p.words(cmd, places[at].Of)
 		return slices.DeleteFunc(words, func(w string) bool {
 			name, _, _ := strings.Cut(w, "\t")
