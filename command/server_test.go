@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/client/disk"
 	"github.com/quicproquo/qpq/client/profile"
 	"github.com/quicproquo/qpq/command"
 	"github.com/quicproquo/qpq/node"
@@ -87,7 +88,7 @@ func (s *server) device(name string) *device {
 
 // open begins with what the profile holds.
 func (s *server) open(d *device, name string) {
-	d.client = client.New(client.Config{Profile: d.profile, Server: s.cfg.Domain, KSF: opaque.Identity, Backoff: time.Millisecond, Notice: func(client.Notice) {},
+	d.client = client.New(client.Config{Profile: d.profile, Server: s.cfg.Domain, KSF: opaque.Identity, Files: disk.Files{}, Backoff: time.Millisecond, Notice: func(client.Notice) {},
 		Dial: func(ctx context.Context, _ string, _ func(tls.ConnectionState) error) (transport.Conn, error) {
 			c, err := s.listener.Dial(ctx, name)
 			if err != nil {
