@@ -57,12 +57,18 @@ func (c *Client) EditMessage(ctx context.Context, id qpq.ChannelID, message Ref,
 	return c.Send(ctx, id, wire.EditBody{Target: message.wire(), Text: text, Mentions: c.mentioned(id, text)})
 }
 
-// DeleteMessage queues that a message of this account is forgotten by all devices. On this one it is at once.
+// DeleteMessage queues that a message of this account is forgotten by all devices. On this one it is at once. Where the client is connected the server
+// forgets its file at once too, and else in its time.
 func (c *Client) DeleteMessage(ctx context.Context, id qpq.ChannelID, message Ref) (MessageID, error) {
-	if _, err := c.ownLine(id, message, "deleted"); err != nil {
+	e, err := c.ownLine(id, message, "deleted")
+	if err != nil {
 		return MessageID{}, err
 	}
-	return c.Send(ctx, id, wire.DeleteBody{Target: message.wire()})
+	sent, err := c.Send(ctx, id, wire.DeleteBody{Target: message.wire()})
+	if b, _ := fileOf(e.Message.Body.Body); err == nil && b != nil {
+		c.dropNow(ctx, id, b)
+	}
+	return sent, err
 }
 
 // Edits returns what a message said, the oldest first; the last one is in force. Of one that was never edited that is one text.

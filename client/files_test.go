@@ -376,6 +376,23 @@ func TestViewOnce(t *testing.T) {
 	placeholder(bob)
 }
 
+// TestAFileOfADeletedMessageIsGone, at the server too, and a download that waits for it ends.
+func TestAFileOfADeletedMessageIsGone(t *testing.T) {
+	s := newServer(t, nil)
+	alice, bob, id := friends(t, s)
+	alice.attaches(id, client.Attachment{Path: written(t, "x", noise(1000))})
+	down := must(bob.SaveFile(id, bob.newest(id).Ref(), t.TempDir()))
+	_ = must(alice.DeleteMessage(t.Context(), id, alice.newest(id).Ref()))
+	if left := s.blobs(); len(left) != 0 {
+		t.Errorf("the server still has %v", left)
+	}
+	_, err := bob.Transfer(t.Context(), down, nil)
+	wants(t, err, qpq.NotFound, wire.CodeBlobUnknown)
+	settle(t, alice, bob)
+	_, err = bob.Transfer(t.Context(), down, nil)
+	wants(t, err, qpq.NotFound, "message-gone")
+}
+
 func picture(width, height int) image.Image {
 	p := image.NewRGBA(image.Rect(0, 0, width, height))
 	for y := range height {

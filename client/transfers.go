@@ -230,6 +230,18 @@ func (c *Client) drop(ctx context.Context, id qpq.ChannelID, b *wire.FileBody) {
 	}
 }
 
+// dropNow is drop where there is a connection already.
+func (c *Client) dropNow(ctx context.Context, id qpq.ChannelID, b *wire.FileBody) {
+	if !c.connecting.try() {
+		return
+	}
+	s := c.session
+	c.connecting.give()
+	if s != nil && s.alive() {
+		_, _ = wire.Call(ctx, s, wire.BlobDrop{Channel: id, Blob: b.Blob})
+	}
+}
+
 // MoveFiles goes on with all transfers that wait, one after the other, and returns the first error.
 func (c *Client) MoveFiles(ctx context.Context) (err error) {
 	for after := int64(0); ; {

@@ -21,5 +21,15 @@ func (t turn) take(ctx context.Context) error {
 	}
 }
 
+// try takes the turn if nobody has it.
+func (t turn) try() bool {
+	select {
+	case t <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
 // give lets the next one have it.
 func (t turn) give() { <-t }
