@@ -31,6 +31,8 @@
 //	occupy udp|tcp             takes a port of 127.0.0.1, and sets $port
 //	get URL                    prints a page; its status code comes first
 //	sql FILE STATEMENT         changes a database that nobody uses
+//	profile-sql PROFILE STATEMENT
+//	                           changes the database of a profile that nobody uses
 //	wait-sql FILE QUERY        waits until a query of the database of a server, which may run, gives 1
 //	overwrite FILE OFFSET BYTES
 //	                           writes rubbish over a part of a file
@@ -117,7 +119,7 @@ func init() { // a terminal's script uses them too
 		"server": cmdServer, "start": cmdStart, "finish": cmdFinish, "signal": cmdSignal, "halt": cmdHalt, "kill9": cmdKill9, "limit": cmdLimit,
 		"wait-for": cmdWaitFor, "set": cmdSet, "exits": cmdExits, "plain": cmdPlain, "tty": cmdTTY,
 		"authority": cmdAuthority, "certificate": cmdCertificate, "tcp-only": cmdTCPOnly, "occupy": cmdOccupy,
-		"get": cmdGet, "sql": cmdSQL, "wait-sql": cmdWaitSQL, "overwrite": cmdOverwrite, "holds": cmdHolds,
+		"get": cmdGet, "sql": cmdSQL, "profile-sql": cmdProfileSQL, "wait-sql": cmdWaitSQL, "overwrite": cmdOverwrite, "holds": cmdHolds,
 		"browser": cmdBrowser, "documented": cmdDocumented, "person": cmdPerson, "info": cmdInfo, "watch": cmdWatch,
 		"profiles": cmdProfiles, "garbage": cmdGarbage,
 	}

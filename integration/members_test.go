@@ -5,13 +5,17 @@ package integration_test
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 
+	"github.com/ncruces/go-sqlite3"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/quicproquo/qpq"
@@ -78,6 +82,28 @@ func cmdProfiles(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	busy.Wait()
 	ts.Check(errors.Join(errs...))
+}
+
+// cmdProfileSQL changes the database of a profile as it is in the file: encrypted, with a checksum on each page.
+func cmdProfileSQL(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 2)
+	dir := filepath.Join(ts.Getenv("XDG_DATA_HOME"), "qpq", args[0])
+	home, err := profile.OpenHome(dir, nil) // nobody else may have it open
+	ts.Check(err)
+	defer home.Close()
+	text, err := os.ReadFile(filepath.Join(dir, "profile.key"))
+	ts.Check(err)
+	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
+	ts.Check(err)
+	db, err := sqlite3.Open("file:" + filepath.Join(dir, "profile.db") + "?vfs=adiantum&mode=rw&hexkey=" + hex.EncodeToString(key))
+	ts.Check(err)
+	defer db.Close()
+	ts.Check(db.Exec(`PRAGMA locking_mode = EXCLUSIVE; PRAGMA user_version`))
+	ts.Check(db.EnableChecksums("main"))
+	ts.Check(db.Exec(args[1]))
+	if db.Changes() == 0 {
+		ts.Fatalf("%s changed nothing", args[1])
+	}
 }
 
 // cmdGarbage hands in, as the device of a profile, a commit that nobody can read.
