@@ -32,6 +32,9 @@ func (c *Client) care(ctx context.Context, s *session) error {
 		}
 	}
 	for _, id := range c.channelIDs() {
+		if ch := c.chats[id]; ch != nil && c.cfg.Clock().Before(ch.after) {
+			continue
+		}
 		err := c.careFor(ctx, s, id)
 		if err != nil && c.ends(ctx, err) {
 			return err
@@ -41,7 +44,8 @@ func (c *Client) care(ctx context.Context, s *session) error {
 	return nil
 }
 
-// troubled notes whether a conversation could be looked after. What cannot be is tried again later and later, and told once.
+// troubled notes whether a conversation could be looked after. What cannot be is tried again later and later, and told once: so one that cannot be
+// joined disturbs no other, though the server names many.
 func (c *Client) troubled(id qpq.ChannelID, err error) {
 	ch := c.chats[id]
 	if ch == nil {
@@ -73,7 +77,7 @@ func (c *Client) careFor(ctx context.Context, s *session, id qpq.ChannelID) erro
 	}
 	ch := c.chats[id]
 	switch {
-	case ch == nil || c.cfg.Clock().Before(ch.after) || ch.Standing == Active && ch.settled && !c.keysDue(ch):
+	case ch == nil || ch.Standing == Active && ch.settled && !c.keysDue(ch):
 		return nil
 	case ch.Standing == Ended || ch.Standing == Suspect || ch.Standing == profile.Barred:
 		return nil
@@ -130,25 +134,49 @@ func (c *Client) keysDue(ch *chat) bool { return c.cfg.Clock().Sub(ch.Updated) >
 const few = 8
 
 // stagger puts off what any member may do, so that not all members of a large group do it at the same moment, and answers to void commits
-// become rarer where they are answered in turn: by garbage, or by who judges otherwise. It reports whether it did.
+// become rarer where those do not end: somebody hands in garbage, or judges otherwise. It reports whether it did. Who wants to send waits for none of it.
 func (c *Client) stagger(ch *chat) bool {
 	void := ch.void()
 	if !void && !ch.group.Waiting() {
-		ch.turn = false
+		ch.turn = time.Time{}
 		return false
 	}
-	wait := time.Duration(0)
-	if n := len(ch.group.Conversation().Members); n > few {
-		wait = time.Duration(n) * 25 * time.Millisecond
+	now := c.cfg.Clock()
+	if ch.turn.IsZero() {
+		wait := time.Duration(0)
+		if n := len(ch.group.Conversation().Members); n > few {
+			wait = time.Duration(n) * 25 * time.Millisecond
+		}
+		if n := ch.stormy(now); void && n > 0 {
+			wait += min(time.Second<<min(n, 10), calm/2)
+		}
+		if wait == 0 {
+			return false
+		}
+		ch.turn = now.Add(rand.N(wait))
 	}
-	if void && ch.answers > 0 {
-		wait += min(time.Second<<min(ch.answers, 10), 10*time.Minute)
+	if now.Before(ch.turn) {
+		return true
 	}
-	ch.turn = !ch.turn && wait > 0
-	if ch.turn {
-		ch.after = c.cfg.Clock().Add(rand.N(wait))
+	ch.turn = time.Time{}
+	return false
+}
+
+// calm is how long after a void commit that was answered another one is one too many.
+const calm = 20 * time.Minute
+
+// answered notes that somebody went on without a void commit.
+func (ch *chat) answered(now time.Time) {
+	ch.storm = ch.stormy(now) + 1
+	ch.stormed = now
+}
+
+// stormy returns how many void commits were answered, each soon after the one before.
+func (ch *chat) stormy(now time.Time) int {
+	if now.Sub(ch.stormed) > calm {
+		return 0
 	}
-	return ch.turn
+	return ch.storm
 }
 
 // tidy commits what waits, removes who is no longer there, answers commits that do not count, and gives this device fresh keys where that

@@ -26,8 +26,10 @@ type chat struct {
 	asked    *session     // on which it was asked whether those who departed are gone
 	failed   int          // how often in a row it could not be looked after
 	after    time.Time    // not looked after before
-	turn     bool         // it was put off, for its turn to come
-	answers  int          // how often in a row a void commit was answered
+	turn     time.Time    // until when what any member may do was put off; zero if it was not
+	answers  int          // how often in a row this device answered a void commit, and nobody went on from there
+	storm    int          // void commits that anybody answered, each soon after the one before
+	stormed  time.Time    // when the last one of them was
 	lost     int          // messages that could not be read since that was told
 	late     int          // those of them whose time was over at the server
 }

@@ -146,6 +146,18 @@ func (d *device) notice(code string) string {
 	return ""
 }
 
+// count returns how many notices of a code there were.
+func (d *device) count(code string) (n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, notice := range d.notices {
+		if notice.Code == code {
+			n++
+		}
+	}
+	return n
+}
+
 func check(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client/conversation"
@@ -199,9 +200,9 @@ func (c *Client) takeCommit(ctx context.Context, s *session, st *step, ch *chat,
 	switch {
 	case err == nil && healing: // what could not be read nobody else could either: they went on from where this device is
 		ch.Standing = Active
-		st.notice(ch, r.Time, "void", "a change of the conversation that could not be read does not count: the others went on without it")
+		c.tellVoid(st, ch, r.Time, "a change of the conversation that could not be read does not count: the others went on without it")
 	case errors.Is(err, conversation.ErrVoid):
-		st.notice(ch, r.Time, "void", "a change of the conversation by %s breaks its rules, and does not count", from(r))
+		c.tellVoid(st, ch, r.Time, "a change of the conversation by %s breaks its rules, and does not count", from(r))
 		return nil
 	case errors.Is(err, conversation.ErrUnreadable):
 		ch.Standing = Healing
@@ -236,6 +237,13 @@ func from(r wire.InboxRow) string {
 	return r.From.User.String()
 }
 
+// tellVoid tells that a commit does not count; of many that follow each other, of the first ones alone.
+func (c *Client) tellVoid(st *step, ch *chat, at time.Time, format string, args ...any) {
+	if ch.stormy(c.cfg.Clock()) < patience {
+		st.notice(ch, at, "void", format, args...)
+	}
+}
+
 // patience is how many commits that do not count this device answers before it gives in.
 const patience = 3
 
@@ -249,7 +257,7 @@ func (c *Client) otherBranch(st *step, ch *chat, r wire.InboxRow) error {
 		st.touch(ch)
 		return nil
 	}
-	st.notice(ch, r.Time, "void", "a change of the conversation by %s goes back behind others, and does not count", from(r))
+	c.tellVoid(st, ch, r.Time, "a change of the conversation by %s goes back behind others, and does not count", from(r))
 	return nil
 }
 
@@ -282,6 +290,9 @@ func (c *Client) accepted(st *step, ch *chat, done *conversation.Accepted, r wir
 		return err
 	}
 	if r.Receipt != nil {
+		if r.Receipt.Slot > r.Receipt.Parent+1 {
+			ch.answered(c.cfg.Clock())
+		}
 		kept := profile.Commit{Slot: r.Receipt.Slot, Commit: r.Payload, Receipt: encodeReceipt(*r.Receipt), User: done.Committer.User, Device: done.Committer.Device}
 		id := ch.ID
 		st.do(func(tx *profile.Tx) error { return tx.AddCommit(id, kept) })

@@ -148,15 +148,7 @@ func TestAnInboxThatIsAlwaysAhead(t *testing.T) {
 		wire.InboxAck{}.Method().Ordinal: reply(wire.InboxAckReply{}),
 	}))
 	_ = bob.Sync(context.Background())
-	bob.mu.Lock()
-	defer bob.mu.Unlock()
-	told := 0
-	for _, n := range bob.notices {
-		if n.Code == "old-copy" {
-			told++
-		}
-	}
-	if told < 1 || told > 5 {
+	if told := bob.count("old-copy"); told < 1 || told > 5 {
 		t.Errorf("it was taken for an older copy %d times", told)
 	}
 }

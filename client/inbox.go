@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -10,7 +11,7 @@ import (
 	"github.com/quicproquo/qpq/wire"
 )
 
-// receive takes all that the inbox holds. What came of it is durable before it is acknowledged. The caller holds chatting.
+// receive takes all that the inbox holds when it is asked. What came of it is durable before it is acknowledged. The caller holds chatting.
 func (c *Client) receive(ctx context.Context, s *session) error {
 	if err := c.load(); err != nil {
 		return err
@@ -26,6 +27,7 @@ func (c *Client) receive(ctx context.Context, s *session) error {
 	if known != nil {
 		at = *known
 	}
+	head := uint64(0)                  // up to where it is read: what comes meanwhile is told by push, and a server could have more without end
 	recounted, rewound := false, false // each once: a server could say so for ever
 	for {
 		reply, err := wire.Call(ctx, s, wire.InboxFetch{After: at.Processed, Acknowledged: at.Acknowledged})
@@ -53,10 +55,6 @@ func (c *Client) receive(ctx context.Context, s *session) error {
 			rewound = true
 			continue
 		}
-		if reply.Lapsed && !s.lapsed {
-			s.lapsed = true
-			c.notice("lapsed", "this device was away for so long that messages were dropped before it could read them")
-		}
 		before := at.Processed
 		err = c.takeRows(ctx, s, reply.Rows, &at)
 		if errors.Is(err, errOutdated) && !rewound {
@@ -65,28 +63,36 @@ func (c *Client) receive(ctx context.Context, s *session) error {
 				continue
 			}
 		}
-		if err != nil {
+		if err == nil {
+			err = c.acknowledge(ctx, s, reply, &at)
+		}
+		head = cmp.Or(head, reply.Head)
+		if err != nil || at.Processed == before || at.Processed >= head { // the same rows may come for ever
 			return err
 		}
-		if reply.Lapsed && len(reply.Rows) == 0 {
-			at.Processed = max(at.Processed, reply.Head) // there is nothing more to wait for
-			if err := c.cfg.Profile.Change(func(tx *profile.Tx) error { return tx.SetInbox(at) }); err != nil {
-				return err
-			}
-		}
-		if at.Processed > at.Acknowledged {
-			if _, err := wire.Call(ctx, s, wire.InboxAck{Sequence: at.Processed}); err != nil {
-				return err
-			}
-			at.Acknowledged = at.Processed
-			if err := c.cfg.Profile.Change(func(tx *profile.Tx) error { return tx.SetInbox(at) }); err != nil {
-				return err
-			}
-		}
-		if at.Processed == before || at.Processed >= reply.Head { // a server may repeat rows for ever; what came since is told by push
-			return nil
+	}
+}
+
+// acknowledge tells the server what of a reply needs to be kept for this device no longer.
+func (c *Client) acknowledge(ctx context.Context, s *session, reply wire.InboxFetchReply, at *profile.Inbox) error {
+	if reply.Lapsed && !s.lapsed {
+		s.lapsed = true
+		c.notice("lapsed", "this device was away for so long that messages were dropped before it could read them")
+	}
+	if reply.Lapsed && len(reply.Rows) == 0 {
+		at.Processed = max(at.Processed, reply.Head) // there is nothing more to wait for
+		if err := c.cfg.Profile.Change(func(tx *profile.Tx) error { return tx.SetInbox(*at) }); err != nil {
+			return err
 		}
 	}
+	if at.Processed <= at.Acknowledged {
+		return nil
+	}
+	if _, err := wire.Call(ctx, s, wire.InboxAck{Sequence: at.Processed}); err != nil {
+		return err
+	}
+	at.Acknowledged = at.Processed
+	return c.cfg.Profile.Change(func(tx *profile.Tx) error { return tx.SetInbox(*at) })
 }
 
 // outdated notes that this profile is an older copy of itself: a newer one read on. Copies that were made and restored between two sessions

@@ -201,7 +201,7 @@ func (c *Client) doubt(ctx context.Context, ch *chat, why error) error {
 	st := &step{}
 	ch.Standing = Active
 	st.touch(ch)
-	st.notice(ch, c.cfg.Clock(), "void", "a change of the conversation could not be read, and the server has nothing to join it by: it does not count")
+	c.tellVoid(st, ch, c.cfg.Clock(), "a change of the conversation could not be read, and the server has nothing to join it by: it does not count")
 	return c.save(st)
 }
 

@@ -150,8 +150,10 @@ func (c *Client) round(ctx context.Context, s *session, last bool) error {
 func (c *Client) putOff() (wait time.Duration) {
 	now := c.cfg.Clock()
 	for _, ch := range c.chats {
-		if d := ch.after.Sub(now); d > 0 && (wait == 0 || d < wait) {
-			wait = d
+		for _, until := range []time.Time{ch.after, ch.turn} {
+			if d := until.Sub(now); d > 0 && (wait == 0 || d < wait) {
+				wait = d
+			}
 		}
 	}
 	if d := c.receiptsIn(); d >= 0 && (wait == 0 || d < wait) {
