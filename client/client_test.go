@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -641,8 +642,11 @@ func TestAServerFromYesterday(t *testing.T) {
 }
 
 func copyFiles(from, to string) error {
-	for _, name := range []string{"profile.db", "profile.key"} {
+	for _, name := range []string{"profile.db", "profile.db-wal", "profile.key"} {
 		b, err := os.ReadFile(filepath.Join(from, name))
+		if errors.Is(err, fs.ErrNotExist) { // the second one is there while the profile is open
+			continue
+		}
 		if err == nil {
 			err = os.WriteFile(filepath.Join(to, name), b, 0o600)
 		}
