@@ -68,7 +68,7 @@ func (c *Client) ownState(ctx context.Context, s *session, user qpq.UserID) (*id
 	if err != nil {
 		return nil, err
 	}
-	if err := c.setState(state); err != nil {
+	if err := c.cfg.Profile.SetState(state); err != nil {
 		return nil, err
 	}
 	return state, c.tell(state, account.Device.ID())
@@ -203,16 +203,7 @@ func (c *Client) Lookup(ctx context.Context, user qpq.UserID) (*identity.Account
 		return nil, err
 	}
 	c.contacts.Store(user, state)
-	if known == nil || state.Version > known.Version {
-		c.accounts.Store(true)
-	}
 	return state, nil
-}
-
-// setState keeps a newer state of the own account. Conversations are looked after by it.
-func (c *Client) setState(s *identity.AccountState) error {
-	c.accounts.Store(true)
-	return c.cfg.Profile.SetState(s)
 }
 
 // Whoami is what is known of the own account and of the server.

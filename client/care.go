@@ -26,22 +26,63 @@ func (c *Client) care(ctx context.Context, s *session) error {
 		}
 		s.compared.Store(true)
 	}
-	if c.accounts.Swap(false) {
-		for _, ch := range c.chats {
-			ch.settled = false
-		}
+	if err := c.accountsChanged(); err != nil {
+		return err
 	}
+	var settled []*chat
 	for _, id := range c.channelIDs() {
-		if ch := c.chats[id]; ch != nil && c.cfg.Clock().Before(ch.after) {
+		ch := c.chats[id]
+		if ch != nil && c.cfg.Clock().Before(ch.after) {
 			continue
 		}
-		err := c.careFor(ctx, s, id)
+		done, err := c.careFor(ctx, s, id)
 		if err != nil && c.ends(ctx, err) {
-			return err
+			return errors.Join(err, c.setSettled(settled))
 		}
 		c.troubled(id, err)
+		if done {
+			settled = append(settled, ch)
+		}
 	}
-	return nil
+	return c.setSettled(settled)
+}
+
+// accountsChanged has conversations looked after again whose members have newer account states than when that was done last.
+func (c *Client) accountsChanged() error {
+	users, err := c.cfg.Profile.ChangedAccounts()
+	if err != nil || len(users) == 0 {
+		return err
+	}
+	st := &step{}
+	for _, u := range users {
+		c.contacts.Delete(u) // it is read anew
+		st.do(func(tx *profile.Tx) error { return tx.ClearChanged(u) })
+	}
+	for _, ch := range c.chats {
+		if ch.Standing != Active {
+			continue
+		}
+		agreed, err := wire.Unmarshal[wire.Conversation](ch.Conversation)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(agreed.Members, func(m wire.MemberRole) bool { return slices.Contains(users, m.User) }) {
+			st.unsettle(ch)
+		}
+	}
+	return c.save(st)
+}
+
+// setSettled notes that there is nothing to do in conversations, unless something came meanwhile: their groups are not restored before they are needed.
+func (c *Client) setSettled(chats []*chat) error {
+	st := &step{}
+	for _, ch := range chats {
+		if c.chats[ch.ID] == ch && ch.Standing == Active && ch.quiet {
+			ch.Settled = true
+			st.do(func(tx *profile.Tx) error { return tx.SetSettled(ch.ID) })
+		}
+	}
+	return c.save(st)
 }
 
 // troubled notes whether a conversation could be looked after. What cannot be is tried again later and later, and told once: so one that cannot be
@@ -71,57 +112,65 @@ func (c *Client) channelIDs() []qpq.ChannelID {
 	return ids
 }
 
-func (c *Client) careFor(ctx context.Context, s *session, id qpq.ChannelID) error {
+// careFor looks after one conversation. It reports whether there is nothing to do in it any more, on whatever connection.
+func (c *Client) careFor(ctx context.Context, s *session, id qpq.ChannelID) (settled bool, err error) {
 	if err := c.load(); err != nil {
-		return err
+		return false, err
 	}
 	ch := c.chats[id]
 	switch {
-	case ch == nil || ch.Standing == Active && ch.settled && !c.keysDue(ch):
-		return nil
+	case ch == nil || ch.Standing == Active && (ch.Settled || ch.quiet) && !c.keysDue(ch):
+		return false, nil
 	case ch.Standing == Ended || ch.Standing == Suspect || ch.Standing == profile.Barred:
-		return nil
+		return false, nil
 	case ch.Standing == Joining || ch.Standing == Healing:
-		return c.rejoin(ctx, s, ch)
+		return false, c.rejoin(ctx, s, ch)
 	}
 	st := &step{}
 	if err := c.open(st, ch); err != nil {
-		return err
+		return false, err
 	}
 	if err := c.save(st); err != nil {
-		return err
+		return false, err
 	}
 	if ch.group == nil {
-		return c.rejoin(ctx, s, ch)
+		return false, c.rejoin(ctx, s, ch)
 	}
 	if p := ch.group.Pending(); p != nil { // of a call that was cut off, and took no slot yet
-		return c.resend(ctx, s, ch, p)
+		return false, c.resend(ctx, s, ch, p)
 	}
-	if incomplete, err := c.incomplete(ch.group); err != nil {
-		return err
-	} else if incomplete && ch.filled != s { // the call that founded it was cut off, or there is another device
-		ch.filled = s
-		if err := c.commit(ctx, s, id, c.fill(ctx, s)); err != nil {
-			return err
-		}
+	incomplete, err := c.complete(ctx, s, ch)
+	if ch = c.chats[id]; err != nil || ch == nil || ch.group == nil {
+		return false, err
 	}
 	if err := c.knowCreation(ctx, s, ch); err != nil {
-		return err
+		return false, err
 	}
-	if ch.gap {
+	if ch.Gap {
 		if err := c.missing(ctx, s, ch); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if c.stagger(ch) {
-		return nil
+		return false, nil
 	}
 	slot := ch.Slot
 	if err := c.tidy(ctx, s, ch); err != nil {
-		return err
+		return false, err
 	}
-	ch.settled = ch.Slot == slot // a commit may leave more to do
-	return nil
+	ch.quiet = ch.Slot == slot // a commit may leave more to do
+	return ch.quiet && !incomplete && len(ch.departed) == 0 && !ch.void(), nil
+}
+
+// complete brings in who is missing in a group, once on each connection: the call that founded it was cut off, or there is another device. It
+// reports whether it is incomplete even so.
+func (c *Client) complete(ctx context.Context, s *session, ch *chat) (incomplete bool, err error) {
+	incomplete, err = c.incomplete(ch.group)
+	if err != nil || !incomplete || ch.filled == s {
+		return incomplete, err
+	}
+	ch.filled = s
+	return true, c.commit(ctx, s, ch.ID, c.fill(ctx, s))
 }
 
 // keyUpdate is how often a device gives itself fresh keys.

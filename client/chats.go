@@ -19,8 +19,7 @@ type chat struct {
 	founding wire.Founding // zero where the device never was in the group
 	group    *conversation.Group
 	departed []qpq.UserID // who ended their membership, and are in the group still
-	gap      bool         // what was dropped may have told that somebody left
-	settled  bool         // there was nothing to do when it was looked after last
+	quiet    bool         // there was nothing more to do on this connection when it was looked after last
 	proved   bool         // the receipt of slot 0 was asked for
 	filled   *session     // on which it was tried to bring in who is missing
 	asked    *session     // on which it was asked whether those who departed are gone

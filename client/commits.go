@@ -26,6 +26,12 @@ func (c *Client) commit(ctx context.Context, s *session, id qpq.ChannelID, build
 	for range tries {
 		st := &step{}
 		ch, err := c.ready(st, id)
+		if errors.Is(err, errJoining) { // what is stored of the group turned out to be lost
+			if err := c.heal(ctx, s, st, id); err != nil {
+				return err
+			}
+			ch, err = c.ready(st, id)
+		}
 		if err != nil {
 			return errors.Join(err, c.save(st))
 		}
@@ -37,6 +43,7 @@ func (c *Client) commit(ctx context.Context, s *session, id qpq.ChannelID, build
 			return err
 		}
 		st.records(id, p.Records)
+		st.unsettle(ch) // where this is cut off, it is offered again
 		if err := c.save(st); err != nil {
 			return err
 		}
@@ -53,6 +60,15 @@ func (c *Client) commit(ctx context.Context, s *session, id qpq.ChannelID, build
 		}
 	}
 	return errBusy
+}
+
+// heal has this device join a conversation anew whose group could not be opened.
+func (c *Client) heal(ctx context.Context, s *session, st *step, id qpq.ChannelID) error {
+	if err := c.save(st); err != nil {
+		return err
+	}
+	_, err := c.careFor(ctx, s, id)
+	return err
 }
 
 var errBusy = qpq.E(qpq.Conflict, "busy", "others change this conversation all the time: try again in a while")

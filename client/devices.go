@@ -197,7 +197,7 @@ func (c *Client) revoke(ctx context.Context, s *session, u *unlocked, id qpq.Dev
 	if _, err := wire.Call(ctx, s, wire.AccountPublish{State: next.Bytes(), Keys: &keys, Items: items}); err != nil {
 		return err
 	}
-	if err := c.setState(next); err != nil {
+	if err := c.cfg.Profile.SetState(next); err != nil {
 		return err
 	}
 	for _, d := range next.Devices {
@@ -266,7 +266,7 @@ func (c *Client) RenewDevices(ctx context.Context, with Credentials) error {
 		if _, err := wire.Call(ctx, s, wire.AccountPublish{State: next.Bytes()}); err != nil {
 			return err
 		}
-		return c.setState(next)
+		return c.cfg.Profile.SetState(next)
 	})
 }
 

@@ -161,8 +161,8 @@ func (c *Client) takeRow(ctx context.Context, s *session, st *step, r wire.Inbox
 		return c.takeCommit(ctx, s, st, ch, r)
 	case wire.InboxKindGap:
 		if ch != nil {
-			ch.Sequence, ch.gap, ch.settled = max(ch.Sequence, r.ChannelSequence), true, false
-			st.touch(ch)
+			ch.Sequence, ch.Gap = max(ch.Sequence, r.ChannelSequence), true
+			st.unsettle(ch)
 			st.notice(ch, r.Time, "gap", "messages were dropped by the server because too many waited for this account")
 		}
 	case wire.InboxKindLeft:

@@ -173,7 +173,8 @@ func (c *Client) depart(st *step, ch *chat, u qpq.UserID, departed bool) {
 	case departed == (i >= 0):
 		return
 	case departed:
-		ch.departed, ch.asked, ch.settled = append(ch.departed, u), nil, false
+		ch.departed, ch.asked = append(ch.departed, u), nil
+		st.unsettle(ch)
 	default:
 		ch.departed = slices.Delete(ch.departed, i, i+1)
 	}
@@ -189,7 +190,8 @@ func (c *Client) missing(ctx context.Context, s *session, ch *chat) error {
 	}
 	st := &step{}
 	c.compareMembers(st, ch, ch.group, info.Members)
-	ch.gap = false
+	ch.Gap = false
+	st.touch(ch)
 	return c.save(st)
 }
 

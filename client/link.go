@@ -76,7 +76,7 @@ func (l *Linking) Approve(ctx context.Context, with Credentials) error {
 			if _, err := wire.Call(ctx, s, wire.AccountPublish{State: next.Bytes(), Keys: keys}); err != nil {
 				return err
 			}
-			if err := errors.Join(c.setState(next), c.know(next)); err != nil {
+			if err := errors.Join(c.cfg.Profile.SetState(next), c.know(next)); err != nil {
 				return err
 			}
 			state = next

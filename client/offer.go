@@ -132,7 +132,8 @@ func (c *Client) astray(ctx context.Context, s *session, id qpq.ChannelID, befor
 	if err := c.save(st); err != nil {
 		return err
 	}
-	return c.careFor(ctx, s, id)
+	_, err = c.careFor(ctx, s, id)
+	return err
 }
 
 // unlisted ends conversations that the hub does not list for this account. It may have been restored, perhaps before this device was last

@@ -159,8 +159,11 @@ func (c *Client) sendOne(ctx context.Context, s *session, o profile.Outgoing) (b
 			return false, nil
 		}
 		err := c.encrypt(ctx, s, ch, &o)
-		if errors.Is(err, errJoining) {
-			return false, nil
+		if errors.Is(err, errJoining) { // what is stored of the group turned out to be lost
+			if err := c.heal(ctx, s, &step{}, o.Channel); err != nil {
+				return false, err
+			}
+			continue
 		}
 		if err != nil {
 			return false, err

@@ -86,8 +86,8 @@ func (c *Client) ordered(st *step, ch *chat, r wire.InboxRow) bool {
 	if known && r.Receipt.Slot > head.Slot+1 && r.Receipt.Parent > ch.Slot && ch.Standing == Active {
 		ch.Standing = Healing // what lies between was missed
 	}
-	ch.Head, ch.settled = encodeReceipt(*r.Receipt), false
-	st.touch(ch)
+	ch.Head = encodeReceipt(*r.Receipt)
+	st.unsettle(ch)
 	return true
 }
 

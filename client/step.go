@@ -27,6 +27,12 @@ func (st *step) touch(ch *chat) {
 	st.chats[ch] = true
 }
 
+// unsettle notes that there may be something to do in a conversation.
+func (st *step) unsettle(ch *chat) {
+	ch.Settled, ch.quiet = false, false
+	st.touch(ch)
+}
+
 // group notes what changed in a chat's group.
 func (st *step) group(ch *chat, records []mls.Record) error {
 	g := ch.group
@@ -35,9 +41,8 @@ func (st *step) group(ch *chat, records []mls.Record) error {
 		return err
 	}
 	ch.founding, ch.Founding, ch.Conversation = g.Founding(), g.Conversation().Founding, agreed
-	ch.settled = false
 	ch.Slot, ch.Epoch, ch.AccessSlot, ch.Access = g.Slot(), g.Epoch(), g.Access().Slot, g.Access().Key
-	st.touch(ch)
+	st.unsettle(ch)
 	st.records(ch.ID, records)
 	return nil
 }
@@ -87,6 +92,7 @@ func (c *Client) save(st *step) error {
 	}
 	err := c.cfg.Profile.Change(func(tx *profile.Tx) error {
 		for ch := range st.chats {
+			ch.Settled = ch.Settled && ch.Standing == Active
 			if err := tx.SetChannel(ch.Channel); err != nil {
 				return err
 			}

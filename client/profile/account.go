@@ -163,6 +163,9 @@ func (p *Profile) SetAccount(a *Account) error {
 // Confirm notes that the device is part of the account, whose newest state is s.
 func (p *Profile) Confirm(s *identity.AccountState) error {
 	return p.change(func() error {
+		if err := p.changed(s); err != nil {
+			return err
+		}
 		return p.exec(`UPDATE account SET status = ?1, version = ?2, state = ?3, link = x'' WHERE version <= ?2`, int64(Enrolled), int64(s.Version), s.Bytes())
 	})
 }
@@ -176,8 +179,16 @@ func (p *Profile) SetStatus(s Status) error {
 // what is known changes nothing.
 func (p *Profile) SetState(s *identity.AccountState) error {
 	return p.change(func() error {
+		if err := p.changed(s); err != nil {
+			return err
+		}
 		return p.exec(`UPDATE account SET version = ?1, state = ?2 WHERE version < ?1`, int64(s.Version), s.Bytes())
 	})
+}
+
+// changed notes that conversations have to be looked after by a state of the own account, where that is newer than the one known. The caller holds mu.
+func (p *Profile) changed(s *identity.AccountState) error {
+	return p.exec(`INSERT OR IGNORE INTO changed SELECT user FROM account WHERE version < ?`, int64(s.Version))
 }
 
 // SetServer notes that the account's server is reached at another address.

@@ -51,9 +51,11 @@ type Channel struct {
 	Updated      time.Time // when this device gave itself fresh keys
 	Joined       uint64    // slot by which this device joined last
 	Welcomed     uint64    // highest slot whose welcome was used: none at or below it ever is again
+	Settled      bool      // there was nothing to do when it was looked after last; whatever may leave something to do takes it back
+	Gap          bool      // what was dropped may have told that somebody left
 }
 
-const channelColumns = `id, founding, conversation, standing, slot, access_slot, access, head, sequence, epoch, read, updated, welcomed, joined`
+const channelColumns = `id, founding, conversation, standing, slot, access_slot, access, head, sequence, epoch, read, updated, welcomed, joined, settled, gap`
 
 // Channels returns all conversations, by their ids.
 func (p *Profile) Channels() ([]Channel, error) {
@@ -74,7 +76,7 @@ func (p *Profile) channels(query string, args ...any) (list []Channel, err error
 		c := Channel{Founding: s.ColumnBlob(1, nil), Conversation: s.ColumnBlob(2, nil), Standing: Standing(s.ColumnInt64(3)), Slot: uint64(s.ColumnInt64(4)),
 			AccessSlot: uint64(s.ColumnInt64(5)), Head: s.ColumnBlob(7, nil), Sequence: uint64(s.ColumnInt64(8)), Epoch: uint64(s.ColumnInt64(9)),
 			Read: s.ColumnInt64(10), Updated: time.UnixMilli(s.ColumnInt64(11)),
-			Welcomed: uint64(s.ColumnInt64(12)), Joined: uint64(s.ColumnInt64(13))}
+			Welcomed: uint64(s.ColumnInt64(12)), Joined: uint64(s.ColumnInt64(13)), Settled: s.ColumnBool(14), Gap: s.ColumnBool(15)}
 		copy(c.ID[:], s.ColumnRawBlob(0))
 		if sealed := s.ColumnRawBlob(6); len(sealed) > 0 {
 			if c.Access, err = p.open("access key "+c.ID.String(), sealed); err != nil {
@@ -96,10 +98,26 @@ func (t *Tx) SetChannel(c Channel) error {
 			return err
 		}
 	}
-	return t.p.exec(`INSERT INTO channels (`+channelColumns+`) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT (id) DO UPDATE
-		SET founding = ?2, conversation = ?3, standing = ?4, slot = ?5, access_slot = ?6, access = ?7, head = ?8, sequence = ?9, epoch = ?10, updated = ?12, welcomed = ?13, joined = ?14`,
+	return t.p.exec(`INSERT INTO channels (`+channelColumns+`) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) ON CONFLICT (id) DO UPDATE
+		SET founding = ?2, conversation = ?3, standing = ?4, slot = ?5, access_slot = ?6, access = ?7, head = ?8, sequence = ?9, epoch = ?10, updated = ?12, welcomed = ?13, joined = ?14,
+			settled = ?15, gap = ?16`,
 		c.ID[:], some(c.Founding), some(c.Conversation), int64(c.Standing), int64(c.Slot), int64(c.AccessSlot), access, some(c.Head),
-		int64(c.Sequence), int64(c.Epoch), c.Read, c.Updated.UnixMilli(), int64(c.Welcomed), int64(c.Joined))
+		int64(c.Sequence), int64(c.Epoch), c.Read, c.Updated.UnixMilli(), int64(c.Welcomed), int64(c.Joined), c.Settled, c.Gap)
+}
+
+// SetSettled notes that there is nothing to do in a conversation.
+func (t *Tx) SetSettled(id qpq.ChannelID) error {
+	return t.p.exec(`UPDATE channels SET settled = 1 WHERE id = ?`, id[:])
+}
+
+// ChangedAccounts returns the accounts, the own one among them, whose state changed since conversations were looked after.
+func (p *Profile) ChangedAccounts() ([]qpq.UserID, error) {
+	return p.users(`SELECT user FROM changed ORDER BY user`)
+}
+
+// ClearChanged notes that conversations are looked after by the newest state of an account.
+func (t *Tx) ClearChanged(u qpq.UserID) error {
+	return t.p.exec(`DELETE FROM changed WHERE user = ?`, u.String())
 }
 
 // some is b, empty where it is nil: columns have no NULLs.
@@ -285,12 +303,12 @@ func (p *Profile) disownGroups(s Standing) error {
 	return errors.Join(
 		p.exec(`DELETE FROM group_records`),
 		p.exec(`UPDATE outbox SET epoch = 0, ciphertext = x''`),
-		p.exec(`UPDATE channels SET standing = ? WHERE standing <> ?`, int64(s), int64(Ended)))
+		p.exec(`UPDATE channels SET standing = ?, settled = 0 WHERE standing <> ?`, int64(s), int64(Ended)))
 }
 
 // forgetChannels drops all conversations.
 func (p *Profile) forgetChannels() error {
-	for _, table := range []string{"outbox", "reactions", "receipts", "due", "thread_reads", "transfers", "entries", "inbox", "removals", "departures", "commits", "group_records", "channels", "owner"} {
+	for _, table := range []string{"outbox", "reactions", "receipts", "due", "thread_reads", "transfers", "entries", "inbox", "removals", "departures", "commits", "group_records", "channels", "changed", "owner"} {
 		if err := p.exec(`DELETE FROM ` + table); err != nil {
 			return fmt.Errorf("forget %s: %w", table, err)
 		}

@@ -37,6 +37,9 @@ func (p *Profile) Contact(u qpq.UserID) (state *identity.AccountState, err error
 // SetContact notes the newest account state of somebody. An older one than what is known changes nothing.
 func (p *Profile) SetContact(s *identity.AccountState) error {
 	return p.change(func() error {
+		if err := p.exec(`INSERT OR IGNORE INTO changed SELECT user FROM contacts WHERE user = ? AND version < ?`, s.User.String(), int64(s.Version)); err != nil {
+			return err
+		}
 		return p.exec(`INSERT INTO contacts VALUES (?1, ?2, ?3) ON CONFLICT (user) DO UPDATE
 			SET version = ?2, state = ?3 WHERE version < ?2`, s.User.String(), int64(s.Version), s.Bytes())
 	})

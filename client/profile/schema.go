@@ -103,6 +103,9 @@ var migrations = []string{
 	 ) STRICT;
 	 CREATE INDEX transfers_position ON transfers (position) WHERE position > 0;
 	 CREATE INDEX entries_files ON entries (channel, position) WHERE kind IN (3, 4);`,
+	`ALTER TABLE channels ADD COLUMN settled INTEGER NOT NULL DEFAULT 0; -- 1 where nothing was to do when it was looked after last
+	 ALTER TABLE channels ADD COLUMN gap INTEGER NOT NULL DEFAULT 0; -- 1 where what was dropped may have told that somebody left
+	 CREATE TABLE changed (user TEXT PRIMARY KEY) STRICT; -- accounts whose state changed since conversations were looked after`,
 }
 
 // version returns that of the schema.
