@@ -10,6 +10,7 @@ import (
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/wire"
 )
 
 // messages are the commands that send, and show what was said.
@@ -109,8 +110,11 @@ func (e *Env) queued(ctx context.Context, v *client.Conversation, queue bool, f 
 		} else if now, err := e.Client.Conversation(v.ID); err == nil && now.Standing != client.Active {
 			why = standings[now.Standing].text
 		}
-		return sent, qpq.Wrap(kind, "queued", fmt.Sprintf(
-			"message %s is queued on this device and goes out when it can, do not send it again: %s", sent.Short, why), failure)
+		when := "is queued on this device and goes out when it can, do not send it again"
+		if qpq.CodeOf(failure) == wire.CodeDeviceUnknown {
+			when = "was not sent, and stays queued on this device until you log in on it again"
+		}
+		return sent, qpq.Wrap(kind, "queued", fmt.Sprintf("message %s %s: %s", sent.Short, when, why), failure)
 	}
 	return sent, nil
 }
