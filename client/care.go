@@ -327,10 +327,9 @@ func (c *Client) departures(g *conversation.Group) (list []qpq.UserID, err error
 	if err != nil || ch == nil || g.Waiting() || g.Founding().Direct {
 		return nil, err
 	}
-	role, _ := g.Role(own.User)
 	for _, u := range ch.departed {
 		_, gone := c.gone.Load(u)
-		if theirs, member := g.Role(u); member && (gone || role >= wire.RoleModerator && role > theirs) {
+		if _, member := g.Role(u); member && gone || mayRemove(g, own.User, u) {
 			list = append(list, u)
 		}
 	}

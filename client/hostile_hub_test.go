@@ -152,3 +152,46 @@ func TestAnInboxThatIsAlwaysAhead(t *testing.T) {
 		t.Errorf("it was taken for an older copy %d times", told)
 	}
 }
+
+// TestAServerThatSaysThatSomebodyLeft: the server tells alice, who owns the group, that carol left, which she did not. Alice is told on what the removal
+// rests, and carol, invited again, is as she was. Who says goodbye leaves without such words.
+func TestAServerThatSaysThatSomebodyLeft(t *testing.T) {
+	s := newServer(t, nil)
+	ctx := context.Background()
+	id, alice, bob, carol := three(t, s)
+	settle(t, alice)
+	at := *must(alice.profile.Inbox())
+	sequence := must(alice.profile.Channel(id)).Sequence
+	rows := []wire.InboxRow{{Sequence: at.Processed + 1, Kind: wire.InboxKindLeft, Channel: id, ChannelSequence: sequence, Time: time.Now(),
+		From: &wire.MemberDevice{User: carol.user(), Device: must(carol.profile.Account()).Device.ID()}}}
+	network := &tap{dial: s.dial, lie: func(method uint16, _ []byte) (uint16, []byte, bool) {
+		switch {
+		case method == wire.InboxFetch{}.Method().Ordinal && rows != nil:
+			r := wire.InboxFetchReply{Rows: rows, Acknowledged: at.Acknowledged, Head: at.Processed + 1}
+			rows = nil
+			return 0, must(wire.Marshal(r)), true
+		case method == wire.InboxAck{}.Method().Ordinal:
+			return 0, must(wire.Marshal(wire.InboxAckReply{})), true
+		}
+		return 0, nil, false
+	}}
+	alice.reopen(network.connect)
+	_ = alice.Sync(ctx)
+	alice.reopen(s.dial)
+	settle(t, alice, bob, carol)
+	if codes := alice.codes(id); !slices.Contains(codes, "left-unproved") || !slices.Contains(codes, "removed-member") {
+		t.Errorf("alice was told %q", codes)
+	}
+	check(t, alice.Invite(ctx, id, carol.user()))
+	settle(t, bob, carol)
+	check(t, tries(carol, id, "I never left"))
+	settle(t, alice, bob)
+	check(t, bob.Leave(ctx, id))
+	settle(t, alice, carol)
+	shows(t, id, []string{"carol: I never left"}, alice)
+	codes := alice.codes(id)
+	unproved := slices.DeleteFunc(slices.Clone(codes), func(code string) bool { return code != "left-unproved" })
+	if len(unproved) != 1 || !slices.Contains(codes, "left") {
+		t.Errorf("alice was told %q", codes)
+	}
+}

@@ -166,7 +166,9 @@ func (c *Client) rejoined(ch *chat, j *join, reply wire.ChannelCommitReply) erro
 		ch.group.Wipe()
 	}
 	st := &step{}
-	c.compareMembers(st, ch, g, j.listed)
+	if err := c.compareMembers(st, ch, g, j.listed); err != nil {
+		return err
+	}
 	if ch.Standing == Healing {
 		st.notice(ch, reply.Receipt.Time, "healed", "this device joined the conversation anew: what was said while it could not follow cannot be read on it")
 	} else {

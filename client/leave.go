@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client/conversation"
@@ -155,15 +156,36 @@ func (c *Client) takeFarewell(st *step, ch *chat, r wire.InboxRow) error {
 	if ch.founding.Direct {
 		st.notice(ch, r.Time, "left", "%s deleted the account: nobody reads what is sent here any more", r.From.User)
 	}
-	if ch.group == nil || len(r.Payload) == 0 {
+	if ch.group == nil {
 		return nil
 	}
-	records, err := ch.group.Farewell(r.From.User, r.Payload)
-	if errors.Is(err, conversation.ErrKnown) || errors.Is(err, conversation.ErrUnreadable) {
-		return nil
+	if len(r.Payload) > 0 {
+		records, err := ch.group.Farewell(r.From.User, r.Payload)
+		st.records(ch.ID, records)
+		if err != nil && !errors.Is(err, conversation.ErrKnown) && !errors.Is(err, conversation.ErrUnreadable) {
+			return err
+		}
 	}
-	st.records(ch.ID, records)
-	return err
+	return c.unproved(st, ch, ch.group, r.From.User, r.Time)
+}
+
+// unproved tells that this device removes an account on the server's word that it left, having seen no goodbye of it.
+func (c *Client) unproved(st *step, ch *chat, g *conversation.Group, u qpq.UserID, at time.Time) error {
+	own, err := c.cfg.Profile.Account()
+	if err != nil {
+		return err
+	}
+	if mayRemove(g, own.User, u) && !g.Waiting() {
+		st.notice(ch, at, "left-unproved", "the server says that %s left, and this device has seen no goodbye: it removes them; if they did not leave, invite them again, and ask who runs the server", u)
+	}
+	return nil
+}
+
+// mayRemove reports whether an account may remove another one by its role.
+func mayRemove(g *conversation.Group, by, u qpq.UserID) bool {
+	role, _ := g.Role(by)
+	theirs, member := g.Role(u)
+	return member && !g.Founding().Direct && role >= wire.RoleModerator && role > theirs
 }
 
 // depart notes that an account ended its membership, or that its group knows.
@@ -189,18 +211,26 @@ func (c *Client) missing(ctx context.Context, s *session, ch *chat) error {
 		return err
 	}
 	st := &step{}
-	c.compareMembers(st, ch, ch.group, info.Members)
+	if err := c.compareMembers(st, ch, ch.group, info.Members); err != nil {
+		return err
+	}
 	ch.Gap = false
 	st.touch(ch)
 	return c.save(st)
 }
 
 // compareMembers notes who is in a group and, as the hub says, left.
-func (c *Client) compareMembers(st *step, ch *chat, g *conversation.Group, listed []wire.Member) {
+func (c *Client) compareMembers(st *step, ch *chat, g *conversation.Group, listed []wire.Member) error {
 	for _, m := range g.Conversation().Members {
 		left := !slices.ContainsFunc(listed, func(o wire.Member) bool { return o.User == m.User })
+		if left && !slices.Contains(ch.departed, m.User) {
+			if err := c.unproved(st, ch, g, m.User, c.cfg.Clock()); err != nil {
+				return err
+			}
+		}
 		c.depart(st, ch, m.User, left)
 	}
+	return nil
 }
 
 // end notes that this account is no longer a member.
