@@ -179,8 +179,8 @@ const keyUpdate = 7 * 24 * time.Hour
 // keysDue reports whether this device is to give itself fresh keys.
 func (c *Client) keysDue(ch *chat) bool { return c.cfg.Clock().Sub(ch.Updated) >= c.cfg.KeyUpdate }
 
-// few is up to how many members commit what waits all at once.
-const few = 8
+// atOnce is up to how many members commit what waits all at once.
+const atOnce = 8
 
 // stagger puts off what any member may do, so that not all members of a large group do it at the same moment, and answers to void commits
 // become rarer where those do not end: somebody hands in garbage, or judges otherwise. It reports whether it did. Who wants to send waits for none of it.
@@ -193,7 +193,7 @@ func (c *Client) stagger(ch *chat) bool {
 	now := c.cfg.Clock()
 	if ch.turn.IsZero() {
 		wait := time.Duration(0)
-		if n := len(ch.group.Conversation().Members); n > few {
+		if n := len(ch.group.Conversation().Members); n > atOnce {
 			wait = time.Duration(n) * 25 * time.Millisecond
 		}
 		if n := ch.stormy(now); void && n > 0 {

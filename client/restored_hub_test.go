@@ -2,10 +2,13 @@ package client_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"testing"
 
+	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
 	"github.com/quicproquo/qpq/store/sqlite"
 	"github.com/quicproquo/qpq/wire"
@@ -84,5 +87,56 @@ func TestAConversationThatTheServerLostIsGivenBack(t *testing.T) {
 	}
 	if err := tries(alice, id, "still there?"); err != nil {
 		t.Errorf("alice cannot write: %v", err)
+	}
+}
+
+// TestAServerFromYesterday: the device gives back what the server lost, so that it lets in the one that was added since, which
+// can open the vault; with two versions missing people are told, and what the device knows stays.
+func TestAServerFromYesterday(t *testing.T) {
+	for _, added := range []int{1, 2} {
+		t.Run(fmt.Sprintf("%d versions are missing", added), func(t *testing.T) {
+			s := newServer(t, nil)
+			d := s.device(t)
+			d.register("alice")
+			check(t, d.VaultPut(t.Context(), "contacts", []byte("bob"), 0))
+			s.stop()
+			yesterday := filepath.Join(t.TempDir(), "qpq.db")
+			check(t, sqlite.Copy(s.path, yesterday))
+			s.start()
+			var second *device
+			for range added {
+				second = s.device(t)
+				_, err := second.Login(t.Context(), "alice", with(secret), "second")
+				check(t, err)
+			}
+			_, err := d.Devices(t.Context())
+			check(t, err)
+			s.stop()
+			s.path = yesterday
+			s.start()
+			w, err := d.Whoami(t.Context())
+			if check(t, err); int(w.StateVersion) != 1+added {
+				t.Errorf("the device knows version %d", w.StateVersion)
+			}
+			if d.noticed("rolled-back") != (added == 2) || d.noticed("given-back") != (added == 1) {
+				t.Errorf("the server forgot a device, and the person was told %v", d.notices)
+			}
+			list, devicesErr := d.Devices(t.Context())
+			_, secondErr := second.Whoami(t.Context())
+			if added == 2 {
+				wants(t, devicesErr, qpq.Damaged, "rolled-back")
+				wants(t, secondErr, qpq.Denied, wire.CodeDeviceUnknown)
+				return
+			}
+			check(t, errors.Join(devicesErr, secondErr))
+			if len(list) != 2 {
+				t.Errorf("devices: %+v", list)
+			}
+			content, _, err := second.VaultGet(t.Context(), "contacts")
+			if check(t, err); string(content) != "bob" {
+				t.Errorf("the vault says %q", content)
+			}
+			check(t, d.RevokeDevice(t.Context(), must(second.Whoami(t.Context())).Device, with(secret)))
+		})
 	}
 }

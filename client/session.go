@@ -1,13 +1,9 @@
 package client
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -184,41 +180,6 @@ func (c *Client) untilClosed(ctx context.Context) (context.Context, context.Canc
 	return ctx, cancel
 }
 
-// address returns where the server is. The caller holds the turn to connect.
-func (c *Client) address(account *profile.Account, user qpq.UserID) (string, error) {
-	switch {
-	case c.server != "":
-		return FullAddress(c.server)
-	case account != nil:
-		return account.Server, nil
-	case !user.IsZero():
-		return FullAddress(user.Domain)
-	}
-	return "", qpq.E(qpq.Invalid, "no-server", "no server is known yet: name it with --server, or give a full user name (name@domain)")
-}
-
-// FullAddress adds the standard port to an address, host[:port] or [v6]:port, where it has none.
-func FullAddress(s string) (string, error) {
-	s = strings.TrimSpace(s)
-	host, port, err := net.SplitHostPort(s)
-	if err != nil {
-		host, port = strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"), wire.StandardPort
-	}
-	host = strings.ToLower(strings.TrimSuffix(host, ".")) // one server has one name, or it would be met again and again
-	ip := net.ParseIP(host)
-	if ip != nil {
-		host = ip.String()
-	}
-	if host == "" || strings.HasSuffix(host, ".") || strings.ContainsAny(host, " /@[]\t\n") || qpq.Printable(host) != host || strings.Contains(host, ":") && ip == nil {
-		return "", qpq.E(qpq.Invalid, "bad-address", fmt.Sprintf("%q is no address: write host, host:port or [v6]:port", s))
-	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil || n == 0 {
-		return "", qpq.E(qpq.Invalid, "bad-address", fmt.Sprintf("%q is no address: its port must be a number from 1 to 65535", s))
-	}
-	return net.JoinHostPort(host, strconv.FormatUint(n, 10)), nil
-}
-
 // dial makes a connection and learns whom it leads to.
 func (c *Client) dial(ctx context.Context, address string) (*session, error) {
 	conn, err := c.cfg.Dial(ctx, address, c.trust(address))
@@ -360,111 +321,4 @@ func (c *Client) settle(ctx context.Context, s *session) error {
 		return err
 	}
 	return c.replenish(ctx, s, s.reply.Stale || s.account.Load().Replace)
-}
-
-// pushed takes what the server says by itself. It must not block, so what nobody takes in time is lost; pushes are hints.
-func (s *session) pushed(payload []byte) {
-	p, err := wire.Unmarshal[wire.Push](payload)
-	if err != nil {
-		return
-	}
-	switch p.Event.(type) {
-	case wire.SupersededPush:
-		s.over.Store(true)
-	case wire.InboxPush: // never lost, however many others wait
-		s.kick()
-		return
-	}
-	select {
-	case s.events <- p.Event:
-	default:
-	}
-}
-
-// listen acts on what the server says until the connection ends.
-func (c *Client) listen(s *session) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go func() {
-		<-s.Done()
-		cancel()
-	}()
-	for {
-		select {
-		case <-s.Done():
-			return
-		case event := <-s.events:
-			if err := c.act(ctx, s, event); err != nil && ctx.Err() == nil {
-				c.notice("background", err.Error())
-			}
-		}
-	}
-}
-
-func (c *Client) act(ctx context.Context, s *session, event wire.PushEvent) error {
-	account := s.account.Load()
-	if account == nil {
-		return nil
-	}
-	switch e := event.(type) {
-	case wire.KeyPackagesPush:
-		return c.replenish(ctx, s, false)
-	case wire.EphemeralPush:
-		return c.takeEphemeral(ctx, e)
-	case wire.AccountPush:
-		if e.User == account.User {
-			return c.catchUp(ctx, s)
-		}
-	}
-	return nil
-}
-
-// call sends a request on an authenticated connection. Where the connection was lost, and the request may be repeated, it is, once, on a new one.
-func call[Q wire.Request[R], R any, PQ wire.Value[Q], PR wire.Value[R]](ctx context.Context, c *Client, q Q) (R, error) {
-	s, err := c.member(ctx)
-	if err != nil {
-		var none R
-		return none, err
-	}
-	r, err := wire.Call[Q, R, PQ, PR](ctx, s, q)
-	if lost(err) && q.Method().Idempotent && ctx.Err() == nil {
-		_ = s.Close() // or the next try may get it again, before it is known to have ended
-		if s, err = c.member(ctx); err == nil {
-			r, err = wire.Call[Q, R, PQ, PR](ctx, s, q)
-		}
-	}
-	return r, unreachable(cmp.Or(addressOf(s), "the server"), err)
-}
-
-func addressOf(s *session) string {
-	if s == nil {
-		return ""
-	}
-	return s.address
-}
-
-// lost reports whether err says that no answer came.
-func lost(err error) bool {
-	var e *transport.CallError
-	return errors.As(err, &e) || qpq.CodeOf(err) == wire.CodeDraining
-}
-
-// unreachable turns the loss of a connection into words.
-func unreachable(address string, err error) error {
-	var e *transport.CallError
-	if !errors.As(err, &e) {
-		return err
-	}
-	if errors.Is(err, context.Canceled) {
-		return qpq.Wrap(qpq.Unavailable, "cancelled", "given up on request", err)
-	}
-	text := "the connection to %s was lost: try again"
-	code, ok := transport.Refused(err)
-	switch {
-	case ok && code == transport.CodeSuperseded:
-		return errSuperseded
-	case ok:
-		text = "%s ended the connection (" + code.String() + "): try again later"
-	}
-	return qpq.Wrap(qpq.Unavailable, "connection-lost", fmt.Sprintf(text, address), err)
 }

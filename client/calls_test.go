@@ -1,0 +1,95 @@
+package client_test
+
+import (
+	"context"
+	"crypto/tls"
+	"sync"
+	"testing"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/transport"
+)
+
+// late is a connection whose end is not told to who looks.
+type late struct {
+	transport.Conn
+	done  chan struct{}
+	close func()
+}
+
+func (l late) Done() <-chan struct{} { return l.done }
+
+func (l late) Close(code transport.Code, text string) error {
+	l.close()
+	return l.Conn.Close(code, text)
+}
+
+func TestACallThatWasLostIsRepeatedOnAnotherConnection(t *testing.T) {
+	s := newServer(t, nil)
+	first, second := s.device(t), s.device(t)
+	first.register("alice")
+	var conns []transport.Conn
+	first.reopen(func(ctx context.Context, address string, verify func(tls.ConnectionState) error) (transport.Conn, error) {
+		conn, err := s.dial(ctx, address, verify)
+		conns = append(conns, conn)
+		done := make(chan struct{})
+		return late{conn, done, sync.OnceFunc(func() { close(done) })}, err
+	})
+	linking, err := first.LinkStart(t.Context())
+	check(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	joined := make(chan error, 1)
+	go func() {
+		_, err := second.LinkJoin(ctx, "alice", linking.Code, "", func(qpq.DeviceID) {})
+		joined <- err
+	}()
+	check(t, conns[0].Close(transport.CodeDone, ""))
+	_, err = linking.Wait(t.Context())
+	if len(conns) != 2 || err != nil {
+		t.Errorf("%d connections, %v", len(conns), err)
+	}
+	cancel()
+	wants(t, <-joined, qpq.Unavailable, "cancelled")
+}
+
+// deaf is a connection that loses what the server says by itself.
+type deaf struct{ transport.Conn }
+
+func (d deaf) Accept(ctx context.Context) (transport.Stream, error) {
+	for {
+		stream, err := d.Conn.Accept(ctx)
+		if err != nil {
+			return nil, err
+		}
+		stream.Reset(transport.CodeDone)
+	}
+}
+
+func TestWhoIsSupersededDoesNotFightBack(t *testing.T) {
+	s := newServer(t, nil)
+	d := s.device(t)
+	d.register("alice")
+	d.close()
+	twin := &device{t: t, dir: t.TempDir()}
+	check(t, copyFiles(d.dir, twin.dir))
+	d.open(func(ctx context.Context, address string, verify func(tls.ConnectionState) error) (transport.Conn, error) {
+		conn, err := s.dial(ctx, address, verify)
+		return deaf{conn}, err
+	})
+	_, err := d.Whoami(t.Context())
+	check(t, err)
+	twin.open(s.dial)
+	defer twin.close()
+	_, err = twin.Whoami(t.Context())
+	check(t, err)
+	for { // until the news arrives that the connection has ended
+		if _, err = d.Devices(t.Context()); err != nil {
+			break
+		}
+	}
+	wants(t, err, qpq.Conflict, "superseded")
+	_, err = d.Whoami(t.Context())
+	wants(t, err, qpq.Conflict, "superseded")
+	_, err = twin.Devices(t.Context())
+	check(t, err)
+}
