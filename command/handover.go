@@ -101,6 +101,7 @@ type Holder struct {
 	Release     string
 	Server      string // that its person named; empty for none
 	Fingerprint string
+	Ended       func() // is told when a command has ended; may be nil
 
 	mu      sync.Mutex
 	callers map[*caller]struct{}
@@ -199,7 +200,11 @@ func (h *Holder) serve(parent context.Context, conn net.Conn) {
 			}
 		}
 	}()
-	c.send(h.outcome(ctx, c, q, func() { cancel(errLeaves) }))
+	result := h.outcome(ctx, c, q, func() { cancel(errLeaves) })
+	if h.Ended != nil {
+		h.Ended()
+	}
+	c.send(result)
 }
 
 // outcome runs a command, and returns what it came to. move is called when it is to be begun anew elsewhere.

@@ -57,6 +57,7 @@ type keeper struct {
 	p        *program
 	ctx      context.Context // of what it does for other processes
 	notice   func(client.Notice)
+	ended    func() // a command of another process has; may be nil
 	log      *slog.Logger
 	closeLog func() error
 
@@ -174,7 +175,7 @@ func (k *keeper) hold() (h *holding, err error) {
 		return h, err
 	}
 	h.ends = append(h.ends, opened.Close)
-	holder := &command.Holder{Release: config.Release(), Server: p.settings.server, Fingerprint: p.settings.fingerprint}
+	holder := &command.Holder{Release: config.Release(), Server: p.settings.server, Fingerprint: p.settings.fingerprint, Ended: k.ended}
 	dialer := &dial.Dialer{}
 	cfg := client.Config{Profile: opened, Dial: dialer.Dial, Server: p.settings.server, Software: "qpq " + config.Release(), Files: disk.Files{}}
 	if k.notice != nil {
