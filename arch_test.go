@@ -31,7 +31,7 @@ var mayImport = []struct {
 	{"config", []string{"."}},
 	{"node/...", []string{".", "identity", "internal/files", "mls/frame", "opaque", "store", "transport", "wire"}},
 	{"client/...", []string{".", "identity", "internal/files", "mls", "mls/frame", "mls/message", "opaque", "transport", "wire"}},
-	{"command/...", []string{".", "client", "identity", "wire"}},
+	{"command/...", []string{".", "client", "identity", "internal/files", "wire"}},
 	{"cmd/...", []string{"*"}},
 	{"integration/...", []string{"*"}},
 	{"bench/...", []string{"*"}},
