@@ -1,4 +1,4 @@
-// Command qpq is the client for the terminal: each of its commands does one thing and ends, but for watch and repl, which go on.
+// Command qpq is the client for the terminal: each of its commands does one thing and ends, but for watch, repl and daemon, which go on.
 package main
 
 import (
@@ -72,7 +72,7 @@ func (p *program) root() *cobra.Command {
 	for _, c := range command.All() {
 		p.add(root, c)
 	}
-	root.AddCommand(p.replCommand(), p.configCommand(table), p.versionCommand(), p.documentsCommand(root, table))
+	root.AddCommand(p.replCommand(), p.daemonCommand(), p.configCommand(table), p.versionCommand(), p.documentsCommand(root, table))
 	return root
 }
 
