@@ -270,7 +270,9 @@ func (c *Client) Delete(ctx context.Context, with Credentials) error {
 	_, err = wire.Call(ctx, s, wire.AccountDelete{User: user})
 	switch {
 	case err == nil || errors.Is(err, qpq.NotFound):
-		return c.cfg.Profile.Forget()
+		err := c.cfg.Profile.Forget()
+		_ = s.Close() // it was the account's: who stays connected learns that there is none any more
+		return err
 	case lost(err): // did it take place? the next connection finds out
 		_ = s.Close()
 		if _, again := c.member(ctx); errors.Is(again, profile.ErrNoAccount) {

@@ -107,6 +107,9 @@ func (c *Client) stay(ctx context.Context, connected func()) error {
 			if s.superseded() {
 				return errSuperseded
 			}
+			if _, err := c.cfg.Profile.Account(); err != nil { // it was deleted
+				return err
+			}
 			return qpq.E(qpq.Unavailable, "connection-lost", "the connection to "+s.address+" was lost")
 		case <-ctx.Done():
 			return nil

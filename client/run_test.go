@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/transport"
 )
 
@@ -92,4 +93,25 @@ func TestRunGoesOnWhereAnotherCallConnected(t *testing.T) {
 	}
 	cancel()
 	check(t, <-ended)
+}
+
+// TestRunEndsWithTheAccount: who deletes the account has nothing to wait for any more, and may sign up anew.
+func TestRunEndsWithTheAccount(t *testing.T) {
+	s := newServer(t, nil)
+	alice := s.device(t)
+	alice.register("alice")
+	ended := make(chan error)
+	go func() { ended <- alice.Run(context.Background()) }()
+	id := must(alice.Direct(context.Background(), alice.user()))
+	check(t, alice.Wait(context.Background(), id, must(alice.SendText(context.Background(), id, "so it runs"))))
+	check(t, alice.Delete(t.Context(), with(secret)))
+	wants(t, <-ended, qpq.NotFound, "not-signed-in")
+	alice.mu.Lock()
+	for _, n := range alice.notices {
+		if n.Code == "offline" {
+			t.Errorf("told %q", n.Text)
+		}
+	}
+	alice.mu.Unlock()
+	alice.register("anew")
 }
