@@ -28,9 +28,6 @@ var called = map[string]string{
 	"group create": "create-group", "group invite": "invite", "group remove": "remove", "group leave": "leave", "group rename": "rename", "group role": "role",
 }
 
-// elsewhere are commands that have no place here: the session is signed in, and shows what comes.
-var elsewhere = []string{"register", "login", "recv", "watch"}
-
 // slashes are all that there is, in the order of the help.
 var slashes = table()
 
@@ -39,9 +36,7 @@ func table() []*slash {
 		{name: "switch", usage: "/switch NAME", summary: "go to another conversation"},
 	}
 	for _, c := range command.All() {
-		if !slices.Contains(elsewhere, c.Name) {
-			list = append(list, newSlash(c))
-		}
+		list = append(list, newSlash(c))
 	}
 	return append(list,
 		&slash{name: "help", usage: "/help [COMMAND]", summary: "show what there is, or what a command does"},
@@ -133,6 +128,11 @@ func (r *REPL) slash(ctx context.Context, line string) error {
 	}
 	if s.command.Name != "send" && args["text"] == nil { // what was said is shown as it comes
 		r.output(out)
+	}
+	if s.command.Name == "recv" { // what it gave is read now
+		if list, err := r.call(ctx, "list", map[string]any{"offline": true}, quiet{r}); err == nil {
+			return r.followed("list", list)
+		}
 	}
 	return r.followed(s.command.Name, out)
 }

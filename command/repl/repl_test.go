@@ -118,9 +118,9 @@ func TestAllThatIsPromised(t *testing.T) {
 			t.Errorf("there is no /%s", name)
 		}
 	}
-	for _, name := range []string{"register", "login", "watch"} {
-		if find(name) != nil {
-			t.Errorf("/%s has no place here", name)
+	for _, c := range command.All() {
+		if s := find(c.Name); s == nil || s.command != c {
+			t.Errorf("there is no slash for %s", c.Name)
 		}
 	}
 }

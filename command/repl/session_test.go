@@ -203,6 +203,8 @@ func TestSessions(t *testing.T) {
 	alice.types("hello\r")
 	alice.sees("alice: hello")
 	bob.sees("[alice] hello")
+	bob.types("/recv\n")
+	bob.sees("alice: hello")
 	bob.types("/switch alice@example.org\n")
 	bob.types("hi alice\n")
 	alice.sees("bob: hi alice")

@@ -223,7 +223,10 @@ func (v visible) Show(o command.Output) {
 func (v visible) Result(o command.Output) error {
 	var e command.EntryJSON
 	if err := decode(o.Value, &e); err == nil && (e.Type == "message" || e.Type == "notice") {
-		v.r.entry(&e, true)
+		v.r.mu.Lock()
+		here := v.r.current == nil || v.r.current.id == e.Conversation
+		v.r.mu.Unlock()
+		v.r.entry(&e, here)
 		return nil
 	}
 	v.r.output(o)
