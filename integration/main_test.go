@@ -39,6 +39,7 @@
 //	[!] holds HEX FILES        looks for bytes in files
 //	browser CODE ADDRESS       runs what a page would (see integration/browser) with the server at an address, up to an exit code
 //	documented CODE [args]     runs the program of docs/sdk.md, up to an exit code
+//	example PAGE LANGUAGE FILE writes the first program in a language of a page of docs to a file
 //	profiles SERVER NAME...    signs people up, each as the profile of that name, with passwords that cost nothing; NAME*N stands for
 //	                           NAME1 to NAMEN
 //	[!] garbage SERVER PROFILE ID [USER...]
@@ -120,7 +121,7 @@ func init() { // a terminal's script uses them too
 		"wait-for": cmdWaitFor, "set": cmdSet, "exits": cmdExits, "plain": cmdPlain, "tty": cmdTTY,
 		"authority": cmdAuthority, "certificate": cmdCertificate, "tcp-only": cmdTCPOnly, "occupy": cmdOccupy,
 		"get": cmdGet, "sql": cmdSQL, "profile-sql": cmdProfileSQL, "wait-sql": cmdWaitSQL, "overwrite": cmdOverwrite, "holds": cmdHolds,
-		"browser": cmdBrowser, "documented": cmdDocumented, "person": cmdPerson, "info": cmdInfo, "watch": cmdWatch,
+		"browser": cmdBrowser, "documented": cmdDocumented, "person": cmdPerson, "info": cmdInfo, "watch": cmdWatch, "example": cmdExample,
 		"profiles": cmdProfiles, "garbage": cmdGarbage,
 	}
 }
