@@ -2,12 +2,17 @@ package daemon_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/quicproquo/qpq/command/daemon"
+	"github.com/quicproquo/qpq/wire"
 )
 
 func TestProgramsTalk(t *testing.T) {
@@ -230,6 +235,73 @@ func TestTheEndIsTold(t *testing.T) {
 	if _, err := alice.in.ReadByte(); err != io.EOF {
 		t.Errorf("then %v", err)
 	}
+}
+
+// TestWhatWasBegunIsFinished: each request is answered, and what was answered well took place, and nothing else.
+func TestWhatWasBegunIsFinished(t *testing.T) {
+	s := newServer(t)
+	r, alice := s.registered("alice")
+	alice.ask("dm", map[string]any{"user": "alice"})
+	ended := make(chan error, 1)
+	want := map[any]string{}
+	for i := range 40 {
+		text := fmt.Sprint("note ", i)
+		want[float64(alice.begin("send", map[string]any{"conversation": "alice", "text": text}))] = text
+	}
+	go func() { ended <- r.end() }()
+	var done []string
+	for {
+		line, err := alice.in.ReadString('\n')
+		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) { // that is what a system says where something was not read any more
+			break
+		}
+		check(t, err)
+		var m message
+		check(t, json.Unmarshal([]byte(line), &m))
+		switch text := want[m.ID]; {
+		case text == "":
+			t.Errorf("unasked: %s", line)
+		case m.Error == nil:
+			done = append(done, text)
+		case m.Error.Data.Code != "shutting-down":
+			t.Errorf("%s failed with %+v", text, m.Error)
+		}
+		delete(want, m.ID)
+	}
+	check(t, <-ended)
+	v, err := r.client.FindConversation("alice")
+	check(t, err)
+	entries, err := r.client.History(v.ID, 0, 100)
+	check(t, err)
+	var said []string
+	for _, e := range entries {
+		if e.Message != nil {
+			said = append(said, e.Message.Body.Body.(wire.TextBody).Text)
+		}
+	}
+	slices.Sort(done)
+	slices.Sort(said)
+	if !slices.Equal(done, said) {
+		t.Errorf("told to be sent %q, and there are %q", done, said)
+	}
+}
+
+func TestPatienceEnds(t *testing.T) {
+	s := newServer(t)
+	r := s.daemon(daemon.Config{Patience: time.Millisecond})
+	alice := r.call()
+	alice.ask("register", map[string]any{"user": "alice", "answers": map[string]any{"password": password}})
+	link := alice.begin("link", map[string]any{"answers": map[string]any{"password": password}})
+	shown := alice.until(func(m message) bool { return m.Method == "show" })
+	if shown.Params.ID != float64(link) || !strings.Contains(shown.Params.Text, "login --link") {
+		t.Errorf("shown %+v", shown.Params)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- r.end() }()
+	if m := alice.answer(link); m.Error == nil || m.Error.Data.Code != "shutting-down" {
+		t.Errorf("a link that nobody answers ends with %+v", m)
+	}
+	check(t, <-ended)
 }
 
 func TestNobodyIsSignedInYet(t *testing.T) {

@@ -48,8 +48,11 @@ func (s *stream) event(name, id string, data any) error {
 	return s.write(fmt.Appendf(nil, "%sdata: %s\n\n", text, line))
 }
 
-// entry implements sink. The id is the position: who comes again with it goes on after that.
+// entry implements sink. The id is the position: who comes again with it goes on after that. What has none moves nothing.
 func (s *stream) entry(position int64, value json.RawMessage) error {
+	if position == 0 {
+		return s.event("entry", "", value)
+	}
 	return s.event("entry", strconv.FormatInt(position, 10), value)
 }
 

@@ -39,12 +39,15 @@ func Listen(path string) (net.Listener, error) {
 		return fail(err)
 	}
 	defer os.Remove(private)
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(private, "s"), Net: "unix"})
+	made := filepath.Join(private, "s")
+	if len(made) > maxPath {
+		return nil, qpq.E(qpq.Invalid, "socket-path", fmt.Sprintf("the path %s is too long for a socket, of which systems take %d bytes: name another one with --socket", path, maxPath))
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: made, Net: "unix"})
 	if err != nil {
 		return fail(err)
 	}
 	l.SetUnlinkOnClose(false)
-	made := filepath.Join(private, "s")
 	if err = os.Chmod(made, 0o600); err == nil {
 		err = os.Rename(made, path)
 	}
@@ -57,6 +60,9 @@ func Listen(path string) (net.Listener, error) {
 	}
 	return &socket{l, path, info}, nil
 }
+
+// maxPath is how long the path of a socket may be, in bytes, on the system that takes the shortest.
+const maxPath = 103
 
 // vacant fails where a path is not free for a socket.
 func vacant(path string) error {

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
 	"time"
+
+	"golang.org/x/net/netutil"
 
 	"github.com/quicproquo/qpq"
 )
@@ -48,13 +51,17 @@ type web struct {
 	token string
 }
 
+// maxOpen bounds the connections of HTTP that are open: those of others, who have no token, wait here.
+const maxOpen = 4 * maxConns
+
 // serveWeb serves HTTP until the daemon leaves.
 func (d *Daemon) serveWeb(ctx context.Context, l net.Listener, token string) error {
 	w := &web{d, ctx, token}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /rpc", w.rpc)
 	mux.HandleFunc("GET /events", w.events)
-	server := &http.Server{Handler: w.guard(mux), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10}
+	server := &http.Server{Handler: w.guard(mux), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(d.cfg.Log.Handler(), slog.LevelWarn)}
 	d.work.Go(func() {
 		<-d.leaving
 		ctx, cancel := context.WithTimeout(ctx, 2*d.cfg.Patience) // commands end before
@@ -63,7 +70,7 @@ func (d *Daemon) serveWeb(ctx context.Context, l net.Listener, token string) err
 			_ = server.Close()
 		}
 	})
-	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(netutil.LimitListener(l, maxOpen)); !errors.Is(err, http.ErrServerClosed) {
 		return qpq.Wrap(qpq.Unavailable, "cannot-listen", "HTTP cannot be served any more: "+err.Error(), err)
 	}
 	return nil
@@ -86,7 +93,7 @@ func (s *web) guard(next http.Handler) http.Handler {
 			host = name
 		}
 		_, origin := r.Header["Origin"]
-		token, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		switch {
 		case !loopback(strings.Trim(host, "[]")):
 			refuse(http.StatusForbidden, qpq.E(qpq.Denied, "other-host", "this is not the host that the request names: go to 127.0.0.1 or localhost"))
@@ -94,7 +101,7 @@ func (s *web) guard(next http.Handler) http.Handler {
 		case origin:
 			refuse(http.StatusForbidden, qpq.E(qpq.Denied, "origin", "pages in browsers are not served"))
 			return
-		case !bearer || !sameToken(token, s.token):
+		case !strings.EqualFold(scheme, "Bearer") || !sameToken(token, s.token):
 			h.Set("WWW-Authenticate", `Bearer realm="qpq"`)
 			refuse(http.StatusUnauthorized, qpq.E(qpq.Unauthorized, "token", "the token is missing or wrong: send Authorization: Bearer and what is in "+fileToken+" in the profile's folder"))
 			return
