@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -43,6 +45,7 @@ func (p *program) daemon(ctx context.Context, named doors) (err error) {
 	if !named.stdio && named.socket == "" && named.http == "" {
 		named.socket = daemon.Socket(p.settings.data)
 	}
+	signal.Ignore(syscall.SIGPIPE) // whoever read what it says may be gone, and it goes on
 	var d *daemon.Daemon
 	serving, cancel := context.WithCancel(context.WithoutCancel(ctx)) // for other processes, as long as its own commands go on
 	defer cancel()

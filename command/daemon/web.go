@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"mime"
 	"net"
 	"net/http"
 	"net/netip"
@@ -134,8 +135,7 @@ const mediaLines = "application/x-ndjson"
 
 // rpc answers a call: by one JSON value or, where the caller takes lines, by those that a connection would get.
 func (s *web) rpc(w http.ResponseWriter, r *http.Request) {
-	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-	if strings.TrimSpace(media) != "application/json" {
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
 		s.answer(w, http.StatusUnsupportedMediaType, &response{id: null, err: errRequest("it is to be of Content-Type: application/json")})
 		return
 	}
@@ -155,7 +155,7 @@ func (s *web) rpc(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(r.Context(), func() { cancel(errGone) })()
-	if r.Header.Get("Accept") == mediaLines {
+	if strings.Contains(r.Header.Get("Accept"), mediaLines) {
 		s.lines(ctx, w, body, cancel)
 		return
 	}
