@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -324,5 +325,33 @@ func TestDeviceKey(t *testing.T) {
 	sum := sha256.Sum256(func() []byte { p := d.Public(); return p[:] }())
 	if id := d.ID(); !bytes.Equal(id[:], sum[:16]) {
 		t.Error("the device id is not half the hash of its key")
+	}
+}
+
+func TestTranscript(t *testing.T) {
+	a := newAccount("alice")
+	v := Transcript{User: alice, Device: a.device.ID(), Entries: 7, Head: [32]byte{1}, Time: a.state.Created}
+	sig := must(a.device.SignTranscript(v))
+	cert := a.state.Devices[0]
+	if err := VerifyTranscript(cert, v, sig); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*Transcript){
+		"user":    func(v *Transcript) { v.User.Name = "bob" },
+		"device":  func(v *Transcript) { v.Device[0]++ },
+		"entries": func(v *Transcript) { v.Entries++ },
+		"head":    func(v *Transcript) { v.Head[31]++ },
+		"time":    func(v *Transcript) { v.Time = v.Time.Add(time.Second) },
+	} {
+		other := v
+		change(&other)
+		wantKind(t, name, VerifyTranscript(cert, other, sig), qpq.Denied, "bad-signature")
+	}
+	v.Device[0]++
+	if _, err := a.device.SignTranscript(v); err == nil {
+		t.Error("a device signs for another")
+	}
+	if f := a.state.Key.Fingerprint(); !strings.HasPrefix(f, "SHA256:") || len(f) != len("SHA256:")+43 || f == cert.Key.Fingerprint() {
+		t.Errorf("a key is shown as %s", f)
 	}
 }

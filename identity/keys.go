@@ -41,6 +41,7 @@ const (
 	labelState       = "quicproquo account state v1"
 	labelRotation    = "quicproquo account rotation v1"
 	labelSession     = "quicproquo session v1"
+	labelTranscript  = "quicproquo transcript v1"
 )
 
 // AccountKey is the key an account is. The password opens it for a moment, to add, revoke or rotate;
