@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"errors"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
@@ -130,6 +131,34 @@ func (p *Profile) Entries(after int64, limit int) ([]Entry, error) {
 func (p *Profile) History(id qpq.ChannelID, before int64, limit int) ([]Entry, error) {
 	return p.entries(`SELECT * FROM (SELECT `+entryColumns+` FROM entries WHERE channel = ? AND position < ? AND gone <> ? AND `+areLines+`
 		ORDER BY position DESC LIMIT ?) ORDER BY position`, id[:], before, int64(Expired), int64(limit))
+}
+
+// Part is some of the entries of a conversation; zeros are no bounds.
+type Part struct {
+	After, Before int64 // positions
+	From, Until   time.Time
+}
+
+// inPart are the entries of a Part that the hub accepted and that are there still: where ?6 is 0 those that stay, where it is 1 those that are to
+// disappear, or to be viewed once.
+const inPart = ` FROM entries WHERE channel = ?1 AND position > ?2 AND (?3 = 0 OR position < ?3) AND time >= ?4 AND (?5 = 0 OR time < ?5)
+	AND state IN (1, 3, 5) AND gone <> 2 AND ` + areSeen + ` AND (timer > 0 OR kind = 4) = ?6`
+
+// InPart returns up to limit entries of a part of a conversation, in order, without those that are to disappear.
+func (p *Profile) InPart(id qpq.ChannelID, part Part, limit int) ([]Entry, error) {
+	return p.entries(`SELECT `+entryColumns+inPart+` ORDER BY position LIMIT ?7`,
+		id[:], part.After, part.Before, millis(part.From), millis(part.Until), int64(0), int64(limit))
+}
+
+// CountPart counts the entries that InPart returns of a part, and those that it leaves out because they are to disappear.
+func (p *Profile) CountPart(id qpq.ChannelID, part Part) (stay, fleeting int, err error) {
+	for i, n := range []*int{&stay, &fleeting} {
+		err = errors.Join(err, p.read(`SELECT count(*)`+inPart, func(s *sqlite3.Stmt) error {
+			*n = s.ColumnInt(0)
+			return nil
+		}, id[:], part.After, part.Before, millis(part.From), millis(part.Until), int64(i)))
+	}
+	return stay, fleeting, err
 }
 
 // At returns those of some entries that are there, by their positions.
