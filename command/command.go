@@ -15,6 +15,7 @@ import (
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/command/markdown"
 )
 
 // Command is one thing to do.
@@ -75,6 +76,21 @@ type UI interface {
 	Ask(context.Context, Question) ([]byte, error)
 }
 
+// StyledUI is a UI that may show styles.
+type StyledUI interface {
+	UI
+	// ResultStyled is Result for what reads as spans where styles can be shown. Their texts can be shown as they are.
+	ResultStyled(Output, []markdown.Span) error
+}
+
+// styled gives a part of the result to a UI, with its spans where there are some and the UI takes them.
+func styled(ui UI, o Output, spans []markdown.Span) error {
+	if s, ok := ui.(StyledUI); ok && len(spans) > 0 {
+		return s.ResultStyled(o, spans)
+	}
+	return ui.Result(o)
+}
+
 // Question is what a command may ask. Answers to secret ones are not shown, and never arguments.
 type Question struct {
 	Name   string // stable, for programs: "password"
@@ -98,7 +114,7 @@ func (c *Command) Run(ctx context.Context, e *Env, args json.RawMessage) (Output
 var Topics = map[string]string{"group": "make groups, and change who is in them", "outbox": "see what waits on this device to be sent"}
 
 // all are the commands in the order of the manual.
-var all = slices.Concat(account, conversations, groups, messages, actions, outbox, files)
+var all = slices.Concat(account, conversations, groups, messages, actions, outbox, files, formats)
 
 // Find returns the command with a name. It fails with qpq.NotFound.
 func Find(name string) (*Command, error) {

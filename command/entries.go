@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/quicproquo/qpq"
@@ -94,6 +93,7 @@ type scope struct {
 	only   qpq.ChannelID // zero for all
 	own    qpq.UserID
 	device qpq.DeviceID
+	format bool // texts are shown as their marks say
 	known  map[qpq.ChannelID]*client.Conversation
 }
 
@@ -101,6 +101,9 @@ type scope struct {
 func (e *Env) scope(ctx context.Context, name string) (*scope, error) {
 	s := &scope{env: e, known: map[qpq.ChannelID]*client.Conversation{}}
 	var err error
+	if s.format, err = e.Client.Formatting(); err != nil {
+		return nil, err
+	}
 	if s.own, s.device, err = e.Client.Self(); err != nil || name == "" {
 		return s, err
 	}
@@ -136,11 +139,12 @@ func (s *scope) show(entry *client.Entry) error {
 	if err != nil {
 		return err
 	}
-	text := EntryText(s.own, v, entry)
+	start := ""
 	if s.only.IsZero() {
-		text = "[" + oneLine(v.Name()) + "] " + text
+		start = "[" + oneLine(v.Name()) + "] "
 	}
-	return s.env.UI.Result(Output{EntryValue(v, entry), text})
+	text, spans := s.shown(v, entry, start)
+	return styled(s.env.UI, Output{EntryValue(v, entry), text}, spans)
 }
 
 // take shows what was not read yet, and marks it as read. It returns how many messages there were.
@@ -234,7 +238,12 @@ func EntryText(own qpq.UserID, v *client.Conversation, entry *client.Entry) stri
 	if entry.Message == nil {
 		return fmt.Sprintf("%s           -- %s", clock(entry.Time), indented(j.Text))
 	}
-	return fmt.Sprintf("%s  %s %s%s%s", clock(entry.Time), j.Short, UserText(own, entry.Message.Sender), j.Mark(), indented(j.Words()))
+	return messageHead(own, entry, &j) + indented(j.Words())
+}
+
+// messageHead returns what stands before the words of a message.
+func messageHead(own qpq.UserID, entry *client.Entry, j *EntryJSON) string {
+	return fmt.Sprintf("%s  %s %s%s", clock(entry.Time), j.Short, UserText(own, entry.Message.Sender), j.Mark())
 }
 
 // Mark returns what follows the sender of a message before its words: that it is not sent, which one it answers, and a colon unless the words go on
@@ -256,32 +265,38 @@ func (j *EntryJSON) Mark() string {
 // Words returns the text of a message as people read it, with what was done with it: that it was edited, reactions with how many there are, how
 // many replies. Of one that changes another one, it says how.
 func (j *EntryJSON) Words() string {
-	var b strings.Builder
+	before, written, after := j.parts()
+	return before + written + after
+}
+
+// parts returns Words in three: the text that somebody wrote, and what is said about it before and after.
+func (j *EntryJSON) parts() (before, written, after string) {
 	switch {
 	case j.change():
-		return j.deed()
+		before, written = j.deed()
+		return before, written, ""
 	case j.Gone != "" || j.Kind == kinds[client.KindUnknown]:
-		b.WriteString("(" + j.Text + ")")
+		before = "(" + j.Text + ")"
 	case j.File != nil:
-		b.WriteString("(" + j.File.text() + ")")
-		if j.Text != "" {
-			b.WriteString(" " + j.Text)
+		before, written = "("+j.File.text()+")", j.Text
+		if written != "" {
+			before += " "
 		}
 	case j.Kind == kinds[client.KindViewOnce]:
-		b.WriteString("(" + j.Text + ")")
+		before = "(" + j.Text + ")"
 	default:
-		b.WriteString(j.Text)
+		written = j.Text
 	}
 	if j.Edited {
-		b.WriteString(" (edited)")
+		after += " (edited)"
 	}
 	for _, r := range j.Reactions {
-		fmt.Fprintf(&b, " [%s %d]", oneLine(r.Emoji), r.Count)
+		after += fmt.Sprintf(" [%s %d]", oneLine(r.Emoji), r.Count)
 	}
 	if j.Replies > 0 {
-		fmt.Fprintf(&b, " [%s]", replies(j.Replies))
+		after += fmt.Sprintf(" [%s]", replies(j.Replies))
 	}
-	return b.String()
+	return before, written, after
 }
 
 // change reports whether a message changes another one.
@@ -289,18 +304,19 @@ func (j *EntryJSON) change() bool {
 	return j.Kind == kinds[client.KindReaction] || j.Kind == kinds[client.KindEdit] || j.Kind == kinds[client.KindDelete]
 }
 
-func (j *EntryJSON) deed() string {
+// deed returns what a message does to another one, and the text that it gives that.
+func (j *EntryJSON) deed() (what, written string) {
 	switch {
 	case j.Gone != "":
-		return "did something with a message that is gone"
+		return "did something with a message that is gone", ""
 	case j.Kind == kinds[client.KindReaction] && j.Removed:
-		return fmt.Sprintf("takes %s off %s", oneLine(j.Text), j.target())
+		return fmt.Sprintf("takes %s off %s", oneLine(j.Text), j.target()), ""
 	case j.Kind == kinds[client.KindReaction]:
-		return fmt.Sprintf("puts %s on %s", oneLine(j.Text), j.target())
+		return fmt.Sprintf("puts %s on %s", oneLine(j.Text), j.target()), ""
 	case j.Kind == kinds[client.KindEdit]:
-		return fmt.Sprintf("edits %s: %s", j.target(), j.Text)
+		return fmt.Sprintf("edits %s: ", j.target()), j.Text
 	}
-	return "deletes " + j.target()
+	return "deletes " + j.target(), ""
 }
 
 // target names the message that this one is about.
@@ -318,8 +334,4 @@ func UserText(own, u qpq.UserID) string {
 		return u.Name
 	}
 	return u.String()
-}
-
-func indented(text string) string {
-	return strings.ReplaceAll(strings.TrimRight(qpq.Printable(text), "\n"), "\n", "\n    ")
 }

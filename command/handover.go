@@ -13,6 +13,7 @@ import (
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/command/markdown"
 )
 
 // One process holds a profile. It takes the commands of others by a socket that only its owner can reach, one
@@ -49,6 +50,7 @@ type event struct {
 type handed struct {
 	Value json.RawMessage `json:"value"`
 	Text  string          `json:"text"`
+	Spans []markdown.Span `json:"spans,omitempty"` // of a part of a result
 }
 
 // Moved is the error of a command that the holder of the profile did not bring to its end, because it lets go of the profile: it is to be begun anew,
@@ -92,7 +94,7 @@ func (h *handed) output() Output {
 
 func hand(o Output) (*handed, error) {
 	b, err := json.Marshal(o.Value)
-	return &handed{b, o.Text}, err
+	return &handed{Value: b, Text: o.Text}, err
 }
 
 // Holder takes the commands of other processes. What it is made of does not change once it serves.
@@ -272,11 +274,15 @@ func (c *caller) Show(o Output) {
 }
 
 // Result implements UI.
-func (c *caller) Result(o Output) error {
+func (c *caller) Result(o Output) error { return c.ResultStyled(o, nil) }
+
+// ResultStyled implements StyledUI.
+func (c *caller) ResultStyled(o Output, spans []markdown.Span) error {
 	part, err := hand(o)
 	if err != nil {
 		return err
 	}
+	part.Spans = spans
 	_, err = c.exchange(c.ctx, event{Part: part})
 	return err
 }
@@ -353,7 +359,7 @@ func reply(ctx context.Context, out *json.Encoder, e event, ui UI) error {
 	var a answer
 	var err error
 	if e.Part != nil {
-		err = ui.Result(e.Part.output())
+		err = styled(ui, e.Part.output(), e.Part.Spans)
 	} else {
 		a.Answer, err = ui.Ask(ctx, *e.Ask)
 		defer clear(a.Answer)

@@ -63,6 +63,8 @@ func (p *program) words(cmd *cobra.Command, of command.Of) (words []string) {
 				}
 			}
 		}
+	case command.OfSwitch:
+		words = []string{"off", "on"}
 	case command.OfRoles:
 		words = slices.Clone(command.Roles)
 	}

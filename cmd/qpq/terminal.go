@@ -20,6 +20,7 @@ import (
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
 	"github.com/quicproquo/qpq/command"
+	"github.com/quicproquo/qpq/command/markdown"
 )
 
 // Results go to standard output; what is shown on the way, notices and errors go to standard error. With --json each
@@ -65,6 +66,22 @@ func writeJSON(w io.Writer, v any) error {
 // Result implements command.UI.
 func (p *program) Result(o command.Output) error {
 	if err := p.print(o); err != nil {
+		return qpq.Wrap(qpq.Unavailable, "output", fmt.Sprintf("the output cannot be written: %v", err), err)
+	}
+	return nil
+}
+
+// ResultStyled implements command.StyledUI: styles are shown at terminals that have them.
+func (p *program) ResultStyled(o command.Output, spans []markdown.Span) error {
+	if p.settings.json || !p.colors(os.Stdout) {
+		return p.Result(o)
+	}
+	p.endProgress()
+	var b strings.Builder
+	for _, s := range spans {
+		b.WriteString(markdown.SGR(s))
+	}
+	if _, err := fmt.Fprintln(p.stdout, b.String()); err != nil {
 		return qpq.Wrap(qpq.Unavailable, "output", fmt.Sprintf("the output cannot be written: %v", err), err)
 	}
 	return nil

@@ -40,11 +40,11 @@ const (
 
 // Span is a part of a block. All of its texts can be shown as they are: they are valid UTF-8 without control characters but line breaks.
 type Span struct {
-	Kind   Kind
-	Style  Style
-	Text   string // what is shown of it where styles can be; empty for the marks
-	Source string // what was written; empty for what is added: where a link leads, where that was written in a form that may deceive
-	Target string // of a Link the address it leads to, with a host in ASCII; of a Mention the name
+	Kind   Kind   `json:"kind,omitempty"`
+	Style  Style  `json:"style,omitempty"`
+	Text   string `json:"text,omitempty"`   // what is shown of it where styles can be; empty for the marks
+	Source string `json:"source,omitempty"` // what was written; empty for what is added: where a link leads, where that was written in a form that may deceive
+	Target string `json:"target,omitempty"` // of a Link the address it leads to, with a host in ASCII; of a Mention the name
 }
 
 // BlockKind says what a block is.

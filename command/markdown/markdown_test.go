@@ -156,6 +156,28 @@ func TestStyled(t *testing.T) {
 	}
 }
 
+func TestBroken(t *testing.T) {
+	l := Parse("one **two three** `four`").Lines()[0]
+	for _, rows := range [][]string{{"one two", "three", "four"}, {"one t", "wo three", "four"}, {"one two three four"}, {"o", "ne two three four"}} {
+		var got []string
+		for _, spans := range l.Broken(rows) {
+			row := ""
+			for _, s := range spans {
+				row += tagged(s)
+			}
+			got = append(got, row)
+		}
+		again := strings.NewReplacer("{b ", "", "{c ", "", "}", "").Replace(strings.Join(got, "|"))
+		if again != strings.Join(rows, "|") || !strings.Contains(strings.Join(got, "|"), "{b t") || !strings.HasSuffix(got[len(got)-1], "{c four}") {
+			t.Errorf("%q is broken into %q", rows, got)
+		}
+	}
+	empty := Line{}
+	if got := empty.Broken([]string{""}); len(got) != 1 || len(got[0]) != 0 {
+		t.Errorf("an empty line is broken into %q", got)
+	}
+}
+
 var escapes = regexp.MustCompile("\x1b\\[([0-9;]*)m")
 
 // sound fails unless a text is shown without harm, and nothing of it is lost.

@@ -34,6 +34,43 @@ func (l *Line) add(s Span, text string) {
 	}
 }
 
+// Text returns what the spans of a line say.
+func (l *Line) Text() string {
+	var b strings.Builder
+	for _, s := range l.Spans {
+		b.WriteString(s.Text)
+	}
+	return b.String()
+}
+
+// Broken returns the spans of each row into which Text was broken. Between rows, spaces may have been left out.
+func (l *Line) Broken(rows []string) [][]Span {
+	list, at, rest := make([][]Span, len(rows)), 0, l.Text()
+	spans := l.Spans
+	take := func(n int, to *[]Span) { // the next bytes
+		rest = rest[n:]
+		for n > 0 {
+			s := spans[0]
+			part := min(n, len(s.Text)-at)
+			s.Text = s.Text[at : at+part]
+			if to != nil {
+				*to = append(*to, s)
+			}
+			n, at = n-part, at+part
+			if at == len(spans[0].Text) {
+				spans, at = spans[1:], 0
+			}
+		}
+	}
+	for i, row := range rows {
+		for !strings.HasPrefix(rest, row) && strings.HasPrefix(rest, " ") {
+			take(1, nil)
+		}
+		take(min(len(row), len(rest)), &list[i])
+	}
+	return list
+}
+
 // Plain returns a document as text for where no styles can be: what was written, with where links lead where that was written in another form.
 func (d *Document) Plain() string {
 	var b strings.Builder

@@ -79,6 +79,8 @@ func (r *REPL) named(of command.Of) (list []string) {
 				list = append(list, short(r.self, oneLine(m)))
 			}
 		}
+	case command.OfSwitch:
+		list = []string{"off", "on"}
 	case command.OfRoles:
 		list = slices.Clone(command.Roles)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
 	"github.com/quicproquo/qpq/command"
+	"github.com/quicproquo/qpq/command/markdown"
 )
 
 // watch shows what comes until ctx is done. A process that held the profile may end meanwhile: then this one goes on by itself.
@@ -34,12 +35,15 @@ func (r *REPL) watch(ctx context.Context) error {
 type watcher struct{ quiet }
 
 // Result implements command.UI.
-func (w watcher) Result(o command.Output) error {
+func (w watcher) Result(o command.Output) error { return w.ResultStyled(o, nil) }
+
+// ResultStyled implements command.StyledUI.
+func (w watcher) ResultStyled(o command.Output, spans []markdown.Span) error {
 	var e command.EntryJSON
 	if err := decode(o.Value, &e); err != nil {
 		return err
 	}
-	w.r.came(&e)
+	w.r.came(&e, len(spans) > 0)
 	return nil
 }
 
@@ -52,7 +56,7 @@ func (w watcher) Show(o command.Output) {
 }
 
 // came shows an entry as it comes.
-func (r *REPL) came(e *command.EntryJSON) {
+func (r *REPL) came(e *command.EntryJSON, marked bool) {
 	r.mu.Lock()
 	p := r.place(e.Conversation, e.Name)
 	if e.Type == "notice" && (e.Code == "added" || e.Code == "title" || e.Code == "removed") {
@@ -76,7 +80,7 @@ func (r *REPL) came(e *command.EntryJSON) {
 	if e.State == "queued" && !offline {
 		e.State = "sent" // about to be; the prompt and a line tell if not
 	}
-	r.entry(e, here)
+	r.entry(e, here, marked)
 	r.prompt()
 }
 

@@ -2,6 +2,7 @@ package repl
 
 import (
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -183,16 +184,50 @@ func TestNoTextLooksLikeAnother(t *testing.T) {
 	for _, text := range []string{"x\n" + forged, "x" + strings.Repeat(" ", 200) + forged, "x\r" + forged, "x\x1b[A\x1b[G" + forged, "x\u2028" + forged,
 		strings.Repeat("y", 200) + " " + forged, "x\v\f\u0085\u202e" + forged} {
 		for _, width := range []int{0, 24, 60, 100} {
-			r, p := session(width, bob)
-			r.entry(&command.EntryJSON{Type: "message", Conversation: "b0b", Name: "bob@localhost", Sender: "carol\x1b@localhost", Kind: "text", Time: at, Text: text}, true)
-			for i, line := range strings.Split(strings.Join(p.shown, "\n"), "\n") {
-				if i > 0 && !strings.HasPrefix(line, "      ") || strings.ContainsAny(line, "\x1b\r\v\f\u202e\u2028") {
-					t.Errorf("width %d, %q: line %d is %q", width, text, i, line)
-				}
-				if width > 0 && len([]rune(line)) >= width {
-					t.Errorf("width %d, %q: line %d breaks at the edge: %q", width, text, i, line)
+			for _, lay := range []struct{ marked, color bool }{{false, false}, {true, false}, {true, true}} {
+				for _, before := range []string{"", "> ", ">>>>>>>> ", "**a** ", "```\n"} {
+					noForgery(t, at, before+text, width, lay.marked, lay.color)
 				}
 			}
+		}
+	}
+}
+
+var sgr = regexp.MustCompile("\x1b\\[[0-9;]*m")
+
+func noForgery(t *testing.T, at time.Time, text string, width int, marked, color bool) {
+	t.Helper()
+	r, p := session(width, bob)
+	r.cfg.Color = color
+	r.entry(&command.EntryJSON{Type: "message", Conversation: "b0b", Name: "bob@localhost", Sender: "carol\x1b@localhost", Kind: "text", Time: at, Text: text}, true, marked)
+	shown := strings.Join(p.shown, "\n")
+	if color {
+		shown = sgr.ReplaceAllString(shown, "")
+	}
+	for i, line := range strings.Split(shown, "\n") {
+		if i > 0 && !strings.HasPrefix(line, "      ") || strings.ContainsAny(line, "\x1b\r\v\f\u202e\u2028") {
+			t.Errorf("width %d, %q: line %d is %q", width, text, i, line)
+		}
+		if width > 0 && len([]rune(line)) >= width {
+			t.Errorf("width %d, %q: line %d breaks at the edge: %q", width, text, i, line)
+		}
+	}
+}
+
+func TestMarks(t *testing.T) {
+	at := time.Date(2026, 11, 27, 15, 4, 0, 0, time.Local)
+	for _, color := range []bool{false, true} {
+		r, p := session(40, bob)
+		r.day, r.cfg.Color = "2026-11-27", color
+		text := "**bold** and `code` [x](https://evil.example/)\n> quoted *and* more than fits into a line"
+		r.entry(&command.EntryJSON{Type: "message", Name: "bob@localhost", Sender: "bob@localhost", Kind: "text", Text: text, Time: at}, true, true)
+		want := "15:04 bob: **bold** and `code`\n      [x](https://evil.example/)\n      > quoted *and* more than fits\n      into a line"
+		if color {
+			want = "\x1b[2m15:04 \x1b[m\x1b[33mbob: \x1b[m\x1b[1mbold\x1b[m and \x1b[36mcode\x1b[m \x1b[4mx\x1b[m\n" +
+				"      \x1b[4m<https://evil.example/>\x1b[m\n      > quoted \x1b[3mand\x1b[m more than fits into\n      > a line"
+		}
+		if got := strings.Join(p.shown, "\n"); got != want {
+			t.Errorf("with colours %v it is shown as\n%q, wanted\n%q", color, got, want)
 		}
 	}
 }
@@ -209,10 +244,10 @@ func TestEntries(t *testing.T) {
 		{Type: "notice", Name: "bob@localhost", Text: "bob left"},
 	} {
 		e.Time = at
-		r.entry(&e, true)
+		r.entry(&e, true, false)
 	}
-	r.entry(&command.EntryJSON{Type: "message", Name: "carol@localhost", Sender: "carol@localhost", Kind: "text", Text: "psst", Time: at}, false)
-	r.entry(&command.EntryJSON{Type: "message", Name: "Dream team", Sender: "carol@example.org", Kind: "text", Text: "all", Time: at.AddDate(0, 0, 1)}, false)
+	r.entry(&command.EntryJSON{Type: "message", Name: "carol@localhost", Sender: "carol@localhost", Kind: "text", Text: "psst", Time: at}, false, false)
+	r.entry(&command.EntryJSON{Type: "message", Name: "Dream team", Sender: "carol@example.org", Kind: "text", Text: "all", Time: at.AddDate(0, 0, 1)}, false, false)
 	want := []string{"-- Friday, 27 November 2026 --", "15:04 bob: hi", "15:04 alice (queued): later", "15:04 alice (failed): never", "15:04 bob: (something)",
 		"15:04 -- bob left", "15:04 [carol] psst", "-- Saturday, 28 November 2026 --", "15:04 [Dream team] carol@example.org: all"}
 	if !slices.Equal(p.shown, want) {

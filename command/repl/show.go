@@ -12,6 +12,7 @@ import (
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/command"
+	"github.com/quicproquo/qpq/command/markdown"
 	"github.com/quicproquo/qpq/command/repl/editor"
 )
 
@@ -92,8 +93,46 @@ func broken(line string, first, others int) []string {
 	return append(rows, line)
 }
 
-// entry shows an entry of the current conversation, or of another one.
-func (r *REPL) entry(e *command.EntryJSON, here bool) {
+// styled is wrap for the words of a message whose text is shown as its marks say.
+func (r *REPL) styled(painted, head string, e *command.EntryJSON, indent int) string {
+	before, doc, after := e.Document()
+	before, after = clean(before), clean(after)
+	painted, head = painted+before, head+before
+	if !r.cfg.Color {
+		return r.wrap(painted, head, doc.Plain()+after, indent)
+	}
+	width := r.cfg.Console.Width() - 1
+	first := width - displaywidth.String(head)
+	lines := doc.Lines()
+	var rows []string
+	for i, l := range lines {
+		start, room := l.Head(), width-indent
+		if i == 0 {
+			room = first
+		}
+		if i == len(lines)-1 {
+			l.Spans = append(l.Spans, markdown.Span{Text: after})
+		}
+		parts := []string{l.Text()}
+		if width >= 20 && first >= 10 {
+			if min(room, width-indent)-len(start) < 8 {
+				start = start[:min(len(start), 2)] // how deep a quote is has no room here
+			}
+			parts = broken(parts[0], room-len(start), width-indent-len(start))
+		}
+		for _, spans := range l.Broken(parts) {
+			row := start
+			for _, s := range spans {
+				row += markdown.SGR(s)
+			}
+			rows = append(rows, row)
+		}
+	}
+	return painted + strings.Join(rows, "\n"+strings.Repeat(" ", indent))
+}
+
+// entry shows an entry of the current conversation, or of another one. marked says that its text is to be shown as its marks say.
+func (r *REPL) entry(e *command.EntryJSON, here, marked bool) {
 	at := e.Time.Local()
 	r.showing.Lock()
 	defer r.showing.Unlock()
@@ -128,7 +167,12 @@ func (r *REPL) entry(e *command.EntryJSON, here bool) {
 		_, _ = h.Write([]byte(e.Sender))
 		style = names[h.Sum32()%uint32(len(names))]
 	}
-	r.print(r.wrap(r.paint(dim, clock+from)+r.paint(style, head), clock+from+head, e.Words(), indent))
+	painted, head := r.paint(dim, clock+from)+r.paint(style, head), clock+from+head
+	if marked {
+		r.print(r.styled(painted, head, e, indent))
+		return
+	}
+	r.print(r.wrap(painted, head, e.Words(), indent))
 }
 
 // short returns a user without the domain, where that is the own one.
@@ -220,13 +264,16 @@ func (v visible) Show(o command.Output) {
 }
 
 // Result implements command.UI.
-func (v visible) Result(o command.Output) error {
+func (v visible) Result(o command.Output) error { return v.ResultStyled(o, nil) }
+
+// ResultStyled implements command.StyledUI. Entries are laid out here: the spans say that there are styles.
+func (v visible) ResultStyled(o command.Output, spans []markdown.Span) error {
 	var e command.EntryJSON
 	if err := decode(o.Value, &e); err == nil && (e.Type == "message" || e.Type == "notice") {
 		v.r.mu.Lock()
 		here := v.r.current == nil || v.r.current.id == e.Conversation
 		v.r.mu.Unlock()
-		v.r.entry(&e, here)
+		v.r.entry(&e, here, len(spans) > 0)
 		return nil
 	}
 	v.r.output(o)
