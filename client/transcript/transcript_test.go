@@ -2,10 +2,15 @@ package transcript
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"flag"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -120,6 +125,43 @@ func TestGolden(t *testing.T) {
 	want[2] = Entry{}
 	if d := cmp.Diff(want, list); d != "" || result.Redacted != 1 {
 		t.Error(d, result.Redacted)
+	}
+}
+
+// TestDocumentedFormat checks the golden archive by what docs/transcripts.md says alone.
+func TestDocumentedFormat(t *testing.T) {
+	golden, err := os.ReadFile("testdata/format-1.transcript")
+	check(t, err)
+	hash := func(label string, parts ...[]byte) []byte {
+		sum := sha256.Sum256(append(append([]byte(label), 0), bytes.Join(parts, nil)...))
+		return sum[:]
+	}
+	lines := bytes.Split(bytes.TrimSuffix(golden, []byte("\n")), []byte("\n"))
+	chain := hash("quicproquo transcript header v1", lines[0])
+	for _, line := range lines[1 : len(lines)-1] {
+		var l struct {
+			Salt, Redacted []byte
+			Entry          json.RawMessage
+		}
+		check(t, json.Unmarshal(line, &l))
+		if l.Redacted == nil {
+			l.Redacted = hash("quicproquo transcript entry v1", l.Salt, l.Entry)
+		}
+		chain = hash("quicproquo transcript link v1", chain, l.Redacted)
+	}
+	var s struct {
+		Entries         uint64
+		Time            time.Time
+		Head, Signature []byte
+	}
+	check(t, json.Unmarshal(lines[len(lines)-1], &s))
+	m := newMaker(t)
+	device := m.device.ID()
+	signed := slices.Concat([]byte("quicproquo transcript v1\x00\x05alice\x0bexample.org"), device[:], binary.BigEndian.AppendUint64(nil, s.Entries), chain,
+		binary.BigEndian.AppendUint64(nil, uint64(s.Time.Unix())))
+	key := m.device.Public()
+	if !bytes.Equal(s.Head, chain) || int(s.Entries) != len(lines)-2 || !ed25519.Verify(key[:], signed, s.Signature) {
+		t.Error("the golden archive is not what the format says")
 	}
 }
 
