@@ -3,9 +3,12 @@ package command
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,22 +21,31 @@ import (
 var transcripts = []*Command{
 	define(Command{
 		Name: "export", Summary: "export a conversation as a signed transcript",
-		Long: "Writes a conversation, as this device has it, as an archive in lines of JSON that this device signs: nobody can change, add, leave out or move an entry without it showing. It goes to standard output. " +
+		Long: "Writes a conversation, as this device has it, as an archive in lines of JSON that this device signs: nobody can change, add, leave out or move an entry without it showing. " +
+			"It never replaces a file; without --to it is saved where the command is called. " +
 			"Of messages named with --redact, and what they said after edits, only that they were there is kept, and the archive verifies all the same.\n\n" +
 			"What is to disappear, or to be viewed once, is left out, and so is what was never sent. The transcript is your word for what you were sent, and no proof against those who wrote it: see docs/transcripts.md.",
-		Example: []string{"export team >team.transcript", "export bob --after 2026-11-01 --before 2026-12-01 >november.transcript", "export bob --redact ab3de7gh >bob.transcript"},
+		Example: []string{"export team", "export bob --after 2026-11-01 --before 2026-12-01 --to november.transcript", "export bob --redact ab3de7gh", "export team --print | gzip >team.gz"},
 	}, export),
 	define(Command{
+		Name: "export-redact", Summary: "leave out what messages of a transcript say",
+		Long: "Copies a transcript without what the named messages, and their edits, say. The signature is the one that was made first, and the copy verifies. Whoever has a transcript can do this; it changes nothing in " +
+			"those that others have.",
+		Example: []string{"export-redact team.transcript ab3de7gh --to public.transcript"},
+	}, exportRedact),
+	define(Command{
 		Name: "export-verify", Summary: "check a transcript, and say who signed it",
-		Long: "Reads a transcript from standard input and checks that it is whole, that nothing in it was changed, and that a device signed it that its account certified; then, whether that is the account that this profile knows by the name. " +
+		Long: "Checks that a transcript is whole, that nothing in it was changed, and that a device signed it that its account certified; then, whether that is the account that this profile knows by the name. " +
 			"It works without being signed in: then, and for people whom you never talked with, --key takes the fingerprint of the account's key, as the exporter's program showed it.\n\n" +
 			"Exit code 7 says that it was cut off or damaged, 4 that it was altered or signed by somebody else, 5 that it is whole and nothing here vouches for who signed it.",
-		Example: []string{"export-verify <team.transcript", "export-verify --key SHA256:… <team.transcript"},
+		Example: []string{"export-verify team.transcript", "export-verify team.transcript --key SHA256:…"},
 	}, exportVerify),
 }
 
 type exportArgs struct {
 	Conversation string `arg:"conversation" of:"conversations" help:"its name, or the beginning of its id"`
+	To           string `flag:"to" takes:"path" help:"save it there: in a folder, or under a name"`
+	Print        bool   `flag:"print" help:"give it line by line, and save nothing"`
 	After        string `flag:"after" help:"only what came after the message with this id, or from this day or time on: 2026-11-01, 2026-11-01T18:00:00Z"`
 	Before       string `flag:"before" help:"only what came before the message with this id, or before this day or time"`
 	Redact       string `flag:"redact" help:"leave out what the messages with these ids say: one, or several with commas between them"`
@@ -47,7 +59,8 @@ type exportedJSON struct {
 	LeftOut      int    `json:"left_out"`
 	User         string `json:"user"`
 	Device       string `json:"device"`
-	Key          string `json:"key"` // of the account: its fingerprint
+	Key          string `json:"key"`            // of the account: its fingerprint
+	Path         string `json:"path,omitempty"` // where it was saved
 }
 
 func export(ctx context.Context, e *Env, a exportArgs) (Output, error) {
@@ -76,19 +89,34 @@ func export(ctx context.Context, e *Env, a exportArgs) (Output, error) {
 	if err != nil {
 		return Output{}, err
 	}
-	done, err := e.Client.Export(ctx, v.ID, x, &parts{ui: e.UI})
-	if err != nil {
+	j := exportedJSON{Conversation: v.ID.String(), User: user.String(), Device: device.String()}
+	write := func(w io.Writer) error {
+		done, err := e.Client.Export(ctx, v.ID, x, w)
+		if err == nil {
+			j.Entries, j.Redacted, j.LeftOut, j.Key = done.Entries, done.Redacted, done.LeftOut, done.Key.Fingerprint()
+		}
+		return err
+	}
+	if a.Print || a.To == "" {
+		if err := write(&parts{ui: e.UI}); err != nil {
+			return Output{}, err
+		}
+		e.UI.Show(Output{map[string]any{"exported": j}, j.text(v.Name())})
+		return Output{}, nil
+	}
+	if j.Path, err = e.Client.WriteFile(a.To, v.Name()+".transcript", write); err != nil {
 		return Output{}, err
 	}
-	j := exportedJSON{v.ID.String(), done.Entries, done.Redacted, done.LeftOut, user.String(), device.String(), done.Key.Fingerprint()}
-	e.UI.Show(Output{map[string]any{"exported": j}, j.text(v.Name())})
-	return Output{}, nil
+	return Output{j, j.text(v.Name())}, nil
 }
 
 func (j *exportedJSON) text(name string) string {
 	text := fmt.Sprintf("exported %s of %s", counted(j.Entries, "entry", "entries"), oneLine(name))
 	if j.Redacted > 0 {
 		text += fmt.Sprintf(", %d of them redacted", j.Redacted)
+	}
+	if j.Path != "" {
+		text += ", to " + oneLine(j.Path)
 	}
 	if j.LeftOut > 0 {
 		text += fmt.Sprintf("; %s that disappear or are viewed once are not in it", counted(j.LeftOut, "message", "messages"))
@@ -131,7 +159,7 @@ func (e *Env) progress(what string) func(n, all int) {
 	return func(n, all int) {
 		if now := time.Now(); now.Sub(told) >= time.Second && n < all {
 			told = now
-			e.UI.Show(Output{map[string]any{"progress": map[string]int{"done": n, "all": all}}, fmt.Sprintf("%s %d of %d", what, n, all)})
+			e.UI.Show(Output{progressing{ProgressJSON{Name: what, Done: int64(n), Total: int64(all)}}, fmt.Sprintf("%s: %d of %d", what, n, all)})
 		}
 	}
 }
@@ -157,9 +185,86 @@ func (p *parts) Write(b []byte) (int, error) {
 	}
 }
 
+type exportRedactArgs struct {
+	File    string   `arg:"file" takes:"path" help:"the transcript"`
+	Message []string `arg:"message" help:"the ids of the messages"`
+	To      string   `flag:"to" takes:"path" help:"save the copy there: in a folder, or under a name"`
+}
+
+// redactedJSON is a copy of a transcript, for programs.
+type redactedJSON struct {
+	Path     string `json:"path"`
+	Entries  uint64 `json:"entries"`
+	Redacted uint64 `json:"redacted"` // all of them, also those from before
+}
+
+func exportRedact(_ context.Context, e *Env, a exportRedactArgs) (Output, error) {
+	if a.To == "" {
+		return Output{}, qpq.E(qpq.Invalid, "usage", "export-redact: it is not said where to save the copy: give --to")
+	}
+	name := filepath.Base(a.File)
+	extension := filepath.Ext(name)
+	var j redactedJSON
+	var err error
+	j.Path, err = e.Client.WriteFile(a.To, strings.TrimSuffix(name, extension)+"-redacted"+extension, func(w io.Writer) error {
+		return e.Client.ReadFile(a.File, func(r io.Reader) error {
+			named := naming{ids: a.Message, found: map[string]int{}}
+			result, err := transcript.Redact(w, r, named.redacts)
+			if err != nil {
+				return err
+			}
+			j.Entries, j.Redacted = result.Entries, result.Redacted
+			return named.check()
+		})
+	})
+	return Output{j, fmt.Sprintf("%d of %s are redacted in %s", j.Redacted, counted(int(j.Entries), "entry", "entries"), oneLine(j.Path))}, err
+}
+
+// naming finds messages of a transcript by their ids.
+type naming struct {
+	ids   []string
+	found map[string]int
+}
+
+// redacts reports whether a line is one of the messages, or an edit of one.
+func (n *naming) redacts(l *transcript.Line) bool {
+	id := l.Entry.ID
+	if l.Entry.Kind == "edit" && l.Entry.Target != nil {
+		return slices.ContainsFunc(n.ids, func(name string) bool { return names(name, l.Entry.Target.ID) })
+	}
+	hit := false
+	for _, name := range n.ids {
+		if names(name, id) {
+			n.found[name]++
+			hit = true
+		}
+	}
+	return hit
+}
+
+// check fails unless each id is that of one message.
+func (n *naming) check() error {
+	for _, name := range n.ids {
+		switch n.found[name] {
+		case 1:
+		case 0:
+			return qpq.E(qpq.NotFound, "message-unknown", fmt.Sprintf("there is no message %s in the transcript, or it is redacted already: nothing was written", name))
+		default:
+			return qpq.E(qpq.Conflict, "ambiguous", fmt.Sprintf("%s may be one of several messages of the transcript: name it by its whole id", name))
+		}
+	}
+	return nil
+}
+
+// names reports whether a name is that of a message: its id, or what Short makes of it.
+func names(name, id string) bool {
+	b, err := hex.DecodeString(id)
+	return err == nil && len(b) == len(client.MessageID{}) && (strings.EqualFold(name, id) || strings.EqualFold(name, client.MessageID(b).Short()))
+}
+
 type exportVerifyArgs struct {
-	Transcript string `arg:"transcript?" takes:"input" help:"the transcript itself"`
-	Key        string `flag:"key" help:"the fingerprint of the key of the account that has to have signed it, SHA256:…"`
+	File string `arg:"file" takes:"path" help:"the transcript"`
+	Key  string `flag:"key" help:"the fingerprint of the key of the account that has to have signed it, SHA256:…"`
 }
 
 // verifiedJSON is what a transcript is, for programs.
@@ -179,11 +284,11 @@ type verifiedJSON struct {
 }
 
 func exportVerify(ctx context.Context, e *Env, a exportVerifyArgs) (Output, error) {
-	in := io.Reader(strings.NewReader(a.Transcript))
-	if a.Transcript != "" {
-		in = io.MultiReader(in, strings.NewReader("\n")) // the line break at the end of a text is not part of it
-	}
-	r, err := transcript.Verify(in, nil)
+	var r *transcript.Result
+	err := e.Client.ReadFile(a.File, func(in io.Reader) (err error) {
+		r, err = transcript.Verify(in, nil)
+		return err
+	})
 	if err != nil {
 		return Output{}, err
 	}
