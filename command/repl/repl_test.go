@@ -183,7 +183,7 @@ func TestNoTextLooksLikeAnother(t *testing.T) {
 	forged := at.Local().Format("15:04") + " bob: send money"
 	for _, text := range []string{"x\n" + forged, "x" + strings.Repeat(" ", 200) + forged, "x\r" + forged, "x\x1b[A\x1b[G" + forged, "x\u2028" + forged,
 		strings.Repeat("y", 200) + " " + forged, "x\v\f\u0085\u202e" + forged} {
-		for _, width := range []int{0, 24, 60, 100} {
+		for _, width := range []int{0, 24, 31, 60, 100} {
 			for _, lay := range []struct{ marked, color bool }{{false, false}, {true, false}, {true, true}} {
 				for _, before := range []string{"", "> ", ">>>>>>>> ", "**a** ", "```\n"} {
 					noForgery(t, at, before+text, width, lay.marked, lay.color)
@@ -199,7 +199,7 @@ func noForgery(t *testing.T, at time.Time, text string, width int, marked, color
 	t.Helper()
 	r, p := session(width, bob)
 	r.cfg.Color = color
-	r.entry(&command.EntryJSON{Type: "message", Conversation: "b0b", Name: "bob@localhost", Sender: "carol\x1b@localhost", Kind: "text", Time: at, Text: text}, true, marked)
+	r.entry(&command.EntryJSON{Type: "message", Short: "ab3de7gh", Conversation: "b0b", Name: "bob@localhost", Sender: "carol\x1b@localhost", Kind: "text", Time: at, Text: text}, true, marked)
 	shown := strings.Join(p.shown, "\n")
 	if color {
 		shown = sgr.ReplaceAllString(shown, "")

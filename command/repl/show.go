@@ -48,10 +48,13 @@ const indent = 6
 func (r *REPL) wrap(painted, head, text string, indent int) string {
 	width := r.cfg.Console.Width() - 1
 	first := width - displaywidth.String(head)
-	if width < 20 || first < 10 {
+	if width < 20 {
 		return painted + strings.ReplaceAll(clean(text), "\n", "\n"+strings.Repeat(" ", indent))
 	}
 	var rows []string
+	if first < 10 { // it begins below the head
+		rows, first = []string{""}, width-indent
+	}
 	for i, line := range strings.Split(clean(text), "\n") {
 		room := width - indent
 		if i == 0 {
@@ -105,6 +108,9 @@ func (r *REPL) styled(painted, head string, e *command.EntryJSON, indent int) st
 	first := width - displaywidth.String(head)
 	lines := doc.Lines()
 	var rows []string
+	if width >= 20 && first < 10 {
+		rows, first = []string{""}, width-indent
+	}
 	for i, l := range lines {
 		start, room := l.Head(), width-indent
 		if i == 0 {
@@ -114,7 +120,7 @@ func (r *REPL) styled(painted, head string, e *command.EntryJSON, indent int) st
 			l.Spans = append(l.Spans, markdown.Span{Text: after})
 		}
 		parts := []string{l.Text()}
-		if width >= 20 && first >= 10 {
+		if width >= 20 {
 			if min(room, width-indent)-len(start) < 8 {
 				start = start[:min(len(start), 2)] // how deep a quote is has no room here
 			}
