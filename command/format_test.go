@@ -46,7 +46,7 @@ func TestFormat(t *testing.T) {
 		}
 		return r, values
 	}
-	on, values := show()
+	on, _ := show()
 	if len(on.styled) != 1 || !strings.Contains(on.styled[0], ": \x1b[1ma\x1b[m\n    > b \x1b[4mc\x1b[m\x1b[4m <https://d.e/>\x1b[m") {
 		t.Errorf("with format on it is shown as %q", on.styled)
 	}
@@ -60,7 +60,7 @@ func TestFormat(t *testing.T) {
 		t.Errorf("what was edited is shown as %q", changed.styled)
 	}
 	d.run("edit", "conversation", "alice", "message", short, "text", "**a**\n> b [c](https://d.e/)")
-	on, values = show()
+	on, values := show()
 	d.run("format", "switch", "off")
 	off, same := show()
 	if len(off.styled) != 0 || len(off.results) != len(on.results) || same != values || !strings.Contains(values, `**a**\n`) {
