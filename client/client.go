@@ -96,6 +96,7 @@ type Client struct {
 	chats     map[qpq.ChannelID]*chat  // nil until they were read
 	joins     map[qpq.ChannelID]*join  // commits by which this device joins, whose answer was lost
 	probes    map[qpq.ChannelID][]byte // the ciphertext that was opened last, for VerifySecrecy
+	covering  covering                 // of messages without content
 	confirmed *session                 // on which receipts were sent that were due when it began
 
 	running turn // held by the Run that does the work

@@ -339,6 +339,8 @@ func kindOf(body wire.MessageBody) Kind {
 		return KindSystem
 	case wire.ReceiptBody:
 		return profile.KindReceipt
+	case wire.CoverBody:
+		return profile.KindCover
 	}
 	return KindUnknown
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"time"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client/conversation"
@@ -283,6 +284,9 @@ func (c *Client) show(st *step, ch *chat, r wire.InboxRow, text *conversation.Te
 		return err
 	}
 	lasting(&e, &m, own.User)
+	if kindOf(m.Body) == profile.KindCover {
+		e.Content, e.Timer, e.Expires = nil, 0, time.Time{}
+	}
 	c.ceased(e.Channel, e.Sender)
 	st.told = true
 	st.do(func(tx *profile.Tx) error {
@@ -290,7 +294,7 @@ func (c *Client) show(st *step, ch *chat, r wire.InboxRow, text *conversation.Te
 		if err == nil && e.Position != 0 && e.Sender == own.User {
 			err = keepNone(tx, e.Position, e.Kind)
 		}
-		if err != nil || e.Position == 0 || !owe || !e.Kind.Line() {
+		if err != nil || e.Position == 0 || !owe || !e.Kind.Line() && e.Kind != profile.KindCover {
 			return err
 		}
 		return tx.Owe(e.Position, false)

@@ -109,10 +109,6 @@ func (c *Client) flush(ctx context.Context, s *session) error {
 	if err := c.flushOnly(ctx, s, false, held); err != nil {
 		return err
 	}
-	stale := c.cfg.Clock().Add(-receiptLife)
-	if err := c.cfg.Profile.Change(func(tx *profile.Tx) error { return tx.DropStale(stale) }); err != nil {
-		return err
-	}
 	return c.flushOnly(ctx, s, true, held)
 }
 
@@ -169,7 +165,7 @@ func (c *Client) sendOne(ctx context.Context, s *session, o profile.Outgoing) (b
 			return false, err
 		}
 		request := wire.Send{Channel: o.Channel, ID: o.ID, Payload: o.Ciphertext, Blobs: blobsOf(o)}
-		if o.Kind == profile.KindReceipt {
+		if !o.Kind.Seen() {
 			request.TTLSeconds = uint32(receiptLife / time.Second)
 		}
 		reply, err := wire.Call(ctx, s, request)
@@ -251,7 +247,7 @@ func (c *Client) settled(o profile.Outgoing, state MessageState, reply wire.Send
 // refused notes that a message cannot be sent.
 func (c *Client) refused(o profile.Outgoing, ch *chat, why error) error {
 	st := &step{}
-	if o.Kind != profile.KindReceipt {
+	if o.Kind.Seen() {
 		st.notice(ch, c.cfg.Clock(), "not-sent", "a message was not sent: %v", why)
 	}
 	st.do(func(tx *profile.Tx) error { return tx.Undo(o.Position) })

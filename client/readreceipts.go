@@ -25,8 +25,6 @@ const receiptDelay = time.Second
 // receiptLife is how long a receipt waits at a server for its receivers.
 const receiptLife = 7 * 24 * time.Hour
 
-const settingReceipts = "receipts"
-
 // Receipts reports whether this account tells the others of a conversation what it had and read: as SetReceipts chose, and otherwise in all
 // conversations of up to 32 accounts.
 func (c *Client) Receipts(id qpq.ChannelID) (bool, error) {
@@ -54,6 +52,11 @@ func (c *Client) receipted(id qpq.ChannelID, members int) (bool, error) {
 		value, err := c.cfg.Profile.Setting(id, settingReceipts)
 		if err != nil {
 			return false, err
+		}
+		if value == "" {
+			if value, err = c.cfg.Profile.Setting(qpq.ChannelID{}, settingReceipts); err != nil {
+				return false, err
+			}
 		}
 		c.receipting.Store(id, value)
 		chosen = value
@@ -118,6 +121,12 @@ func (c *Client) takeReceipt(st *step, ch *chat, r wire.InboxRow, from qpq.UserI
 func (c *Client) sendReceipts(ctx context.Context, s *session, now bool) error {
 	if !now && c.confirmed == s && c.receiptsIn() != 0 {
 		return nil
+	}
+	if c.confirmed != s {
+		stale := c.cfg.Clock().Add(-receiptLife)
+		if err := c.cfg.Profile.Change(func(tx *profile.Tx) error { return tx.DropStale(stale) }); err != nil {
+			return err
+		}
 	}
 	c.owing.Store(0) // before looking: who owes from here on is not missed
 	for {

@@ -145,6 +145,9 @@ func (c *Client) round(ctx context.Context, s *session, last bool) error {
 	if err == nil {
 		err = c.sendReceipts(ctx, s, last)
 	}
+	if err == nil && !last {
+		err = c.cover(ctx, s)
+	}
 	s.again.Store(int64(c.putOff()))
 	return unreachable(s.address, err)
 }
@@ -159,8 +162,10 @@ func (c *Client) putOff() (wait time.Duration) {
 			}
 		}
 	}
-	if d := c.receiptsIn(); d >= 0 && (wait == 0 || d < wait) {
-		wait = max(d, time.Millisecond)
+	for _, d := range []time.Duration{c.receiptsIn(), c.coverIn()} {
+		if d >= 0 && (wait == 0 || d < wait) {
+			wait = max(d, time.Millisecond)
+		}
 	}
 	return wait
 }

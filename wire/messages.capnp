@@ -22,6 +22,7 @@ struct Message $Q.open {
     system @11 :SystemBody;
     viewOnce @12 :ViewOnceBody;
     call @13 :ReservedBody $Q.reserved;
+    cover @14 :CoverBody;
   }
 }
 
@@ -128,6 +129,11 @@ struct SystemBody {
   text @1 :Text $Q.max(4096);
   seconds @2 :UInt32;
   users @3 :List(Text) $Q.max(256) $Q.user;
+}
+
+struct CoverBody {
+  # CoverBody says nothing: it is sent so that nobody can tell from outside when something is said. Receivers show it to nobody, and confirm that it
+  # came as they do of others.
 }
 
 struct ReservedBody {

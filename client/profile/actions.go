@@ -154,7 +154,7 @@ func (t *Tx) Settle(position int64, read bool) error {
 	return t.p.exec(`DELETE FROM due WHERE position = ? AND read <= ?`, position, read)
 }
 
-// Empty removes the content of a receipt that was sent.
+// Empty removes the content of a message that nobody sees and that was sent.
 func (t *Tx) Empty(position int64) error {
-	return t.p.exec(`UPDATE entries SET content = x'' WHERE position = ? AND kind = ?`, position, int64(KindReceipt))
+	return t.p.exec(`UPDATE entries SET content = x'' WHERE position = ? AND kind >= 32`, position)
 }

@@ -42,12 +42,16 @@ const (
 
 	// This one nobody sees: a receipt that this device sent.
 	KindReceipt Kind = 32
+	KindCover   Kind = 33 // and what says nothing, sent or received
 )
 
 // Line reports whether entries of the kind are lines of a history.
 func (k Kind) Line() bool { return k <= KindUnknown }
 
-// In queries: what Line reports, and what anybody sees.
+// Seen reports whether anybody sees entries of the kind.
+func (k Kind) Seen() bool { return k < KindReceipt }
+
+// In queries: what Line and Seen report.
 const (
 	areLines = `kind <= 15`
 	areSeen  = `kind < 32`
@@ -314,7 +318,15 @@ func (p *Profile) Waiting(limit int) ([]Entry, error) {
 	return p.entries(`SELECT `+entryColumns+` FROM entries WHERE position IN (SELECT position FROM outbox) AND `+areSeen+` ORDER BY position LIMIT ?`, int64(limit))
 }
 
+// hiddenLife is how much longer what nobody sees is known as sent: as long as a server may hand it out, and no longer.
+const hiddenLife = 60 * 24 * time.Hour
+
 // DropStale drops hidden messages that wait since before a time: nobody needs them any more.
 func (t *Tx) DropStale(before time.Time) error {
+	err := t.p.exec(`DELETE FROM entries WHERE kind >= 32 AND time < ? AND position NOT IN (SELECT position FROM outbox) AND position NOT IN (SELECT position FROM due)`,
+		before.Add(-hiddenLife).UnixMilli())
+	if err != nil {
+		return err
+	}
 	return t.p.exec(`DELETE FROM outbox WHERE position IN (SELECT position FROM outbox JOIN entries USING (position) WHERE kind >= 32 AND time < ?)`, before.UnixMilli())
 }

@@ -77,6 +77,7 @@ var migrations = []string{
 	 CREATE INDEX entries_target ON entries (target, kind) WHERE target > 0;
 	 CREATE INDEX entries_root ON entries (root, position) WHERE root > 0;
 	 CREATE INDEX entries_threads ON entries (channel, root) WHERE root > 0;
+	 CREATE INDEX entries_hidden ON entries (time) WHERE kind >= 32;
 	 CREATE INDEX entries_expires ON entries (expires) WHERE expires > 0;
 	 CREATE TABLE reactions ( -- that are in force
 		target INTEGER NOT NULL, sender TEXT NOT NULL, emoji TEXT NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (target, sender, emoji)

@@ -65,6 +65,8 @@ func (p *program) words(cmd *cobra.Command, of command.Of) (words []string) {
 		}
 	case command.OfSwitch:
 		words = []string{"off", "on"}
+	case command.OfPrivacy:
+		words = slices.Clone(command.Privacies)
 	case command.OfRoles:
 		words = slices.Clone(command.Roles)
 	}

@@ -81,6 +81,8 @@ func (r *REPL) named(of command.Of) (list []string) {
 		}
 	case command.OfSwitch:
 		list = []string{"off", "on"}
+	case command.OfPrivacy:
+		list = slices.Clone(command.Privacies)
 	case command.OfRoles:
 		list = slices.Clone(command.Roles)
 	}
