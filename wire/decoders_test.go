@@ -133,6 +133,7 @@ var decoders = []messageDecoder{
 	decoderOf[ViewOnceBody](),
 	decoderOf[SystemBody](),
 	decoderOf[ReservedBody](),
+	decoderOf[CoverBody](),
 	decoderOf[Push](),
 	decoderOf[InboxPush](),
 	decoderOf[AccountPush](),
