@@ -244,6 +244,7 @@ func (s *Server) accountDelete(ctx context.Context, c *conn, q wire.AccountDelet
 	if err != nil {
 		return none, contract(err)
 	}
+	s.orphans.Store(true)
 	s.announce(notices, c)
 	s.links.forget(user.Name)
 	s.cutOff(user.Name, c, func(qpq.DeviceID) bool { return true })

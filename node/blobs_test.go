@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
+	"io/fs"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -124,6 +126,33 @@ func TestBlobsLiveWithTheirMessage(t *testing.T) {
 	call(bob.line, x.read(address, 1))
 	r.sweepOnce(t.Context(), begin.Add(27*time.Hour+7*day+time.Second))
 	refused(bob.line, x.read(address, 1), qpq.NotFound, wire.CodeBlobUnknown)
+}
+
+// TestBlobsOfADeletedAccountGo with their bytes.
+func TestBlobsOfADeletedAccountGo(t *testing.T) {
+	r := newRig(t, nil)
+	alice, bob := r.join("alice"), r.join("bob")
+	x := r.create(alice, nil)
+	x.take(alice, x.commit(add(1, 0, bob)))
+	theirs, _ := blobOf(100)
+	gone := x.upload(bob, theirs, false)
+	mine, _ := blobOf(200)
+	kept := x.upload(alice, mine, false)
+	bob.line.login(bob.person)
+	call(bob.line, wire.AccountDelete{User: bob.user})
+	refused(alice.line, x.read(gone, 1), qpq.NotFound, wire.CodeBlobUnknown)
+	r.sweepOnce(t.Context(), time.Now())
+	call(alice.line, x.read(kept, 1))
+	files := 0
+	check(t, filepath.WalkDir(filepath.Join(r.dir, "files"), func(_ string, e fs.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			files++
+		}
+		return err
+	}))
+	if files != 1 {
+		t.Errorf("%d files are left", files)
+	}
 }
 
 func TestBlobsReadOnce(t *testing.T) {

@@ -57,7 +57,7 @@ func (s *Server) send(ctx context.Context, c *conn, q wire.Send) (wire.SendReply
 	}
 	hash := sha256.Sum256(q.Payload)
 	m := store.Message{Channel: q.Channel, ID: q.ID, Account: user.Name, Device: device, Epoch: int64(min(epoch, maxSlot)), Hash: hash[:], Payload: q.Payload,
-		Now: now(), Retention: s.limits.Retention, Quota: int64(s.limits.Inbox), Blobs: blobs, BlobLook: blobLook}
+		Now: now(), Retention: s.limits.Retention, Quota: int64(s.limits.Inbox), Blobs: blobs, BlobLook: blobLook, BlobLeast: blobUnused}
 	if q.TTLSeconds > 0 {
 		m.Retention = min(m.Retention, seconds(q.TTLSeconds))
 	}

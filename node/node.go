@@ -11,6 +11,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/quicproquo/qpq"
@@ -45,7 +46,8 @@ type Server struct {
 	memory   memory
 	frozen   frozen
 	waiters  waiters
-	swept    string // the account whose inbox the sweep looked at last
+	swept    string      // the account whose inbox the sweep looked at last
+	orphans  atomic.Bool // an account was erased: its files have no rows any more
 	metrics  *metrics
 	drained  chan struct{} // closed once draining begins
 	drain    sync.Once

@@ -48,6 +48,9 @@ func (s *Server) sweepOnce(ctx context.Context, now time.Time) {
 		s.log.Error("devices and accounts that ended could not be taken out of their conversations", "cause", err.Error())
 	}
 	s.announce(notices, nil)
+	if s.orphans.Swap(false) {
+		s.sweepContents(ctx)
+	}
 	if err := s.sweepBlobs(ctx, now); err != nil && ctx.Err() == nil {
 		s.log.Error("files that nobody needs could not be removed", "cause", err.Error())
 	}

@@ -270,6 +270,9 @@ func blobUsage(tx Tx, account string) (used int64, err error) {
 // refer has blobs live as long as a message that its sender uploaded them for. It fails with NotFound and "blob-unknown" for those that are
 // not complete, or another's.
 func refer(tx Tx, m Message, until time.Time) error {
+	if least := m.Now.Add(m.BlobLeast); until.Before(least) {
+		until = least
+	}
 	look := m.Now.Add(m.BlobLook)
 	if look.After(until) {
 		look = until

@@ -25,6 +25,7 @@ type Message struct {
 	Quota     int64         // bytes of an inbox
 	Blobs     [][32]byte    // that it refers to: complete, and of the account
 	BlobLook  time.Duration // when it is first looked whether they are needed
+	BlobLeast time.Duration // how long they stay at least, however short the channel's timer is, unless nobody needs them
 }
 
 // Sent is what became of a message.

@@ -214,6 +214,16 @@ func testBlobsGo(t *testing.T, e store.Engine) {
 		t.Errorf("%d files are left", n)
 	}
 
+	brief := newFile(ch, "alice", 106) // in a conversation whose messages wait for no longer than a minute
+	upload(t, s, brief)
+	m = ch.message(4, "alice", "soon gone")
+	m.Blobs, m.BlobLook, m.BlobLeast, m.Retention = [][32]byte{brief.id.Hash}, blobRules.Look, day, time.Minute
+	_, err = s.Send(ctx, m)
+	ok(t, err)
+	sweep(day-time.Millisecond, 0)
+	brief.want(t, s, "bob")
+	sweep(day, 1)
+
 	lost, orphan := newFile(ch, "alice", 104), newFile(ch, "alice", 105)
 	upload(t, s, lost)
 	ok(t, c.Remove(lost.id))
