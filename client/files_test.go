@@ -13,7 +13,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/quicproquo/qpq"
@@ -323,6 +325,44 @@ func TestRunMovesFiles(t *testing.T) {
 	}
 	cancel()
 	check(t, errors.Join(<-ended, <-ended))
+}
+
+// TestAllWhoWaitSeeHowFarItIs, whoever moves the file.
+func TestAllWhoWaitSeeHowFarItIs(t *testing.T) {
+	s := newServer(t, nil)
+	alice, _, id := friends(t, s)
+	transfer := must(alice.SendFile(t.Context(), id, client.Attachment{Path: written(t, "x", noise(3<<20))}))
+	begun, joined := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	ended := make(chan error, 1)
+	go func() {
+		_, err := alice.Transfer(t.Context(), transfer, func(int64, int64) {
+			once.Do(func() { close(begun); <-joined })
+		})
+		ended <- err
+	}()
+	<-begun
+	seen := make(chan int64, 100)
+	go func() {
+		_, err := alice.Transfer(t.Context(), transfer, func(done, _ int64) { seen <- done })
+		close(seen)
+		ended <- err
+	}()
+	for { // until the second one is there: it takes part in what goes on, and moves nothing
+		if list := must(alice.Transfers()); len(list) == 1 && alice.Waiting(transfer) == 2 {
+			break
+		}
+		runtime.Gosched()
+	}
+	close(joined)
+	check(t, errors.Join(<-ended, <-ended))
+	last := int64(-1)
+	for done := range seen {
+		last = done
+	}
+	if last != 3<<20 {
+		t.Errorf("the second one saw it go up to %d", last)
+	}
 }
 
 func TestViewOnce(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -49,16 +50,16 @@ type transfers struct {
 	running bool                // somebody moves all that wait
 }
 
-// mover is who moves a file: one at a time.
+// mover is who moves a file: one at a time, and all that wait for it see how far it is.
 type mover struct {
 	turn   turn
-	users  int
+	users  map[*Progress]struct{}
 	done   int64
 	cancel context.CancelFunc
 }
 
-// enter returns the mover of a transfer, for as long as leave is not called.
-func (t *transfers) enter(id int64) *mover {
+// enter returns the mover of a transfer, for as long as leave is not called with the same progress, which may be of nil.
+func (t *transfers) enter(id int64, p *Progress) *mover {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.movers == nil {
@@ -66,18 +67,31 @@ func (t *transfers) enter(id int64) *mover {
 	}
 	m := t.movers[id]
 	if m == nil {
-		m = &mover{turn: newTurn()}
+		m = &mover{turn: newTurn(), users: map[*Progress]struct{}{}}
 		t.movers[id] = m
 	}
-	m.users++
+	m.users[p] = struct{}{}
 	return m
 }
 
-func (t *transfers) leave(id int64, m *mover) {
+func (t *transfers) leave(id int64, m *mover, p *Progress) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if m.users--; m.users == 0 {
+	if delete(m.users, p); len(m.users) == 0 {
 		delete(t.movers, id)
+	}
+}
+
+// report tells all who wait for a transfer how far it is.
+func (t *transfers) report(m *mover, done, total int64) {
+	t.mu.Lock()
+	m.done = done
+	users := slices.Collect(maps.Keys(m.users))
+	t.mu.Unlock()
+	for _, p := range users {
+		if *p != nil {
+			(*p)(done, total)
+		}
 	}
 }
 
@@ -124,8 +138,8 @@ var errNoTransfer = qpq.E(qpq.NotFound, "transfer-unknown", "there is no such tr
 
 // transfer moves a file. One that was stopped it moves only if again is true.
 func (c *Client) transfer(ctx context.Context, id int64, again bool, p Progress) (*Transfer, error) {
-	m := c.transfers.enter(id)
-	defer c.transfers.leave(id, m)
+	m := c.transfers.enter(id, &p)
+	defer c.transfers.leave(id, m, &p)
 	if err := m.turn.take(ctx); err != nil {
 		return nil, err
 	}
@@ -144,14 +158,7 @@ func (c *Client) transfer(ctx context.Context, id int64, again bool, p Progress)
 	c.transfers.mu.Lock()
 	m.cancel = cancel
 	c.transfers.mu.Unlock()
-	report := func(done int64) {
-		c.transfers.mu.Lock()
-		m.done = done
-		c.transfers.mu.Unlock()
-		if p != nil {
-			p(done, s.Total)
-		}
-	}
+	report := func(done int64) { c.transfers.report(m, done, s.Total) }
 	move := c.download
 	if s.Upload {
 		move = c.upload
@@ -178,6 +185,9 @@ func (c *Client) sentAs(id int64) (*Transfer, error) {
 
 // interrupted notes why a transfer does not go on by itself, if it does not, and returns why.
 func (c *Client) interrupted(ctx context.Context, s *profile.Transfer, why error) error {
+	if ctx.Err() != nil {
+		c.kick() // Run goes on with it
+	}
 	if ctx.Err() != nil || temporary(why) || errors.Is(why, profile.ErrNoAccount) || qpq.CodeOf(why) == "profile-damaged" {
 		return why
 	}
@@ -189,8 +199,9 @@ func (c *Client) interrupted(ctx context.Context, s *profile.Transfer, why error
 
 // CancelTransfer gives a transfer up, and removes what there is of the file where it goes to.
 func (c *Client) CancelTransfer(ctx context.Context, id int64) error {
-	m := c.transfers.enter(id)
-	defer c.transfers.leave(id, m)
+	none := new(Progress)
+	m := c.transfers.enter(id, none)
+	defer c.transfers.leave(id, m, none)
 	c.transfers.mu.Lock()
 	if m.cancel != nil {
 		m.cancel()
