@@ -27,6 +27,21 @@ func uploader(c *conn) store.Uploader {
 	return store.Uploader{Account: user.Name, Device: device}
 }
 
+// diskReserve is what uploads leave of the disk, in bytes: messages and accounts are on it too.
+const diskReserve = 256 << 20
+
+// hasDisk fails where so many bytes more would take what the rest of the server needs.
+func (s *Server) hasDisk(size int64) error {
+	if s.cfg.FreeDisk == nil {
+		return nil
+	}
+	free, err := s.cfg.FreeDisk()
+	if err == nil && int64(min(free, 1<<62)) < size+diskReserve {
+		err = qpq.E(qpq.Exhausted, "disk-full", "the server has no room for files now: try again later, or ask who runs it to make room")
+	}
+	return err
+}
+
 func (s *Server) blobUsage(ctx context.Context, c *conn, _ wire.BlobUsage) (wire.BlobUsageReply, error) {
 	used, err := s.cfg.Store.BlobUsage(ctx, uploader(c).Account)
 	return wire.BlobUsageReply{Largest: uint64(s.limits.Blob), Quota: uint64(s.limits.BlobQuota), Used: uint64(used), Overhead: store.BlobOverhead}, contract(err)
@@ -36,11 +51,17 @@ func (s *Server) blobCreate(ctx context.Context, c *conn, q wire.BlobCreate) (wi
 	if q.Size > uint64(s.limits.Blob) {
 		return wire.BlobCreateReply{}, qpq.E(qpq.TooLarge, wire.CodeBlobTooLarge, fmt.Sprintf("the file has %d bytes as it is sent, and this server takes at most %d", q.Size, s.limits.Blob))
 	}
+	if err := s.hasDisk(int64(q.Size)); err != nil {
+		return wire.BlobCreateReply{}, err
+	}
 	offset, complete, err := s.cfg.Store.CreateBlob(ctx, store.BlobID{Channel: q.Channel, Hash: q.Blob}, uploader(c), int64(q.Size), q.Once, s.blobRules(), now())
 	return wire.BlobCreateReply{Offset: uint64(offset), Complete: complete}, contract(err)
 }
 
 func (s *Server) blobWrite(ctx context.Context, c *conn, q wire.BlobWrite) (wire.BlobWriteReply, error) {
+	if err := s.hasDisk(int64(len(q.Data))); err != nil {
+		return wire.BlobWriteReply{}, err
+	}
 	offset := int64(min(q.Offset, maxSlot))
 	end, complete, err := s.cfg.Store.WriteBlob(ctx, store.BlobID{Channel: q.Channel, Hash: q.Blob}, uploader(c), offset, q.Data, s.blobRules(), now())
 	return wire.BlobWriteReply{Offset: uint64(end), Complete: complete}, contract(err)

@@ -155,6 +155,21 @@ func TestBlobsOfADeletedAccountGo(t *testing.T) {
 	}
 }
 
+// TestBlobsLeaveRoomOnTheDisk for what else is on it.
+func TestBlobsLeaveRoomOnTheDisk(t *testing.T) {
+	free := uint64(diskReserve + 1000)
+	r := newRig(t, func(c *Config) { c.FreeDisk = func() (uint64, error) { return free, nil } })
+	alice := r.join("alice")
+	x := r.create(alice, nil)
+	data, address := blobOf(1000)
+	large := wire.BlobCreate{Channel: x.id, Blob: address32(data, 1), Size: 1001}
+	refused(alice.line, large, qpq.Exhausted, "disk-full")
+	call(alice.line, wire.BlobCreate{Channel: x.id, Blob: address, Size: 1000})
+	free -= 900
+	refused(alice.line, wire.BlobWrite{Channel: x.id, Blob: address, Data: data[:101]}, qpq.Exhausted, "disk-full")
+	call(alice.line, wire.BlobWrite{Channel: x.id, Blob: address, Data: data[:100]})
+}
+
 func TestBlobsReadOnce(t *testing.T) {
 	r := newRig(t, nil)
 	alice, bob, carol := r.join("alice"), r.join("bob"), r.join("carol")

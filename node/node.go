@@ -22,15 +22,16 @@ import (
 
 // Config says what a server is made of. It must not change once the server is made.
 type Config struct {
-	Domain       string             // required: in normal form, and that of Store
-	Store        *store.Store       // required; the caller closes its engine after Run has returned
-	Passwords    *opaque.Server     // required; its context is replaced by wire.OPAQUEContext
-	SigningKey   ed25519.PrivateKey // required: signs receipts and channel orders
-	Registration wire.Registration  // who may sign up; zero is anybody
-	Software     string             // name and version as clients see them
-	Limits       Limits             // zero fields mean their defaults
-	Log          *slog.Logger       // nil discards
-	LogNames     bool               // write names and addresses to the log as they are, not as hashes
+	Domain       string                 // required: in normal form, and that of Store
+	Store        *store.Store           // required; the caller closes its engine after Run has returned
+	Passwords    *opaque.Server         // required; its context is replaced by wire.OPAQUEContext
+	SigningKey   ed25519.PrivateKey     // required: signs receipts and channel orders
+	Registration wire.Registration      // who may sign up; zero is anybody
+	Software     string                 // name and version as clients see them
+	Limits       Limits                 // zero fields mean their defaults
+	FreeDisk     func() (uint64, error) // bytes left on the disk of files; nil asks nobody
+	Log          *slog.Logger           // nil discards
+	LogNames     bool                   // write names and addresses to the log as they are, not as hashes
 }
 
 // Server is one server. Make one with New and run it once.

@@ -86,7 +86,7 @@ func (e environment) serve(ctx context.Context, s *settings) (err error) {
 func assemble(ctx context.Context, s *settings, home *node.Home, log *slog.Logger) (cfg node.Config, engine *sqlite.Engine, err error) {
 	cfg = node.Config{
 		Domain: s.domain, Registration: s.whoMayRegister(), Software: "qpq-server " + config.Release(),
-		Limits: s.limits(), Log: log, LogNames: !s.redactLogs,
+		Limits: s.limits(), FreeDisk: home.FreeDisk, Log: log, LogNames: !s.redactLogs,
 	}
 	if cfg.Passwords, err = home.Passwords(); err != nil {
 		return cfg, nil, err
