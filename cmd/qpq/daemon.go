@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/signal"
 	"syscall"
 	"time"
@@ -80,6 +81,7 @@ func (p *program) open(named doors) (opened daemon.Doors, err error) {
 		}
 	}()
 	if named.stdio {
+		opened.Folder, _ = os.Getwd() // where it is gone, paths are to be whole
 		opened.In, opened.Out = p.stdin, p.stdout
 		if narrow, ok := p.stdout.(ascii); ok { // JSON is UTF-8 in all locales
 			opened.Out = narrow.w

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -61,22 +62,25 @@ func clip(s string) string {
 }
 
 // run runs a command for a request.
-func (d *Daemon) run(ctx context.Context, c *command.Command, r *request, send func(any) error) (*call, error) {
-	u := &call{id: r.id, answers: r.answers, send: send, whole: true}
+func (s *session) run(ctx context.Context, c *command.Command, r *request) (*call, error) {
+	u := &call{id: r.id, answers: r.answers, send: s.send, whole: true}
 	for name := range r.answers {
 		if !slices.ContainsFunc(c.Asks, func(q command.Question) bool { return q.Name == name }) {
 			return u, errParams(fmt.Sprintf("%s: it asks no %q", c.Name, clip(name)))
 		}
 	}
-	if c.Endless && send == nil {
+	if c.Endless && s.send == nil {
 		return u, qpq.E(qpq.Unsupported, "endless", c.Name+" goes on until it is cancelled, and needs somebody who takes what it gives as it comes: "+
 			"take lines (Accept: application/x-ndjson), or GET /events")
 	}
-	args, err := json.Marshal(d.arguments(c, r.params))
+	args, err := json.Marshal(s.d.arguments(c, r.params))
+	if err == nil {
+		args, err = s.paths(c, args)
+	}
 	if err != nil {
 		return u, err
 	}
-	out, err := c.Run(ctx, &command.Env{Client: d.client, UI: u}, args)
+	out, err := c.Run(ctx, &command.Env{Client: s.d.client, UI: u}, args)
 	if err != nil {
 		return u, cause(ctx, err)
 	}
@@ -89,6 +93,22 @@ func (d *Daemon) run(ctx context.Context, c *command.Command, r *request, send f
 	}
 	return u, nil
 }
+
+// paths makes paths whole. Those of a program that is elsewhere have to be.
+func (s *session) paths(c *command.Command, args json.RawMessage) (json.RawMessage, error) {
+	whole, err := c.Whole(args, func() (string, error) {
+		if s.folder == "" {
+			return "", errElsewhere
+		}
+		return s.folder, nil
+	})
+	if errors.Is(err, errElsewhere) {
+		return nil, errParams(c.Name + ": a path is missing or begins at no root: the daemon is in another folder than you; write whole paths")
+	}
+	return whole, err
+}
+
+var errElsewhere = errors.New("the program is elsewhere")
 
 // arguments returns the parameters of a request with what a front end has to say of its own.
 func (d *Daemon) arguments(c *command.Command, params map[string]json.RawMessage) map[string]json.RawMessage {
@@ -130,7 +150,7 @@ func (u *call) Show(o command.Output) {
 	if err != nil {
 		return
 	}
-	if len(u.out.Shown) < maxParts {
+	if _, passing := o.Progress(); !passing && len(u.out.Shown) < maxParts {
 		u.out.Shown = append(u.out.Shown, v)
 	}
 	if u.send != nil && u.id != nil {

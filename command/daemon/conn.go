@@ -100,8 +100,9 @@ func read(ctx context.Context, in io.Reader, f func([]byte, error)) {
 	}
 }
 
-// serve answers lines until they end, or the daemon does, or nobody takes the answers.
-func (d *Daemon) serve(ctx context.Context, in io.Reader, out *writer) {
+// serve answers lines until they end, or the daemon does, or nobody takes the answers. Paths in them begin at a folder, or are whole where that
+// is empty.
+func (d *Daemon) serve(ctx context.Context, in io.Reader, out *writer, folder string) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(errGone)
 	reading, stop := context.WithCancel(ctx)
@@ -114,6 +115,7 @@ func (d *Daemon) serve(ctx context.Context, in io.Reader, out *writer) {
 		return err
 	}
 	s := d.session(ctx, send)
+	s.folder = folder
 	answer := func(v any) {
 		if v != nil {
 			_ = send(v)

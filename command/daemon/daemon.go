@@ -36,6 +36,7 @@ type Config struct {
 type Doors struct {
 	In     io.Reader    // lines, and
 	Out    io.Writer    // the answers to them; nil for none. The end of the lines ends the daemon
+	Folder string       // where paths in these lines begin; those that come in by other doors are whole
 	Socket net.Listener // made by Listen; nil for none
 	Web    net.Listener // made by ListenWeb; nil for none
 	Token  string       // that Web asks for
@@ -100,7 +101,7 @@ func (d *Daemon) Run(ctx context.Context, c *client.Client, doors Doors) error {
 	if doors.In != nil {
 		d.work.Go(func() {
 			defer d.leave()
-			d.serve(ctx, doors.In, newWriter(doors.Out))
+			d.serve(ctx, doors.In, newWriter(doors.Out), doors.Folder)
 		})
 	}
 	<-d.leaving

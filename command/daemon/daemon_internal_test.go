@@ -97,7 +97,7 @@ func TestNoMoreIsReadThanIsAnswered(t *testing.T) {
 		answers, out := io.Pipe()
 		d := New(Config{})
 		d.client = c
-		go d.serve(t.Context(), in, newWriter(out))
+		go d.serve(t.Context(), in, newWriter(out), "")
 		const all = 10 * maxWaiting
 		var taken atomic.Int64
 		go func() {

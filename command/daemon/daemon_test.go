@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -209,6 +211,19 @@ func TestSecretsStaySecret(t *testing.T) {
 	if log := r.log.String(); strings.Contains(log, "horse") || strings.Contains(log, "zebra") || !strings.Contains(log, `command="devices renew"`) {
 		t.Errorf("the log says:\n%s", log)
 	}
+}
+
+// TestPaths: a program on a socket is in no folder that the daemon knows.
+func TestPaths(t *testing.T) {
+	s := newServer(t)
+	_, alice := s.registered("alice")
+	alice.ask("dm", map[string]any{"user": "alice"})
+	path := filepath.Join(t.TempDir(), "notes.txt")
+	check(t, os.WriteFile(path, []byte("buy milk"), 0o600))
+	if f := alice.fails("send-file", map[string]any{"conversation": "alice", "path": "notes.txt"}); f.Code != -32602 || !strings.Contains(f.Message, "whole paths") {
+		t.Errorf("a path that begins somewhere: %+v", f)
+	}
+	alice.ask("send-file", map[string]any{"conversation": "alice", "path": path})
 }
 
 func TestTheEndIsTold(t *testing.T) {

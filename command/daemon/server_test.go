@@ -18,12 +18,14 @@ import (
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/client/disk"
 	"github.com/quicproquo/qpq/client/profile"
 	"github.com/quicproquo/qpq/command"
 	"github.com/quicproquo/qpq/command/daemon"
 	"github.com/quicproquo/qpq/node"
 	"github.com/quicproquo/qpq/opaque"
 	"github.com/quicproquo/qpq/store"
+	"github.com/quicproquo/qpq/store/folder"
 	"github.com/quicproquo/qpq/store/sqlite"
 	"github.com/quicproquo/qpq/transport"
 	"github.com/quicproquo/qpq/transport/mem"
@@ -65,7 +67,9 @@ func newServer(t *testing.T) *server {
 func (s *server) start() {
 	engine, err := sqlite.Open(context.Background(), sqlite.Config{Path: s.path})
 	check(s.t, err)
-	s.cfg.Store, err = store.Open(context.Background(), engine, store.Config{Domain: s.cfg.Domain, Now: time.Now()})
+	blobs, err := folder.Open(s.path + ".files")
+	check(s.t, err)
+	s.cfg.Store, err = store.Open(context.Background(), engine, store.Config{Domain: s.cfg.Domain, Now: time.Now(), Blobs: blobs})
 	check(s.t, err)
 	n, err := node.New(s.cfg)
 	check(s.t, err)
@@ -140,7 +144,7 @@ func (s *server) daemon(cfg daemon.Config) *running {
 	r := &running{t: t, log: &journal{more: make(chan struct{}, 1)}, path: daemon.Socket(dir)}
 	cfg.Log, cfg.Release, cfg.DeviceName = slog.New(slog.NewTextHandler(r.log, nil)), "1", "desk"
 	d := daemon.New(cfg)
-	r.client = client.New(client.Config{Profile: p, Server: s.cfg.Domain, KSF: opaque.Identity, Backoff: time.Millisecond, Dial: s.dial, Notice: d.Notice})
+	r.client = client.New(client.Config{Profile: p, Server: s.cfg.Domain, KSF: opaque.Identity, Files: disk.Files{}, Backoff: time.Millisecond, Dial: s.dial, Notice: d.Notice})
 	var doors daemon.Doors
 	doors.Socket, err = daemon.Listen(r.path)
 	check(t, err)

@@ -21,6 +21,7 @@ type session struct {
 	d       *Daemon
 	ctx     context.Context // of its commands
 	send    func(any) error // returns once the message is written, or fails for good; nil where only answers are taken
+	folder  string          // where paths begin; empty where they are whole
 	work    sync.WaitGroup
 	running chan struct{}
 	waiting chan struct{}
@@ -165,7 +166,7 @@ func (s *session) answer(ctx context.Context, c *command.Command, r *request) *r
 		result, then, err := s.subscribe(ctx, r)
 		return &response{result: result, err: err, then: then}
 	}
-	u, err := s.d.run(ctx, c, r, s.send)
+	u, err := s.run(ctx, c, r)
 	if err != nil {
 		s.d.cfg.Log.Warn("command failed", "command", c.Name, "kind", qpq.KindOf(err), "code", qpq.CodeOf(err))
 		return &response{err: err, shown: u.out.Shown}

@@ -137,7 +137,7 @@ func (d *Daemon) connected(ctx context.Context, conn net.Conn) {
 		refuse(errFull)
 		return
 	}
-	d.serve(ctx, conn, out)
+	d.serve(ctx, conn, out, "")
 }
 
 // errFull is what a connection gets that is one too many.
