@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client/profile"
@@ -132,4 +133,35 @@ func settled(t *testing.T, d *device) {
 			t.Errorf("the conversation %s of %s is not settled: %+v; notices %q", ch.ID, d.user(), ch.Standing, d.codes(ch.ID))
 		}
 	}
+}
+
+// TestAGapIsAskedAboutAfterARestart: messages of bob's inbox were dropped, and his program ends before it could ask who is a member still.
+func TestAGapIsAskedAboutAfterARestart(t *testing.T) {
+	s := newServer(t, nil)
+	id, alice, bob, _ := three(t, s)
+	settle(t, bob, alice)
+	settled(t, bob)
+	at := *must(bob.profile.Inbox())
+	gap := []wire.InboxRow{{Sequence: at.Processed + 1, Kind: wire.InboxKindGap, Channel: id, ChannelSequence: must(bob.profile.Channel(id)).Sequence, Time: time.Now()}}
+	network := &tap{dial: s.dial, lie: func(method uint16, _ []byte) (uint16, []byte, bool) {
+		switch method {
+		case wire.InboxFetch{}.Method().Ordinal:
+			reply := wire.InboxFetchReply{Rows: gap, Acknowledged: at.Acknowledged, Head: at.Processed + 1}
+			gap = nil
+			return 0, must(wire.Marshal(reply)), true
+		case wire.InboxAck{}.Method().Ordinal, wire.ChannelInfo{}.Method().Ordinal:
+			status, reply := wire.EncodeError(qpq.E(qpq.Unavailable, "gone", "the server is busy"))
+			return status, reply, true
+		}
+		return 0, nil, false
+	}}
+	bob.reopen(network.connect)
+	_ = bob.Sync(t.Context())
+	network = &tap{dial: s.dial}
+	bob.reopen(network.connect)
+	settle(t, bob)
+	if n := network.called(wire.ChannelInfo{}); n != 1 {
+		t.Errorf("the hub was asked %d times who is a member", n)
+	}
+	settled(t, bob)
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -231,4 +232,29 @@ func TestNothingGoesBackwards(t *testing.T) {
 	if got := must(p.Contact(alice)); got.Version != 2 {
 		t.Errorf("state %d", got.Version)
 	}
+}
+
+// TestAccountsThatChanged: who has a newer state is kept in mind until conversations were looked after by it. The first sight of somebody, and what is
+// known already, change nothing.
+func TestAccountsThatChanged(t *testing.T) {
+	p := open(t, t.TempDir(), nil)
+	own, bob := newAccount(), qpq.UserID{Name: "bob", Domain: "example.org"}
+	own.Status = profile.Enrolled
+	check(t, p.SetAccount(own))
+	device, key := must(identity.NewDeviceKey(rand.Reader)), must(identity.NewAccountKey(rand.Reader))
+	first := must(identity.NewAccount(key, must(device.Request(bob, []uint16{1})), must(identity.NewVaultKey(rand.Reader)), time.Now()))
+	second := must(first.Next(identity.Change{Key: key, Now: time.Now()}))
+	changed := func(want ...qpq.UserID) {
+		t.Helper()
+		if got := must(p.ChangedAccounts()); !slices.Equal(got, want) {
+			t.Errorf("changed: %v, want %v", got, want)
+		}
+	}
+	check(t, errors.Join(p.SetContact(first), p.SetContact(first), p.SetState(own.State), p.Confirm(own.State)))
+	changed()
+	check(t, p.SetContact(second))
+	changed(bob)
+	check(t, p.Change(func(tx *profile.Tx) error { return tx.ClearChanged(bob) }))
+	check(t, p.SetContact(first))
+	changed()
 }
