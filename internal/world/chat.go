@@ -228,7 +228,7 @@ func (c *chat) gone(user string) time.Time {
 			continue
 		}
 		back := slices.ContainsFunc(c.changed(), func(y *change) bool {
-			return y.user == user && y.in && y.result != refused && (y.begun.After(x.begun) || y.ended.IsZero() || y.ended.After(x.begun))
+			return y.user == user && y.in && y.result != refused && (!y.begun.Before(x.begun) || y.ended.IsZero() || y.ended.After(x.begun))
 		})
 		if !back {
 			return x.ended
