@@ -165,8 +165,8 @@ func (c *Client) sendOne(ctx context.Context, s *session, o profile.Outgoing) (b
 			return false, err
 		}
 		request := wire.Send{Channel: o.Channel, ID: o.ID, Payload: o.Ciphertext, Blobs: blobsOf(o)}
-		if !o.Kind.Seen() {
-			request.TTLSeconds = uint32(receiptLife / time.Second)
+		if o.Kind.Seen() { // what nobody sees is gone from a server without anybody missing it, and may stay
+			request.TTLSeconds = uint32(o.Timer / time.Second)
 		}
 		reply, err := wire.Call(ctx, s, request)
 		switch {
@@ -217,6 +217,9 @@ func (c *Client) encrypt(ctx context.Context, s *session, ch *chat, o *profile.O
 			return errJoining
 		}
 	}
+	if err := c.retime(st, ch, o); err != nil {
+		return err
+	}
 	out, err := ch.group.Encrypt(o.Content)
 	if err != nil {
 		return fmt.Errorf("encrypt a message: %w", err)
@@ -228,6 +231,26 @@ func (c *Client) encrypt(ctx context.Context, s *session, ch *chat, o *profile.O
 		return err
 	}
 	o.Epoch, o.Ciphertext = epoch, out.Message
+	return nil
+}
+
+// retime has a message that waits disappear as the group agrees on now: it may have been written before this device knew.
+func (c *Client) retime(st *step, ch *chat, o *profile.Outgoing) error {
+	timer := timerOf(ch.group.Conversation().Policy)
+	if timer == o.Timer || !o.Kind.Seen() {
+		return nil
+	}
+	m, err := wire.Unmarshal[wire.Message](o.Content)
+	if err != nil {
+		return err
+	}
+	m.ExpireSeconds = uint32(timer / time.Second)
+	if o.Content, err = wire.Marshal(m); err != nil {
+		return err
+	}
+	o.Timer = timer
+	position, content := o.Position, o.Content
+	st.do(func(tx *profile.Tx) error { return tx.SetTimer(position, content, timer) })
 	return nil
 }
 

@@ -22,7 +22,7 @@ const maxReceipt = 256
 // receiptDelay is how long receipts wait for others to go with them.
 const receiptDelay = time.Second
 
-// receiptLife is how long a receipt waits at a server for its receivers.
+// receiptLife is how long a receipt waits on this device: then nobody needs it any more.
 const receiptLife = 7 * 24 * time.Hour
 
 // Receipts reports whether this account tells the others of a conversation what it had and read: as SetReceipts chose, and otherwise in all

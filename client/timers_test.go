@@ -17,8 +17,7 @@ func TestMessagesDisappear(t *testing.T) {
 		settle(t, alice, bob)
 		kept := alice.says(id, "this stays")
 		check(t, bob.SetTimer(ctx, id, time.Minute))
-		settle(t, alice)
-		alice.says(id, "this does not")
+		alice.says(id, "this does not") // her device learns of the timer as it sends
 		settle(t, bob)
 		if got := alice.codes(id); !slices.Contains(got, "timer") || must(alice.Conversation(id)).Timer != time.Minute {
 			t.Errorf("alice is told %q", got)

@@ -119,7 +119,7 @@ func (j *exportedJSON) text(name string) string {
 		text += ", to " + oneLine(j.Path)
 	}
 	if j.LeftOut > 0 {
-		text += fmt.Sprintf("; %s that disappear or are viewed once are not in it", counted(j.LeftOut, "message", "messages"))
+		text += "; without what disappears or is viewed once: " + counted(j.LeftOut, "message", "messages")
 	}
 	return text + "\nsigned by " + j.User + "; those who do not know you check it with --key " + j.Key
 }

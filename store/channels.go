@@ -30,7 +30,7 @@ type Slot struct {
 
 // Policy is what the hub of a channel enforces. Zero values set no bounds.
 type Policy struct {
-	Timer   time.Duration // payloads are dropped so long after they came
+	Timer   time.Duration // messages disappear so long after they were read: members see to it
 	Payload int64         // bytes of a message
 }
 

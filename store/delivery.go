@@ -21,11 +21,11 @@ type Message struct {
 	Hash      []byte // of Payload; tells a repetition from another message under the same id
 	Payload   []byte
 	Now       time.Time
-	Retention time.Duration // how long it stays for those who do not fetch it; a channel's timer may shorten it
+	Retention time.Duration // how long it stays for those who do not fetch it
 	Quota     int64         // bytes of an inbox
 	Blobs     [][32]byte    // that it refers to: complete, and of the account
 	BlobLook  time.Duration // when it is first looked whether they are needed
-	BlobLeast time.Duration // how long they stay at least, however short the channel's timer is, unless nobody needs them
+	BlobLeast time.Duration // how long they stay at least, however short the message's time is, unless nobody needs them
 }
 
 // Sent is what became of a message.
@@ -49,7 +49,7 @@ func (s *Store) Send(ctx context.Context, m Message) (sent Sent, err error) {
 	err = s.update(ctx, "send a message", func(tx Tx) error {
 		e := event{channel: m.Channel, kind: KindMessage, message: m.ID[:], hash: m.Hash, payload: m.Payload, slot: noSlot,
 			by: sender{m.Account, m.Device}, time: m.Now}
-		sequence, timer, refused, err := admit(tx, m)
+		sequence, refused, err := admit(tx, m)
 		if err != nil {
 			return err
 		}
@@ -62,9 +62,6 @@ func (s *Store) Send(ctx context.Context, m Message) (sent Sent, err error) {
 			return err
 		}
 		e.due = m.Now.Add(m.Retention)
-		if timer > 0 {
-			e.due = m.Now.Add(min(timer, m.Retention))
-		}
 		sent = Sent{Sequence: e.sequence, Time: instant(millis(m.Now))}
 		if err := refer(tx, m, e.due); err != nil {
 			return err
@@ -80,13 +77,13 @@ func (s *Store) Send(ctx context.Context, m Message) (sent Sent, err error) {
 var errReused = qpq.E(qpq.Exists, "message-id-reused", "another message was sent under this id: send it under a new one")
 
 // admit checks whether a message may be sent, or says why not, and gives it its number.
-func admit(tx Tx, m Message) (sequence int64, timer time.Duration, refused, err error) {
-	var floor, ms, most, repeated int64
+func admit(tx Tx, m Message) (sequence int64, refused, err error) {
+	var floor, most, repeated int64
 	var epochs, devices []byte
-	found, err := one(tx, into{&sequence, &floor, &epochs, &ms, &most, &devices, &repeated}, selectSending, m.Channel[:], m.Account, m.ID[:])
+	found, err := one(tx, into{&sequence, &floor, &epochs, &most, &devices, &repeated}, selectSending, m.Channel[:], m.Account, m.ID[:])
 	switch {
 	case err != nil:
-		return 0, 0, nil, err
+		return 0, nil, err
 	case !found || !slices.Contains(decodeDevices(devices), m.Device):
 		refused = noChannel
 	case repeated > 0:
@@ -96,7 +93,7 @@ func admit(tx Tx, m Message) (sequence int64, timer time.Duration, refused, err 
 	case most > 0 && int64(len(m.Payload)) > most:
 		refused = qpq.E(qpq.TooLarge, "payload-too-large", fmt.Sprintf("the message has %d bytes, and this conversation takes at most %d", len(m.Payload), most))
 	}
-	return sequence + 1, time.Duration(ms) * time.Millisecond, refused, nil
+	return sequence + 1, refused, nil
 }
 
 var staleEpoch = qpq.E(qpq.StaleEpoch, "stale-epoch", "the conversation moved on since the message was encrypted: fetch what is new and encrypt it again")
@@ -236,7 +233,7 @@ func (e event) keep(tx Tx, rows int64) error {
 }
 
 const (
-	selectSending = `SELECT c.sequence, c.floor, c.epochs, c.timer, c.payload, m.devices,
+	selectSending = `SELECT c.sequence, c.floor, c.epochs, c.payload, m.devices,
 		(SELECT count(*) FROM messages WHERE channel = $1 AND message = $3)
 		FROM channels AS c JOIN channel_members AS m ON m.channel = c.channel WHERE c.channel = $1 AND m.account = $2`
 	selectSent    = `SELECT hash, sender, sequence, time FROM messages WHERE channel = $1 AND message = $2`

@@ -57,7 +57,7 @@ struct Claim {
 struct ChannelPolicy {
   # ChannelPolicy is what the hub enforces.
 
-  timerSeconds @0 :UInt32;               # messages are dropped so long after they came; 0 is never
+  timerSeconds @0 :UInt32;               # messages disappear so long after they were read; members see to it, and say with each how long the hub keeps it; 0 is never
   maxPayload @1 :UInt32;                 # bytes; 0 is the server's limit
 }
 

@@ -277,9 +277,15 @@ type Outgoing struct {
 	Channel    qpq.ChannelID
 	Kind       Kind
 	ID         [16]byte
-	Content    []byte // wire.Message
-	Epoch      uint64 // of Ciphertext
-	Ciphertext []byte // as it was or is to be sent; nil where it has to be encrypted first
+	Content    []byte        // wire.Message
+	Timer      time.Duration // as of its entry
+	Epoch      uint64        // of Ciphertext
+	Ciphertext []byte        // as it was or is to be sent; nil where it has to be encrypted first
+}
+
+// SetTimer gives a message that waits another content, and another time until it disappears.
+func (t *Tx) SetTimer(position int64, content []byte, timer time.Duration) error {
+	return t.p.exec(`UPDATE entries SET content = ?2, timer = ?3 WHERE position = ?1`, position, content, int64(timer/time.Second))
 }
 
 // Enqueue notes that a message of this device waits.
@@ -300,8 +306,8 @@ func (t *Tx) Dequeue(position int64) error {
 // Outbox returns up to limit messages that wait, after a position, in order: those that people see, or, where hidden is true, the others, which are
 // less urgent.
 func (p *Profile) Outbox(hidden bool, after int64, limit int) (list []Outgoing, err error) {
-	err = p.read(`SELECT position, channel, id, content, epoch, ciphertext, kind FROM outbox JOIN entries USING (position) WHERE position > ? AND (kind >= 32) = ? ORDER BY position LIMIT ?`, func(s *sqlite3.Stmt) error {
-		o := Outgoing{Position: s.ColumnInt64(0), Content: s.ColumnBlob(3, nil), Epoch: uint64(s.ColumnInt64(4)), Kind: Kind(s.ColumnInt64(6))}
+	err = p.read(`SELECT position, channel, id, content, epoch, ciphertext, kind, timer FROM outbox JOIN entries USING (position) WHERE position > ? AND (kind >= 32) = ? ORDER BY position LIMIT ?`, func(s *sqlite3.Stmt) error {
+		o := Outgoing{Position: s.ColumnInt64(0), Content: s.ColumnBlob(3, nil), Epoch: uint64(s.ColumnInt64(4)), Kind: Kind(s.ColumnInt64(6)), Timer: time.Duration(s.ColumnInt64(7)) * time.Second}
 		copy(o.Channel[:], s.ColumnRawBlob(1))
 		copy(o.ID[:], s.ColumnRawBlob(2))
 		if c := s.ColumnBlob(5, nil); len(c) > 0 {
