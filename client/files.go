@@ -144,19 +144,10 @@ func (c *Client) SendFile(ctx context.Context, id qpq.ChannelID, a Attachment) (
 		return 0, err
 	}
 	b := wire.FileBody{Domain: domain, Size: uint64(size), Chunk: filecrypt.Chunk, Name: SafeName(name), Caption: a.Caption}
-	pieces, err := measure(ctx, source, &b)
-	if err != nil {
+	t := profile.Transfer{Channel: id, Upload: true, Path: a.Path, Total: size, State: profile.TransferWaiting, Begun: c.cfg.Clock()}
+	if t.Pieces, err = read(ctx, source, &b, !a.Once); err != nil {
 		return 0, fmt.Errorf("read %s: %w", a.Path, err)
 	}
-	head := make([]byte, min(size, sniffed))
-	if _, err := source.ReadAt(head, 0); err != nil && err != io.EOF {
-		return 0, unreadable(a.Path, err)
-	}
-	b.MediaType = mediaType(head)
-	if !a.Once && strings.HasPrefix(b.MediaType, "image/") {
-		b.Thumbnail = thumbnail(source, size)
-	}
-	t := profile.Transfer{Channel: id, Upload: true, Path: a.Path, Pieces: pieces, Total: size, State: profile.TransferWaiting, Begun: c.cfg.Clock()}
 	if t.Content, err = wire.Marshal(wire.Message{Body: bodyOf(b, a.Once)}); err != nil {
 		return 0, err
 	}
@@ -166,6 +157,22 @@ func (c *Client) SendFile(ctx context.Context, id qpq.ChannelID, a Attachment) (
 	c.news.tell()
 	c.kick()
 	return t.ID, nil
+}
+
+// read finds all that the message of a file says of it, with a preview if one is wanted, and what its upload has to know.
+func read(ctx context.Context, source Source, b *wire.FileBody, preview bool) (pieces []byte, err error) {
+	if pieces, err = measure(ctx, source, b); err != nil {
+		return nil, err
+	}
+	head := make([]byte, min(b.Size, sniffed))
+	if _, err := source.ReadAt(head, 0); err != nil && err != io.EOF {
+		return nil, unreadable("the file", err)
+	}
+	b.MediaType = mediaType(head)
+	if preview && strings.HasPrefix(b.MediaType, "image/") {
+		b.Thumbnail = thumbnail(source, int64(b.Size))
+	}
+	return pieces, nil
 }
 
 func bodyOf(b wire.FileBody, once bool) wire.MessageBody {

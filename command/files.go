@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
@@ -212,10 +213,10 @@ type FileJSON struct {
 
 // listedFile is a line of files, for programs.
 type listedFile struct {
-	ID     string `json:"id"`
-	Short  string `json:"short"`
-	Sender string `json:"sender"`
-	Time   string `json:"time"`
+	ID     string    `json:"id"`
+	Short  string    `json:"short"`
+	Sender string    `json:"sender"`
+	Time   time.Time `json:"time"`
 	FileJSON
 }
 
@@ -246,15 +247,15 @@ func listFiles(ctx context.Context, e *Env, a filesArgs) (Output, error) {
 	for _, entry := range entries {
 		m := entry.Message
 		f, err := e.file(&entry)
-		if err != nil || f == nil {
+		if err != nil {
 			return Output{}, err
 		}
-		list = append(list, listedFile{m.ID.String(), m.ID.Short(), m.Sender.String(), entry.Time.UTC().Format("2006-01-02T15:04:05Z"), *f})
-		caption := ""
+		list = append(list, listedFile{m.ID.String(), m.ID.Short(), m.Sender.String(), entry.Time.UTC(), *f})
+		line := fmt.Sprintf("%s  %s %s: %s", clock(entry.Time), m.ID.Short(), UserText(own, m.Sender), f.text())
 		if f.Caption != "" {
-			caption = ": " + oneLine(f.Caption)
+			line += ": " + oneLine(f.Caption)
 		}
-		lines = append(lines, fmt.Sprintf("%s  %s %s: %s%s", entry.Time.Local().Format("2006-01-02 15:04"), m.ID.Short(), UserText(own, m.Sender), f.text(), caption))
+		lines = append(lines, line)
 	}
 	if len(lines) == 0 {
 		lines = []string{"there are no files"}
