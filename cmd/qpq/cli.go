@@ -3,8 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -21,9 +21,9 @@ func (p *program) add(root *cobra.Command, c *command.Command) {
 	use := strings.Fields(c.Usage())[len(words)-1:]
 	cmd := &cobra.Command{
 		Use: strings.Join(use, " "), Short: c.Summary, Long: c.Long, Example: examples(c),
-		Args: func(cmd *cobra.Command, args []string) error { return checkArguments(c, cmd, args) },
+		Args: func(_ *cobra.Command, args []string) error { return checkArguments(c, args) },
 	}
-	flags := p.flags(cmd, c)
+	given := c.Flags(cmd.Flags(), nil)
 	for _, q := range c.Asks {
 		p.secrets.flags(cmd.Flags(), q)
 	}
@@ -32,12 +32,8 @@ func (p *program) add(root *cobra.Command, c *command.Command) {
 		if err != nil {
 			return err
 		}
-		for name, value := range flags {
-			if cmd.Flags().Changed(name) {
-				values[name] = value()
-			}
-		}
-		if _, wanted := flags["device-name"]; wanted && values["device-name"] == nil {
+		given(values)
+		if takesDeviceName(c) && values["device-name"] == nil {
 			values["device-name"] = deviceName()
 		}
 		raw, err := json.Marshal(values)
@@ -70,83 +66,32 @@ func examples(c *command.Command) string {
 	return strings.Join(lines, "\n")
 }
 
-// flags adds the options of a command, and returns what gives their values.
-func (p *program) flags(cmd *cobra.Command, c *command.Command) map[string]func() any {
-	values := map[string]func() any{}
-	for _, param := range c.Params {
-		switch name := param.Name; {
-		case !param.Flag:
-		case param.Switch:
-			v := cmd.Flags().Bool(name, false, param.Help)
-			values[name] = func() any { return *v }
-		case param.Number:
-			v := cmd.Flags().Int64(name, 0, param.Help)
-			cmd.Flags().Lookup(name).DefValue = "" // what it stands for where it is absent, the help says
-			values[name] = func() any { return *v }
-		case param.List:
-			v := cmd.Flags().StringArray(name, nil, param.Help)
-			values[name] = func() any { return *v }
-		default:
-			v := cmd.Flags().String(name, "", param.Help)
-			values[name] = func() any { return *v }
-		}
-	}
-	return values
+// takesDeviceName reports whether a command makes a device, which has a name unless somebody says otherwise.
+func takesDeviceName(c *command.Command) bool {
+	return slices.ContainsFunc(c.Params, func(p command.Param) bool { return p.Flag && p.Name == "device-name" })
 }
 
 // values returns what arguments that stand at their places give. A text that is not among them is read from standard input.
 func (p *program) values(c *command.Command, args []string) (map[string]any, error) {
-	for _, arg := range args {
-		if !utf8.ValidString(arg) {
-			return nil, qpq.E(qpq.Invalid, "usage", fmt.Sprintf("%q is not text in UTF-8", arg))
-		}
-	}
-	values := map[string]any{}
+	values := c.Places(args)
 	for _, param := range c.Params {
-		switch {
-		case param.Flag:
-		case len(args) == 0:
-			if param.Input {
-				text, err := p.input(param.Name)
-				if err != nil {
-					return nil, err
-				}
-				values[param.Name] = text
+		if param.Input && values[param.Name] == nil {
+			text, err := p.input(param.Name)
+			if err != nil {
+				return nil, err
 			}
-		case param.List:
-			values[param.Name], args = args, nil
-		case param.Rest:
-			values[param.Name], args = strings.Join(args, " "), nil
-		default:
-			values[param.Name], args = args[0], args[1:]
+			values[param.Name] = text
 		}
 	}
 	return values, nil
 }
 
 // checkArguments refuses a wrong number of arguments with a sentence that shows the right one.
-func checkArguments(c *command.Command, cmd *cobra.Command, args []string) error {
-	least, most, any := 0, 0, false
-	for _, param := range c.Params {
-		if !param.Flag {
-			most++
-			any = any || param.List || param.Rest
-			if !param.Optional {
-				least++
-			}
-		}
+func checkArguments(c *command.Command, args []string) error {
+	if what := c.WrongPlaces(args); what != "" {
+		return qpq.E(qpq.Invalid, "usage", fmt.Sprintf("%s: write qpq %s", what, c.Usage()))
 	}
-	if len(args) >= least && (any || len(args) <= most) {
-		return nil
-	}
-	what := "an argument is missing"
-	if len(args) > most {
-		what = fmt.Sprintf("%q is one argument too many", args[most])
-		if len(c.Params) == 0 && cmd.HasSubCommands() {
-			what = fmt.Sprintf("there is no command %q", c.Name+" "+args[0])
-		}
-	}
-	return qpq.E(qpq.Invalid, "usage", fmt.Sprintf("%s: write qpq %s", what, c.Usage()))
+	return nil
 }
 
 func noArguments(cmd *cobra.Command, args []string) error {
