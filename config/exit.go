@@ -11,6 +11,7 @@ const (
 	ExitNotFound = 5
 	ExitConflict = 6
 	ExitDamaged  = 7
+	ExitUnmet    = 8
 )
 
 // exits says what each code means, for the manual.
@@ -26,6 +27,7 @@ var exits = []struct {
 	{ExitNotFound, "what was named does not exist"},
 	{ExitConflict, "it exists already, or something else got in the way"},
 	{ExitDamaged, "stored data was altered or is damaged"},
+	{ExitUnmet, "something is not as a playbook expects (qpq --run)"},
 }
 
 // ExitCode tells scripts what went wrong: 0 for nil.

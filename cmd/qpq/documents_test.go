@@ -26,7 +26,8 @@ func TestManual(t *testing.T) {
 	const path = "../../docs/commands.md"
 	want := "# Commands of qpq\n\n<!-- written by: go test ./cmd/qpq -run Manual -update -->\n\n" +
 		"Every command takes the [settings](#settings) as flags too. Exit codes: 2 usage, 3 network, 4 denied, 5 not found, 6 conflict, 7 damaged, " +
-		"1 anything else. Results go to standard output; prompts, notices and errors to standard error.\n\n" +
+		"8 not as a playbook expects, 1 anything else. Results go to standard output; prompts, notices and errors to standard error. `qpq --run FILE` plays a " +
+		"[playbook](playbooks.md) of such commands.\n\n" +
 		run(t, "documents", "commands") + "\n## Settings\n\n" + run(t, "documents", "settings")
 	if *update {
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/command"
+	"github.com/quicproquo/qpq/command/playbook"
 	"github.com/quicproquo/qpq/config"
 )
 
@@ -50,6 +51,9 @@ func (p *program) run(ctx context.Context, args []string) int {
 	if ctx.Err() != nil {
 		return 130 // as shells say of what an interrupt ended
 	}
+	if qpq.CodeOf(err) == playbook.CodeExpectation {
+		return config.ExitUnmet
+	}
 	return config.ExitCode(err)
 }
 
@@ -63,6 +67,7 @@ func (p *program) root() *cobra.Command {
 		Args: knownCommand, SilenceUsage: true, SilenceErrors: true,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
+	p.playFlags(root)
 	table.Flags(root.PersistentFlags())
 	table.Complete(root)
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return p.settings.load(root.PersistentFlags(), table, p.lookup) }
