@@ -36,7 +36,7 @@
 //	wait-sql FILE QUERY        waits until a query of the database of a server, which may run, gives 1
 //	overwrite FILE OFFSET BYTES
 //	                           writes rubbish over a part of a file
-//	[!] holds HEX FILES        looks for bytes in files
+//	[!] holds HEX FILES        looks for bytes in files, and in those of folders
 //	browser CODE ADDRESS       runs what a page would (see integration/browser) with the server at an address, up to an exit code
 //	documented CODE [args]     runs the program of docs/sdk.md, up to an exit code
 //	example PAGE LANGUAGE FILE writes the first program in a language of a page of docs to a file

@@ -248,9 +248,14 @@ func cmdHolds(ts *testscript.TestScript, neg bool, args []string) {
 		files, err := filepath.Glob(ts.MkAbs(pattern))
 		ts.Check(err)
 		for _, file := range files {
-			b, err := os.ReadFile(file)
-			ts.Check(err)
-			found += strings.Count(string(b), string(want))
+			ts.Check(filepath.WalkDir(file, func(path string, entry os.DirEntry, err error) error {
+				if err != nil || !entry.Type().IsRegular() {
+					return err
+				}
+				b, err := os.ReadFile(path)
+				found += strings.Count(string(b), string(want))
+				return err
+			}))
 		}
 	}
 	if (found > 0) == neg {
