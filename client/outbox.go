@@ -51,12 +51,12 @@ func (c *Client) Wait(ctx context.Context, id qpq.ChannelID, message MessageID) 
 			return err
 		case e == nil:
 			return qpq.E(qpq.NotFound, "message-unknown", "there is no such message")
+		case e.State == Failed && e.Gone != There:
+			return qpq.E(qpq.NotFound, "message-gone", "it was not sent: the message is gone")
 		case e.State == Failed:
 			return qpq.E(qpq.Denied, "not-sent", "the server refused the message: the history says why")
 		case e.State != Queued:
 			return nil
-		case e.Gone != There:
-			return qpq.E(qpq.NotFound, "message-gone", "the message was deleted before it was sent")
 		}
 		select {
 		case <-news:

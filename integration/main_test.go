@@ -122,7 +122,7 @@ func init() { // a terminal's script uses them too
 		"authority": cmdAuthority, "certificate": cmdCertificate, "tcp-only": cmdTCPOnly, "occupy": cmdOccupy,
 		"get": cmdGet, "sql": cmdSQL, "profile-sql": cmdProfileSQL, "wait-sql": cmdWaitSQL, "overwrite": cmdOverwrite, "holds": cmdHolds,
 		"browser": cmdBrowser, "documented": cmdDocumented, "person": cmdPerson, "info": cmdInfo, "watch": cmdWatch, "example": cmdExample,
-		"profiles": cmdProfiles, "garbage": cmdGarbage,
+		"profiles": cmdProfiles, "garbage": cmdGarbage, "wait-gone": cmdWaitGone,
 	}
 }
 

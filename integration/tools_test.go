@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ncruces/go-sqlite3/driver"
@@ -60,6 +61,20 @@ func cmdWaitSQL(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		if time.Now().After(deadline) {
 			ts.Fatalf("%s never gave 1", args[1])
+		}
+	}
+}
+
+// cmdWaitGone waits until a text is in the history of a conversation no more: wait-gone PROFILE CONVERSATION TEXT
+func cmdWaitGone(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 3)
+	for deadline := time.Now().Add(patience); ; {
+		ts.Check(ts.Exec("qpq", "--profile", args[0], "history", args[1]))
+		if !strings.Contains(ts.ReadFile("stdout"), args[2]) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s never disappeared", args[2])
 		}
 	}
 }

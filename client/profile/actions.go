@@ -46,7 +46,7 @@ func (t *Tx) Wipe(position int64, why Gone) error {
 	if err := t.p.exec(`DELETE FROM outbox WHERE position IN (SELECT position FROM entries`+those+`)`, position); err != nil {
 		return err
 	}
-	if err := t.p.exec(`UPDATE entries SET content = x'', gone = ?2, edit = 0, expires = 0`+those, position, int64(why)); err != nil {
+	if err := t.p.exec(`UPDATE entries SET content = x'', gone = ?2, edit = 0, expires = 0, state = iif(state = ?3, ?4, state)`+those, position, int64(why), int64(Queued), int64(Failed)); err != nil {
 		return err
 	}
 	if err := t.p.exec(`DELETE FROM due WHERE position = ?`, position); err != nil {
