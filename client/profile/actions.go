@@ -26,7 +26,9 @@ func (t *Tx) React(reaction Entry, emoji string, remove bool) error {
 
 // SetEdit has the edit at a position be what its target says.
 func (t *Tx) SetEdit(target, position int64) error {
-	return t.p.exec(`UPDATE entries SET edit = ?2 WHERE position = ?1`, target, position)
+	return t.altering(target, func() error {
+		return t.p.exec(`UPDATE entries SET edit = ?2 WHERE position = ?1`, target, position)
+	})
 }
 
 // Undo takes back what the entry at a position did to another one: it will never be sent.
@@ -34,14 +36,34 @@ func (t *Tx) Undo(position int64) error {
 	if err := t.p.exec(`DELETE FROM reactions WHERE position = ?`, position); err != nil {
 		return err
 	}
-	return t.p.exec(`UPDATE entries SET edit = coalesce((SELECT max(e.position) FROM entries e WHERE e.target = entries.position AND e.kind = ?2 AND e.position <> ?1
-			AND e.state <> ?3 AND e.sender = entries.sender AND e.gone = 0), 0)
-		WHERE edit = ?1`, position, int64(KindEdit), int64(Failed))
+	target, err := t.target(position)
+	if err != nil || target == 0 {
+		return err
+	}
+	return t.altering(target, func() error {
+		return t.p.exec(`UPDATE entries SET edit = coalesce((SELECT max(e.position) FROM entries e WHERE e.target = entries.position AND e.kind = ?2 AND e.position <> ?1
+				AND e.state <> ?3 AND e.sender = entries.sender AND e.gone = 0), 0)
+			WHERE position = ?4 AND edit = ?1`, position, int64(KindEdit), int64(Failed), target)
+	})
 }
 
-// Wipe removes the content of an entry, with its edits and what was put on it. That it was there stays.
+// target returns what the entry at a position is about, 0 for nothing.
+func (t *Tx) target(position int64) (target int64, err error) {
+	err = t.p.query(`SELECT target FROM entries WHERE position = ?`, func(s *sqlite3.Stmt) error {
+		target = s.ColumnInt64(0)
+		return nil
+	}, position)
+	return target, err
+}
+
+// Wipe removes the content of an entry, with its edits and what was put on it. That it was there stays. Once the change is durable, nothing of
+// the content is in the file any more, nor in the index.
 func (t *Tx) Wipe(position int64, why Gone) error {
 	t.p.wiped = true
+	return t.altering(position, func() error { return t.wipe(position, why) })
+}
+
+func (t *Tx) wipe(position int64, why Gone) error {
 	const those = ` WHERE position = ?1 OR target = ?1 AND target > 0 AND kind IN (16, 17)`
 	if err := t.p.exec(`DELETE FROM outbox WHERE position IN (SELECT position FROM entries`+those+`)`, position); err != nil {
 		return err

@@ -313,5 +313,6 @@ func (p *Profile) forgetChannels() error {
 			return fmt.Errorf("forget %s: %w", table, err)
 		}
 	}
-	return p.exec(`DELETE FROM settings WHERE length(channel) > 0`)
+	p.wiped = true
+	return errors.Join(p.clearIndex(), p.exec(`DELETE FROM settings WHERE length(channel) > 0`))
 }

@@ -102,12 +102,18 @@ func (t *Tx) AddEntry(e Entry) (position int64, err error) {
 		return nil
 	}, e.Channel[:], e.Time.UnixMilli(), int64(e.State), sender, e.Device[:], e.ID[:], some(e.Content), e.Code,
 		int64(e.Kind), e.Target, e.Root, e.Edit, int64(e.Gone), int64(e.Timer/time.Second), millis(e.Expires))
+	if err == nil {
+		err = t.added(position)
+	}
 	return position, err
 }
 
 // SetEntry notes what became of a message written here, and when its hub took it: one that disappears does so from then on.
 func (t *Tx) SetEntry(position int64, state EntryState, at time.Time) error {
-	return t.p.exec(`UPDATE entries SET state = ?2, time = ?3, expires = iif(timer > 0 AND gone = 0, ?3 + timer * 1000, 0) WHERE position = ?1`, position, int64(state), at.UnixMilli())
+	if err := t.p.exec(`UPDATE entries SET state = ?2, time = ?3, expires = iif(timer > 0 AND gone = 0, ?3 + timer * 1000, 0) WHERE position = ?1`, position, int64(state), at.UnixMilli()); err != nil {
+		return err
+	}
+	return t.retimed(position, at.UnixMilli())
 }
 
 // millis is a time as columns have it: 0 for none.
@@ -163,6 +169,12 @@ func (p *Profile) CountPart(id qpq.ChannelID, part Part) (stay, fleeting int, er
 		}, id[:], part.After, part.Before, millis(part.From), millis(part.Until), int64(i)))
 	}
 	return stay, fleeting, err
+}
+
+// Later returns up to limit lines of a conversation after a position, in order.
+func (p *Profile) Later(id qpq.ChannelID, after int64, limit int) ([]Entry, error) {
+	return p.entries(`SELECT `+entryColumns+` FROM entries WHERE channel = ? AND position > ? AND gone <> ? AND `+areLines+` ORDER BY position LIMIT ?`,
+		id[:], after, int64(Expired), int64(limit))
 }
 
 // At returns those of some entries that are there, by their positions.

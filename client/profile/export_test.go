@@ -40,3 +40,14 @@ func (m *Memory) Files() (names []string) {
 	}
 	return names
 }
+
+// Backlog returns how many entries are not in the index.
+func (p *Profile) Backlog() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n, err := p.backlog()
+	if err != nil {
+		panic(err)
+	}
+	return n
+}

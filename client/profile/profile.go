@@ -81,6 +81,8 @@ func open(c Config, schema []string) (*Profile, error) {
 	if err != nil {
 		return nil, errors.Join(kinded(err), db.Close())
 	}
+	p.wiped = true // perhaps, before a crash
+	p.scrub()
 	return p, nil
 }
 
@@ -92,6 +94,9 @@ func (p *Profile) prepare(key []byte) error {
 	err := p.db.Exec(`PRAGMA locking_mode = EXCLUSIVE; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON;
 		PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON`)
 	if err != nil {
+		return err
+	}
+	if err := registerIndex(p.db); err != nil {
 		return err
 	}
 	if _, err := p.version(); err != nil { // the schema is read first, or checksums would be made anew each time
@@ -119,11 +124,19 @@ func (p *Profile) Close() error {
 func (p *Profile) change(f func() error) (err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.transact(f); err != nil || !p.wiped {
+	if err := p.transact(f); err != nil {
 		return err
 	}
-	p.wiped = false
-	return kinded(p.db.Exec(`PRAGMA wal_checkpoint(TRUNCATE)`))
+	p.scrub()
+	return nil
+}
+
+// scrub empties the journal after something was wiped: it has pages as they were before. What was changed is durable already: where this fails, it is
+// tried again after the next change, and when the database is opened.
+func (p *Profile) scrub() {
+	if p.wiped && p.db.Exec(`PRAGMA wal_checkpoint(TRUNCATE)`) == nil {
+		p.wiped = false
+	}
 }
 
 func (p *Profile) transact(f func() error) error {

@@ -107,6 +107,17 @@ var migrations = []string{
 	`ALTER TABLE channels ADD COLUMN settled INTEGER NOT NULL DEFAULT 0; -- 1 where nothing was to do when it was looked after last
 	 ALTER TABLE channels ADD COLUMN gap INTEGER NOT NULL DEFAULT 0; -- 1 where what was dropped may have told that somebody left
 	 CREATE TABLE changed (user TEXT PRIMARY KEY) STRICT; -- accounts whose state changed since conversations were looked after`,
+	`CREATE VIRTUAL TABLE words USING fts5 ( -- an index of what messages say; its rowids are their positions
+		terms, content = '', columnsize = 0, detail = none, tokenize = qpq
+	 );
+	 INSERT INTO words (words, rank) VALUES ('secure-delete', 1);
+	 CREATE TABLE blocks ( -- of messages in the index: times of the oldest and the newest of those whose positions have the same high bits
+		block INTEGER PRIMARY KEY, oldest INTEGER NOT NULL, newest INTEGER NOT NULL
+	 ) STRICT;
+	 CREATE TABLE indexed ( -- how far the index is
+		one INTEGER PRIMARY KEY CHECK (one = 1), position INTEGER NOT NULL
+	 ) STRICT;
+	 INSERT INTO indexed VALUES (1, 0);`,
 }
 
 // version returns that of the schema.
