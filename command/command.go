@@ -115,7 +115,7 @@ func (c *Command) Run(ctx context.Context, e *Env, args json.RawMessage) (Output
 var Topics = map[string]string{"group": "make groups, and change who is in them", "outbox": "see what waits on this device to be sent"}
 
 // all are the commands in the order of the manual.
-var all = slices.Concat(account, conversations, groups, messages, actions, outbox, files, formats, transcripts, privacy)
+var all = slices.Concat(account, conversations, groups, messages, actions, outbox, files, formats, transcripts, privacy, searching)
 
 // Find returns the command with a name. It fails with qpq.NotFound.
 func Find(name string) (*Command, error) {
