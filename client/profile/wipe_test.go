@@ -11,62 +11,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client/profile"
-	"github.com/quicproquo/qpq/wire"
 )
 
 // inTheClear is a profile whose pages are in its file as SQLite has them, not encrypted.
 func inTheClear(t *testing.T) profile.Config {
 	return profile.Config{Path: filepath.Join(t.TempDir(), "profile.db"), Key: bytes.Repeat([]byte{7}, profile.KeySize), VFS: "os"}
-}
-
-var book = qpq.ChannelID{1, 2, 3}
-
-// say adds texts of alice, the first of them as message n, and returns the position of the last.
-func say(t *testing.T, p *profile.Profile, n int, texts ...string) (position int64) {
-	t.Helper()
-	check(t, p.Change(func(tx *profile.Tx) (err error) {
-		for i, text := range texts {
-			if position, err = tx.AddEntry(textEntry(n+i, text)); err != nil {
-				return err
-			}
-		}
-		return nil
-	}))
-	return position
-}
-
-func textEntry(n int, text string) profile.Entry {
-	return profile.Entry{Channel: book, Time: time.UnixMilli(int64(n) * 60_000), State: profile.Received, Kind: profile.KindText, Sender: alice, ID: id(n),
-		Content: must(wire.Marshal(wire.Message{ID: id(n), Sent: time.UnixMilli(int64(n)), Body: wire.TextBody{Text: text}}))}
-}
-
-func id(n int) [16]byte { return [16]byte{byte(n), byte(n >> 8), byte(n >> 16), 1} }
-
-// edit has a message say something else.
-func edit(tx *profile.Tx, n int, target int64, text string) (position int64, err error) {
-	e := textEntry(n, text)
-	e.Kind, e.Target = profile.KindEdit, target
-	e.Content = must(wire.Marshal(wire.Message{ID: e.ID, Sent: e.Time, Body: wire.EditBody{Target: wire.MessageRef{Sender: alice}, Text: text}}))
-	if position, err = tx.AddEntry(e); err != nil {
-		return 0, err
-	}
-	return position, tx.SetEdit(target, position)
-}
-
-func catchUp(t *testing.T, p *profile.Profile) {
-	t.Helper()
-	for {
-		if err := p.Index(); err != nil {
-			t.Fatal(err)
-		}
-		if p.Backlog() == 0 {
-			return
-		}
-	}
 }
 
 // secret makes text of letters that stand nowhere else, so that whatever is left of it is found.
