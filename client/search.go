@@ -45,7 +45,7 @@ type Hit struct {
 }
 
 const (
-	searchPage   = 128   // messages that are looked at together
+	searchPage   = 1024  // messages that are looked at together, at most
 	searchBudget = 20000 // messages that are looked at for one call
 )
 
@@ -73,7 +73,7 @@ func (c *Client) Search(ctx context.Context, q Query) (hits []Hit, next int64, e
 		want = max(want, RankedOver)
 	}
 	l.Before = q.Before
-	found, next, err := c.scan(ctx, parsed, l, want)
+	found, next, err := c.scan(ctx, parsed, &l, want)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -163,9 +163,9 @@ type sighting struct {
 }
 
 // scan looks for messages that fit, the newest first, and returns the position before which to go on.
-func (c *Client) scan(ctx context.Context, q *search.Query, l profile.Lookup, want int) (found []sighting, next int64, err error) {
-	for looked := 0; looked < searchBudget; {
-		list, next, err := c.cfg.Profile.Texts(l, searchPage)
+func (c *Client) scan(ctx context.Context, q *search.Query, l *profile.Lookup, want int) (found []sighting, next int64, err error) {
+	for looked, page := 0, min(want, searchPage); looked < searchBudget; page = min(2*page, searchPage) {
+		list, next, err := c.cfg.Profile.Texts(l, page)
 		if err != nil {
 			return nil, 0, err
 		}

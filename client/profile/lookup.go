@@ -18,18 +18,20 @@ type Lookup struct {
 	Since  time.Time  // zero for no limit
 	Until  time.Time  // before it; zero for no limit
 	Before int64      // position; 0 for no limit
+
+	chosen bool // Words are those that help
 }
 
 // Texts returns up to limit messages that may be meant, the newest first, and the position before which there may be more, 0 for none.
-// Those that are not in the index yet are among them whatever they say.
-func (p *Profile) Texts(l Lookup, limit int) (list []Said, next int64, err error) {
+// Those that are not in the index yet are among them whatever they say. Of many words it chooses those that help most, for the calls that follow too.
+func (p *Profile) Texts(l *Lookup, limit int) (list []Said, next int64, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	list, next, err = p.texts(l, limit)
 	return list, next, kinded(err)
 }
 
-func (p *Profile) texts(l Lookup, limit int) ([]Said, int64, error) {
+func (p *Profile) texts(l *Lookup, limit int) ([]Said, int64, error) {
 	at, err := p.indexed()
 	if err != nil {
 		return nil, 0, err
@@ -56,12 +58,15 @@ func (p *Profile) texts(l Lookup, limit int) ([]Said, int64, error) {
 	return list, from, err
 }
 
-func (p *Profile) candidates(l Lookup, from, to int64, limit int) ([]Said, error) {
-	words, err := p.rarest(l.Words, to)
-	if err != nil {
-		return nil, err
+func (p *Profile) candidates(l *Lookup, from, to int64, limit int) ([]Said, error) {
+	if !l.chosen {
+		words, err := p.rarest(l.Words, to)
+		if err != nil {
+			return nil, err
+		}
+		l.Words, l.chosen = words, true
 	}
-	match := matching(words, l.Marks)
+	match := matching(l.Words, l.Marks)
 	if match == "" {
 		return p.said(`SELECT `+saidColumns+` FROM entries e`+withEdit+` WHERE`+areSaid+`AND e.position >= ? AND e.position < ? ORDER BY e.position DESC LIMIT ?`, from, to, int64(limit))
 	}
@@ -88,7 +93,7 @@ func matching(words []string, marks [][]string) string {
 const (
 	fewTerms    = 4    // each further one costs more than it leaves out
 	sampleSize  = 4096 // positions at a place
-	sampleCount = 3    // places
+	sampleCount = 2    // places
 	sampleMost  = 1024 // messages with a term, at a place, that are counted
 )
 

@@ -68,7 +68,7 @@ func must2[A, B any](a A, b B, err error) (A, B) {
 // lookedUp returns the positions of what may be meant, the newest first, read a few at a time.
 func lookedUp(p *profile.Profile, l profile.Lookup, page int) (list []profile.Said) {
 	for {
-		some, next := must2(p.Texts(l, page))
+		some, next := must2(p.Texts(&l, page))
 		list = append(list, some...)
 		if next == 0 {
 			return list

@@ -46,13 +46,14 @@ func (c Config) uri(path string, further url.Values) string {
 
 // Profile is an open profile. It is safe for use by several goroutines.
 type Profile struct {
-	mu      sync.Mutex
-	db      *sqlite3.Conn
-	sealing []byte
-	copies  copies
-	state   *identity.AccountState // of the own account, as it was read last
-	wiped   bool                   // what was removed since the last checkpoint is in the journal still
-	closed  func()                 // told when the database is closed; nil tells nobody
+	mu       sync.Mutex
+	db       *sqlite3.Conn
+	sealing  []byte
+	copies   copies
+	prepared map[string]*sqlite3.Stmt // statements that nobody uses just now
+	state    *identity.AccountState   // of the own account, as it was read last
+	wiped    bool                     // what was removed since the last checkpoint is in the journal still
+	closed   func()                   // told when the database is closed; nil tells nobody
 }
 
 // Open opens the database, making it if there is none, and brings its schema up to date, after copying it. It fails with
@@ -79,7 +80,7 @@ func open(c Config, schema []string) (*Profile, error) {
 		err = p.migrate(c, schema)
 	}
 	if err != nil {
-		return nil, errors.Join(kinded(err), db.Close())
+		return nil, errors.Join(kinded(err), p.shut())
 	}
 	p.wiped = true // perhaps, before a crash
 	p.scrub()
@@ -113,11 +114,20 @@ func (p *Profile) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	clear(p.sealing)
-	err := p.db.Close()
+	err := p.shut()
 	if p.closed != nil {
 		p.closed()
 	}
 	return kinded(err)
+}
+
+// shut closes the database with its statements.
+func (p *Profile) shut() (err error) {
+	for _, s := range p.prepared {
+		err = errors.Join(err, s.Close())
+	}
+	p.prepared = nil
+	return errors.Join(err, p.db.Close())
 }
 
 // change runs f in a transaction: all of it happens and is durable, or nothing.
@@ -158,11 +168,7 @@ func (p *Profile) transact(f func() error) error {
 
 // exec runs one statement. The caller holds mu.
 func (p *Profile) exec(query string, args ...any) error {
-	s, err := p.bind(query, args)
-	if err != nil {
-		return err
-	}
-	return errors.Join(s.Exec(), s.Close())
+	return p.query(query, func(*sqlite3.Stmt) error { return nil }, args...)
 }
 
 // query calls each for every row. The caller holds mu.
@@ -176,7 +182,41 @@ func (p *Profile) query(query string, each func(*sqlite3.Stmt) error, args ...an
 			return errors.Join(err, s.Close())
 		}
 	}
-	return errors.Join(s.Err(), s.Close())
+	if err := s.Err(); err != nil {
+		return errors.Join(err, s.Close())
+	}
+	return p.keep(query, s)
+}
+
+// maxPrepared is how many statements are kept for the next time that they are wanted.
+const maxPrepared = 100
+
+// keep keeps a statement that came to its end, without the values that it had.
+func (p *Profile) keep(query string, s *sqlite3.Stmt) error {
+	if p.prepared[query] != nil || len(p.prepared) >= maxPrepared {
+		return s.Close()
+	}
+	if err := errors.Join(s.Reset(), s.ClearBindings()); err != nil {
+		return errors.Join(err, s.Close())
+	}
+	if p.prepared == nil {
+		p.prepared = map[string]*sqlite3.Stmt{}
+	}
+	p.prepared[query] = s
+	return nil
+}
+
+// statement returns one, which the caller closes or keeps.
+func (p *Profile) statement(query string) (*sqlite3.Stmt, error) {
+	if s := p.prepared[query]; s != nil {
+		delete(p.prepared, query)
+		return s, nil
+	}
+	s, _, err := p.db.Prepare(query)
+	if err != nil {
+		return nil, fmt.Errorf("prepare %q: %w", query, err)
+	}
+	return s, nil
 }
 
 // read is query for those that hold no lock.
@@ -187,9 +227,9 @@ func (p *Profile) read(query string, each func(*sqlite3.Stmt) error, args ...any
 }
 
 func (p *Profile) bind(query string, args []any) (*sqlite3.Stmt, error) {
-	s, _, err := p.db.Prepare(query)
+	s, err := p.statement(query)
 	if err != nil {
-		return nil, fmt.Errorf("prepare %q: %w", query, err)
+		return nil, err
 	}
 	for i, arg := range args {
 		switch v := arg.(type) {

@@ -134,7 +134,7 @@ func TestForgottenConversationsAreNotInTheFile(t *testing.T) {
 	if k, what := left(t, c); k > 0 {
 		t.Errorf("%d letters are left:%s", k, what)
 	}
-	if list, _ := must2(p.Texts(profile.Lookup{}, 10)); len(list) > 0 {
+	if list, _ := must2(p.Texts(&profile.Lookup{}, 10)); len(list) > 0 {
 		t.Errorf("found %v", list)
 	}
 	position := say(t, p, 5000, "a new beginning")
