@@ -196,16 +196,29 @@ func (c *Client) scan(ctx context.Context, q *search.Query, l *profile.Lookup, w
 
 // hits reads what was found, as it stands now.
 func (c *Client) hits(found []sighting, around int) ([]Hit, error) {
-	hits := make([]Hit, 0, len(found))
+	positions := make([]int64, len(found))
+	for i, s := range found {
+		positions[i] = s.position
+	}
+	stored, err := c.cfg.Profile.At(positions)
+	if err != nil {
+		return nil, err
+	}
+	var there []profile.Entry
+	var seen []sighting
 	for _, s := range found {
-		e, err := c.At(s.position)
-		if err != nil {
-			return nil, err
+		if e, ok := stored[s.position]; ok && e.Gone == There { // still
+			there, seen = append(there, e), append(seen, s)
 		}
-		if e == nil || e.Message == nil || e.Message.Gone != There {
-			continue // meanwhile
-		}
-		h := Hit{Entry: *e, Spans: within(s.text, e.Message.Text), Name: s.name, Fit: s.fit}
+	}
+	entries, err := c.read(there, nil)
+	if err != nil {
+		return nil, err
+	}
+	hits := make([]Hit, 0, len(entries))
+	for i, e := range entries {
+		s := seen[i]
+		h := Hit{Entry: e, Spans: within(s.text, e.Message.Text), Name: s.name, Fit: s.fit}
 		if around > 0 {
 			if h.Before, err = c.History(e.Channel, e.Position, around); err != nil {
 				return nil, err

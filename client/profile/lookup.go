@@ -91,13 +91,12 @@ func matching(words []string, marks [][]string) string {
 }
 
 const (
-	fewTerms    = 4    // each further one costs more than it leaves out
-	sampleSize  = 4096 // positions at a place
-	sampleCount = 2    // places
-	sampleMost  = 1024 // messages with a term, at a place, that are counted
+	fewTerms   = 4    // each further one costs more than it leaves out
+	sampleSize = 8192 // positions that are looked at
+	sampleMost = 2048 // messages with a term that are counted
 )
 
-// rarest returns those of many terms that the fewest messages have, judging by some places before a position.
+// rarest returns those of many terms that the fewest messages have, judging by the last ones before a position.
 func (p *Profile) rarest(terms []string, to int64) ([]string, error) {
 	terms = slices.Compact(slices.Sorted(slices.Values(terms)))
 	if len(terms) <= fewTerms {
@@ -110,15 +109,12 @@ func (p *Profile) rarest(terms []string, to int64) ([]string, error) {
 	to = min(to, newest+1)
 	count := map[string]int64{}
 	for _, term := range terms {
-		for i := range int64(sampleCount) {
-			end := to - i*(to/sampleCount)
-			err := p.query(`SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? AND rowid >= ? AND rowid < ? LIMIT ?)`, func(s *sqlite3.Stmt) error {
-				count[term] += s.ColumnInt64(0)
-				return nil
-			}, matching([]string{term}, nil), end-sampleSize, end, int64(sampleMost))
-			if err != nil {
-				return nil, fmt.Errorf("count %q: %w", term, err)
-			}
+		err := p.query(`SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? AND rowid >= ? AND rowid < ? LIMIT ?)`, func(s *sqlite3.Stmt) error {
+			count[term] = s.ColumnInt64(0)
+			return nil
+		}, matching([]string{term}, nil), to-sampleSize, to, int64(sampleMost))
+		if err != nil {
+			return nil, fmt.Errorf("count %q: %w", term, err)
 		}
 	}
 	slices.SortStableFunc(terms, func(a, b string) int { return cmp.Compare(count[a], count[b]) })

@@ -93,7 +93,7 @@ func (p *Profile) prepare(key []byte) error {
 	}
 	// One process holds the profile, so that nothing needs to be shared with others, nor a file for it.
 	err := p.db.Exec(`PRAGMA locking_mode = EXCLUSIVE; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON;
-		PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON`)
+		PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA cache_size = -16384`)
 	if err != nil {
 		return err
 	}
