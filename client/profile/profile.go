@@ -53,8 +53,12 @@ type Profile struct {
 	prepared map[string]*sqlite3.Stmt // statements that nobody uses just now
 	state    *identity.AccountState   // of the own account, as it was read last
 	wiped    bool                     // what was removed since the last checkpoint is in the journal still
+	ended    bool                     // by Close
 	closed   func()                   // told when the database is closed; nil tells nobody
 }
+
+// ErrClosed says that a profile was used after it was closed.
+var ErrClosed = qpq.E(qpq.Unavailable, "profile-closed", "the profile was closed meanwhile: what was asked of it did not take place")
 
 // Open opens the database, making it if there is none, and brings its schema up to date, after copying it. It fails with
 // qpq.Damaged where the key does not fit or the file is damaged, and with qpq.Unsupported where a newer release wrote it.
@@ -109,10 +113,11 @@ func (p *Profile) prepare(key []byte) error {
 	return p.db.Exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL`)
 }
 
-// Close closes the database.
+// Close closes the database. What uses the profile afterwards fails with ErrClosed.
 func (p *Profile) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.ended = true
 	clear(p.sealing)
 	err := p.shut()
 	if p.closed != nil {
@@ -150,6 +155,9 @@ func (p *Profile) scrub() {
 }
 
 func (p *Profile) transact(f func() error) error {
+	if p.shut {
+		return ErrClosed
+	}
 	if err := p.db.Exec(`BEGIN IMMEDIATE`); err != nil {
 		return kinded(err)
 	}
@@ -227,6 +235,9 @@ func (p *Profile) read(query string, each func(*sqlite3.Stmt) error, args ...any
 }
 
 func (p *Profile) bind(query string, args []any) (*sqlite3.Stmt, error) {
+	if p.ended {
+		return nil, ErrClosed
+	}
 	s, err := p.statement(query)
 	if err != nil {
 		return nil, err

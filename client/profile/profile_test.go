@@ -86,6 +86,21 @@ func TestLinkSurvives(t *testing.T) {
 	}
 }
 
+// TestAClosedProfileSaysSo: who still uses a profile that somebody closed is told.
+func TestAClosedProfileSaysSo(t *testing.T) {
+	p := open(t, t.TempDir(), nil)
+	check(t, p.SetAccount(newAccount()))
+	check(t, p.Close())
+	_, reading := p.Account()
+	writing := p.Change(func(tx *profile.Tx) error { return tx.SetInbox(profile.Inbox{Processed: 1}) })
+	for _, err := range []error{reading, writing, p.SetAccount(newAccount())} {
+		if !errors.Is(err, profile.ErrClosed) || qpq.KindOf(err) != qpq.Unavailable {
+			t.Errorf("got %v", err)
+		}
+	}
+	check(t, p.Close())
+}
+
 func TestOneProcessHoldsIt(t *testing.T) {
 	dir := t.TempDir()
 	open(t, dir, nil)
