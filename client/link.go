@@ -107,7 +107,7 @@ func (c *Client) LinkJoin(ctx context.Context, user string, code *identity.LinkC
 		return nil, err
 	}
 	if _, err := wire.Call(ctx, s, wire.LinkOffer{Rendezvous: code.Rendezvous(), Sealed: account.Link.Sealed}); err != nil {
-		return nil, c.undo(unreachable(s.address, err))
+		return nil, c.undo(s, unreachable(s.address, err))
 	}
 	waiting(account.Device.ID())
 	for {
@@ -122,7 +122,7 @@ func (c *Client) LinkJoin(ctx context.Context, user string, code *identity.LinkC
 			continue
 		}
 		if err != nil {
-			return nil, c.undo(unreachable(s.address, err))
+			return nil, c.undo(s, unreachable(s.address, err))
 		}
 		if len(reply.Sealed) > 0 {
 			if err := c.linked(ctx, s, account, reply.Sealed); err != nil {
@@ -183,7 +183,7 @@ func (c *Client) linked(ctx context.Context, s *session, account *profile.Accoun
 	}
 	state, err := account.Link.Code.OpenAnswer(account.Link.Sealed, request, answer)
 	if err != nil {
-		return c.undo(qpq.Wrap(qpq.Denied, "bad-link", "what came under the link code was not made by who knows it: begin anew with a new code", err))
+		return c.undo(s, qpq.Wrap(qpq.Denied, "bad-link", "what came under the link code was not made by who knows it: begin anew with a new code", err))
 	}
 	return c.enrolled(ctx, s, state)
 }

@@ -90,7 +90,7 @@ func (c *Client) enrol(ctx context.Context, s *session, p *proof, deviceName str
 		return err
 	}
 	if _, err := wire.Call(ctx, s, wire.AccountPublish{State: next.Bytes(), Keys: keys}); err != nil {
-		return c.undo(err)
+		return c.undo(s, err)
 	}
 	if err := c.enrolled(ctx, s, next); err != nil || deviceName == "" {
 		return err

@@ -19,6 +19,7 @@ type breaking struct {
 	server *server
 	method atomic.Int32 // 0: never
 	reply  bool         // the reply is lost, not the request
+	giveUp func()       // called instead of losing the reply, which then never comes; nil for most
 }
 
 func (b *breaking) dial(ctx context.Context, address string, verify func(tls.ConnectionState) error) (transport.Conn, error) {
@@ -57,11 +58,58 @@ func (s *breakingStream) Write(b []byte) (int, error) {
 
 func (s *breakingStream) Read(b []byte) (int, error) {
 	n, err := s.Stream.Read(b)
+	if s.spoiled && s.conn.network.giveUp != nil {
+		s.conn.network.giveUp()
+		for err == nil {
+			_, err = s.Stream.Read(b)
+		}
+		return 0, err
+	}
 	if s.spoiled {
 		_ = s.conn.Close(transport.CodeDone, "")
 		return 0, net.ErrClosed
 	}
 	return n, err
+}
+
+// TestWhoGaveUpSigningUpIsIn: a person stops to wait for the server while it signs them up, or lets a device in. The program finds out what came of it
+// before it does anything else, though the connection is there still.
+func TestWhoGaveUpSigningUpIsIn(t *testing.T) {
+	s := newServer(t, nil)
+	b := &breaking{server: s, reply: true}
+	first, second := s.device(t), s.device(t)
+	first.reopen(b.dial)
+	second.reopen(b.dial)
+	while := func(q interface{ Method() wire.Method }, do func(context.Context) error) {
+		t.Helper()
+		ctx, cancel := context.WithCancel(t.Context())
+		b.giveUp = cancel
+		b.method.Store(int32(q.Method().Ordinal))
+		wants(t, do(ctx), qpq.Unavailable, "cancelled")
+	}
+	while(wire.RegisterFinish{}, func(ctx context.Context) error {
+		_, err := first.Register(ctx, client.Registration{User: "alice", Password: with(secret).Password})
+		return err
+	})
+	_, err := first.Login(t.Context(), "alice", with(secret), "first")
+	wants(t, err, qpq.Exists, "signed-in")
+	while(wire.AccountPublish{}, func(ctx context.Context) error {
+		_, err := second.Login(ctx, "alice", with(secret), "second")
+		return err
+	})
+	_, err = second.Login(t.Context(), "alice", with(secret), "second")
+	wants(t, err, qpq.Exists, "signed-in")
+	third := s.device(t)
+	third.reopen(b.dial)
+	while(wire.Authenticate{}, func(ctx context.Context) error {
+		_, err := third.Login(ctx, "alice", with(secret), "third")
+		return err
+	})
+	_, err = third.Login(t.Context(), "alice", with(secret), "third")
+	wants(t, err, qpq.Exists, "signed-in")
+	if list, err := first.Devices(t.Context()); err != nil || len(list) != 3 {
+		t.Errorf("devices: %+v, %v", list, err)
+	}
 }
 
 // TestLostCalls breaks the connection at the call that decides, and looks what came of it.

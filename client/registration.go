@@ -117,7 +117,7 @@ func (c *Client) register(ctx context.Context, s *session, user qpq.UserID, r Re
 	}
 	_, err = wire.Call(ctx, s, wire.RegisterFinish{User: user, Token: r.Token, Record: registered.Record, State: n.state.Bytes(), Keys: n.keys})
 	if err != nil {
-		return c.undo(err)
+		return c.undo(s, err)
 	}
 	if err := c.enrolled(ctx, s, n.state); err != nil || r.DeviceName == "" {
 		return err
@@ -125,9 +125,11 @@ func (c *Client) register(ctx context.Context, s *session, user qpq.UserID, r Re
 	return c.nameDevice(ctx, s, n.vault, user, n.device.ID(), r.DeviceName)
 }
 
-// undo forgets an enrolment that the server refused. Where no answer came it stays, and is settled by the next connection.
-func (c *Client) undo(err error) error {
+// undo forgets an enrolment that the server refused. Where no answer came it stays, and is settled by the next connection: this one, which knows
+// nobody, ends.
+func (c *Client) undo(s *session, err error) error {
 	if lost(err) {
+		_ = s.Close()
 		return err
 	}
 	return errors.Join(err, c.cfg.Profile.Leave())
@@ -178,6 +180,14 @@ func (c *Client) confirm(state *identity.AccountState) error {
 
 // enrolled settles a device that the account has taken in by a state, on the connection that it learnt so on.
 func (c *Client) enrolled(ctx context.Context, s *session, state *identity.AccountState) error {
+	err := c.enter(ctx, s, state)
+	if err != nil { // what is due at the beginning of a session still is
+		_ = s.Close()
+	}
+	return err
+}
+
+func (c *Client) enter(ctx context.Context, s *session, state *identity.AccountState) error {
 	if err := c.confirm(state); err != nil {
 		return err
 	}
