@@ -58,7 +58,7 @@ fuzz: ## every fuzz target for FUZZTIME
 
 soak: ## the long versions of the random tests, for SOAKTIME each
 	QPQ_SOAK=$(SOAKTIME) $(GO) test -count=1 -timeout 24h -run 'Soak|Model|Idle|Power|Story' ./...
-	QPQ_SOAK=$(SOAKTIME) $(GO) test -count=1 -timeout 24h -v -run '^Test(Sim|Live)$$' ./internal/world
+	QPQ_SOAK=$(SOAKTIME) $(GO) test -count=1 -timeout 24h -v -run '^Test(Sim|SimQUIC|Live)$$' ./internal/world
 
 generate: ## write the generated code anew
 	$(GO) generate ./...

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
@@ -83,18 +84,26 @@ func link(ctx context.Context, d *Device, args []string) error {
 	if err != nil {
 		return err
 	}
+	joining, giveUp := other.patience(ctx)
+	defer giveUp()
+	waiting, stop := context.WithCancel(ctx)
+	defer stop()
 	joined := make(chan error, 1)
 	go func() {
-		who, err := theirs.LinkJoin(ctx, d.user.name, linking.Code, other.name, func(qpq.DeviceID) {})
+		who, err := theirs.LinkJoin(joining, d.user.name, linking.Code, other.name, func(qpq.DeviceID) {})
 		d.w.oracle.knows(other, who)
 		joined <- err
+		stop() // nobody comes any more
 	}()
-	request, err := linking.Wait(ctx)
+	request, err := linking.Wait(waiting)
 	if err == nil {
 		d.w.oracle.linking(request.ID(), other)
 		err = linking.Approve(ctx, with(d.user.password))
 	}
-	return errors.Join(err, <-joined)
+	if err != nil {
+		time.AfterFunc(d.w.soon(5*time.Second), giveUp) // its person sees what the other device says
+	}
+	return errors.Join(<-joined, err)
 }
 
 // changePassword chooses another password.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/client/profile"
 	"github.com/quicproquo/qpq/identity"
 	"github.com/quicproquo/qpq/wire"
 )
@@ -171,11 +172,30 @@ func send(ctx context.Context, d *Device, args []string) error {
 			return err
 		}
 		c.queued(m, message)
-		if err = r.Wait(ctx, id, message); err == nil && !d.disk.Dead() {
-			c.accepted(m)
+		if !d.w.driver.open {
+			return d.await(ctx, r, c, m)
 		}
-		return err
+		d.pending.Add(1)
+		r.later(func(ctx context.Context) {
+			defer d.pending.Done()
+			ctx, cancel := d.patience(ctx)
+			defer cancel()
+			if err := d.await(ctx, r, c, m); err != nil {
+				d.w.log(d.name, "send %s %s: %v (%s)", args[0], args[1], err, qpq.CodeOf(err))
+			}
+		})
+		return nil
 	})
+}
+
+// await waits for the hub to accept a message that is queued.
+func (d *Device) await(ctx context.Context, r *running, c *chat, m *message) error {
+	id, _ := c.known()
+	err := r.Wait(ctx, id, m.id)
+	if err == nil && !d.disk.Dead() {
+		c.accepted(m)
+	}
+	return err
 }
 
 // syncNow receives and sends all there is.
@@ -221,6 +241,7 @@ func (d *Device) stay(ctx context.Context, r *running) {
 
 // look shows the person all that comes.
 func (d *Device) look(ctx context.Context, r *running) {
+	defer r.looking.Store(false)
 	for e, err := range r.Entries(ctx, d.eyes.position()) {
 		if d.disk.Dead() || ctx.Err() != nil {
 			return
@@ -250,7 +271,7 @@ func (d *Device) tellStanding(id qpq.ChannelID) (*client.Conversation, bool) {
 	}
 	v, err := r.Conversation(id)
 	if err != nil {
-		return nil, !d.disk.Dead()
+		return nil, !d.disk.Dead() && !errors.Is(err, profile.ErrClosed)
 	}
 	return v, true
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ncruces/go-sqlite3/vfs"
@@ -44,7 +45,9 @@ type Device struct {
 type running struct {
 	*client.Client
 	profile *profile.Profile
-	nudge   chan struct{} // has room for one: somebody may have signed in
+	nudge   chan struct{}               // has room for one: somebody may have signed in
+	looking atomic.Bool                 // its person does
+	later   func(func(context.Context)) // does something beside, for as long as the program runs
 	end     context.CancelFunc
 	work    sync.WaitGroup
 }
@@ -53,7 +56,7 @@ func (w *World) addDevice(name string, index uint64) *Device {
 	d := &Device{name: name, w: w, user: w.user(userOf(name)), line: w.net.newLine(name, index), key: make([]byte, profile.KeySize)}
 	d.rand = rand.New(rand.NewPCG(w.seed, index<<32))
 	d.todo = make(chan Step, len(w.scenario.Steps)+1)
-	d.disk = w.newDisk(d.line.breakAll)
+	d.disk = w.newDisk(d.line.vanish)
 	d.line.dead = d.disk.Dead
 	encrypting := "adiantum-" + d.disk.Name()
 	vfs.Register(encrypting, adiantum.Wrap(vfs.Find(d.disk.Name()), nil))
@@ -83,9 +86,23 @@ func (d *Device) live(ctx context.Context) {
 	}
 }
 
+// patience returns a context that ends when a person waits no longer for one thing: also because the machine has died.
+func (d *Device) patience(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, d.w.soon(patience))
+	death := d.disk.Death()
+	go func() {
+		select {
+		case <-death:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
 // do lets the person do one thing, and tells how it went.
 func (d *Device) do(ctx context.Context, s Step) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := d.patience(ctx)
 	defer cancel()
 	d.w.log(d.name, "%s …", s.what())
 	err := actions[s.Do](ctx, d, s.With)
@@ -120,7 +137,7 @@ func (d *Device) on(ctx context.Context) {
 			return
 		}
 		d.w.log(d.name, "died while it started")
-		pause(ctx, time.Second)
+		pause(ctx, d.w.soon(time.Second))
 		d.disk.Revive()
 	}
 }
@@ -130,11 +147,13 @@ func (d *Device) start() error {
 	if err != nil {
 		return err
 	}
-	c := client.New(client.Config{Profile: p, Dial: d.line.dial, Server: domain, KSF: opaque.Identity, Clock: d.clock, Notice: d.notice})
+	c := client.New(client.Config{Profile: p, Dial: d.line.dial, Server: domain, KSF: opaque.Identity, Clock: d.clock, Notice: d.notice, Backoff: d.w.soon(time.Second)})
 	ctx, end := context.WithCancel(context.Background())
 	r := &running{Client: c, profile: p, nudge: make(chan struct{}, 1), end: end}
-	r.work.Go(func() { d.stay(ctx, r) })
-	r.work.Go(func() { d.look(ctx, r) })
+	r.later = func(f func(context.Context)) { r.work.Go(func() { f(ctx) }) }
+	r.looking.Store(true)
+	r.later(func(ctx context.Context) { d.stay(ctx, r) })
+	r.later(func(ctx context.Context) { d.look(ctx, r) })
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.run = r
@@ -161,7 +180,7 @@ func (d *Device) off() {
 // reboot brings a machine that died back.
 func (d *Device) reboot(ctx context.Context) {
 	d.off()
-	pause(ctx, time.Duration(1+d.rand.IntN(5000))*time.Millisecond)
+	pause(ctx, d.w.soon(time.Duration(1+d.rand.IntN(5000))*time.Millisecond))
 	d.disk.Revive()
 	d.w.log(d.name, "is back")
 	d.on(ctx)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/transport"
 	"github.com/quicproquo/qpq/wire"
 )
@@ -55,8 +56,12 @@ func (n *Net) newLine(device string, index uint64) *line {
 	return l
 }
 
-// cut takes a device off the network, or brings it back. What is on the way waits.
-func (l *line) cut(off bool) { l.gate(&l.open, off) }
+// cut takes a device off the network, or brings it back. What is on the way waits, or is lost and sent again where there are datagrams.
+func (l *line) cut(off bool) {
+	if !l.net.w.driver.network.Part(l.name, off) {
+		l.gate(&l.open, off)
+	}
+}
 
 // deafen makes a device read nothing that the server says by itself, or read it again.
 func (l *line) deafen(off bool) { l.gate(&l.heard, off) }
@@ -112,15 +117,10 @@ func (l *line) passes(push bool) <-chan struct{} {
 func (l *line) delay() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	most := l.net.w.weather().Delay
-	if most <= 0 {
+	if l.net.w.driver.network.Carries() {
 		return 0
 	}
-	d := time.Duration(l.rand.Int64N(int64(most)))
-	if l.rand.IntN(4) > 0 {
-		d /= 10
-	}
-	return d
+	return l.net.w.weather().delay(l.rand)
 }
 
 // fate is what becomes of a call.
@@ -149,7 +149,7 @@ func (l *line) fate(method string) fate {
 		delete(l.breaks, method)
 		return f
 	}
-	if l.rand.Float64() >= l.net.w.weather().Loss {
+	if l.net.w.driver.network.Carries() || l.rand.Float64() >= l.net.w.weather().Loss {
 		return arrives
 	}
 	return lost + fate(l.rand.IntN(3))
@@ -164,8 +164,7 @@ func (l *line) dial(ctx context.Context, _ string, _ func(tls.ConnectionState) e
 	case <-ctx.Done():
 		return nil, errDown
 	}
-	listener := l.net.w.server.reached()
-	if listener == nil || l.dead() {
+	if l.dead() {
 		return nil, errDown
 	}
 	if r, err := l.net.w.devices[l.name].program(); err == nil && l.net.w.plant.Profile != nil {
@@ -173,7 +172,10 @@ func (l *line) dial(ctx context.Context, _ string, _ func(tls.ConnectionState) e
 			return nil, err
 		}
 	}
-	under, err := listener.Dial(ctx, l.name)
+	under, err := l.net.w.driver.network.Dial(ctx, l.name)
+	if err != nil && qpq.CodeOf(err) == "" {
+		return nil, qpq.Wrap(qpq.Unavailable, errDown.Code, "nobody answers", err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -191,8 +193,19 @@ func (l *line) dial(ctx context.Context, _ string, _ func(tls.ConnectionState) e
 	return seen, nil
 }
 
-// cutAll breaks all connections: the server has died.
-func (n *Net) cutAll() { n.breakThose(func(*line) bool { return true }) }
+// cutAll is for when the server has died. It breaks all connections, where they do not find out by themselves.
+func (n *Net) cutAll() {
+	if !n.w.driver.network.Kill("server") {
+		n.breakThose(func(*line) bool { return true })
+	}
+}
+
+// vanish is for when the device has died.
+func (l *line) vanish() {
+	if !l.net.w.driver.network.Kill(l.name) {
+		l.breakAll()
+	}
+}
 
 // breakAll breaks the connections of one device.
 func (l *line) breakAll() { l.net.breakThose(func(other *line) bool { return other == l }) }

@@ -241,6 +241,13 @@ func (o *Oracle) excuse(d *Device) {
 	o.excused[d] = true
 }
 
+// anyLost reports whether any device lost something.
+func (o *Oracle) anyLost() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.excused) > 0
+}
+
 // malice notes that a member means harm.
 func (o *Oracle) malice() {
 	o.mu.Lock()

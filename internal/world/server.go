@@ -23,9 +23,9 @@ type Server struct {
 	disk   *Disk
 	config node.Config
 
-	mu       sync.Mutex
-	listener carrier // nil while it is down
-	stop     func()  // ends the running server and lets go of the disk
+	mu   sync.Mutex
+	stop func() // ends the running server and lets go of the disk; nil while it is down
+	lost bool   // it does not start any more
 }
 
 func newServer(w *World) (*Server, error) {
@@ -63,7 +63,7 @@ func (s *Server) start() error {
 	if err != nil {
 		return errors.Join(err, engine.Close())
 	}
-	listener, err := s.w.driver.listen()
+	listener, err := s.w.driver.network.Listen()
 	if err != nil {
 		return errors.Join(err, engine.Close())
 	}
@@ -75,7 +75,6 @@ func (s *Server) start() error {
 	}()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.listener = listener
 	s.stop = func() {
 		cancel()
 		<-done
@@ -89,21 +88,11 @@ func (s *Server) start() error {
 func (s *Server) down() {
 	s.mu.Lock()
 	stop := s.stop
-	s.listener, s.stop = nil, nil
+	s.stop = nil
 	s.mu.Unlock()
 	if stop != nil {
 		stop()
 	}
-}
-
-// reached returns where clients connect, nil while the server is down.
-func (s *Server) reached() carrier {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.disk.Dead() {
-		return nil
-	}
-	return s.listener
 }
 
 // watch keeps the machine running until ctx ends: who runs it starts it again a while after it died.
@@ -115,11 +104,18 @@ func (s *Server) watch(ctx context.Context) {
 			return
 		case <-s.disk.Death():
 			s.down()
-			pause(ctx, 2*time.Second)
+			pause(ctx, s.w.soon(2*time.Second))
 			s.disk.Revive()
 			s.up()
 		}
 	}
+}
+
+// gone reports whether the server does not start any more.
+func (s *Server) gone() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lost
 }
 
 // up starts the server, and again where it dies at that.
@@ -130,6 +126,10 @@ func (s *Server) up() {
 	}
 	if !s.disk.Dead() {
 		s.w.fail("the server does not start: %s", cause(err))
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.lost = true
+		return
 	}
 	s.w.log("server", "died while it started")
 }

@@ -16,12 +16,13 @@ import (
 )
 
 var (
-	first  = flag.Uint64("first", 0, "the first seed to play")
-	seeds  = flag.Uint64("seeds", 0, "how many seeds to play here; 0 plays those of the test, in processes of their own")
-	stride = flag.Uint64("stride", 1, "from one seed to the next")
-	within = flag.Duration("within", 0, "after which no further seed is begun; 0 plays all")
-	theme  = flag.String("theme", "", "play histories of this theme only")
-	tell   = flag.Bool("tell", false, "tell the whole story")
+	first    = flag.Uint64("first", 0, "the first seed to play")
+	seeds    = flag.Uint64("seeds", 0, "how many seeds to play here; 0 plays those of the test, in processes of their own")
+	stride   = flag.Uint64("stride", 1, "from one seed to the next")
+	within   = flag.Duration("within", 0, "after which no further seed is begun; 0 plays all")
+	theme    = flag.String("theme", "", "play histories of this theme only")
+	overQUIC = flag.Bool("quic", false, "play over QUIC on a simulated network")
+	tell     = flag.Bool("tell", false, "tell the whole story")
 )
 
 // TestSim plays random histories: 300 of them, 30 with -short. QPQ_SOAK, a duration, has it play 10,000 for at most so long; QPQ_SEEDS says how
@@ -89,7 +90,11 @@ func playSeeds(t *testing.T) {
 			if *theme != "" {
 				s = ChanceOf(seed, *theme)
 			}
-			failures, story := Play(t, s, Plant{})
+			by := Play
+			if *overQUIC {
+				by = PlayQUIC
+			}
+			failures, story := by(t, s, Plant{})
 			if len(failures) > 0 {
 				t.Errorf("%s\n\n%s\n\nplay it again:\n%s", strings.Join(failures, "\n"), strings.Join(story, "\n"), again(seed))
 			} else if *tell {
@@ -101,7 +106,11 @@ func playSeeds(t *testing.T) {
 
 // again is the command that replays a seed.
 func again(seed uint64) string {
-	return fmt.Sprintf("GOMAXPROCS=1 GODEBUG=asyncpreemptoff=1 go test -count=1 -v -run '^TestSim$' ./internal/world -first %d -seeds 1 -tell", seed)
+	command := fmt.Sprintf("GOMAXPROCS=1 GODEBUG=asyncpreemptoff=1 go test -count=1 -v -run '^TestSim$' ./internal/world -first %d -seeds 1 -tell", seed)
+	if *overQUIC {
+		command += " -quic"
+	}
+	return command
 }
 
 // TestAScenarioIsRead reads back what is written.

@@ -2,9 +2,16 @@
 // server are the real ones on real databases; disks, links and time are simulated, and fail as a scenario
 // has it. An oracle, a plain model of what must be true, watches what people see.
 //
-// A history is mostly played under testing/synctest, so that hours take a moment (driver.go has the other ways). It follows from its seed as far as the
-// product's own goroutines do: with one processor (GOMAXPROCS=1 GODEBUG=asyncpreemptoff=1) they mostly run in the same
-// order again, and keys and nonces are the same. Which of several ready cases a select takes, and the order of maps, is not repeatable.
+// A history is played by one of three drivers (driver.go). Simulated time, under testing/synctest, in which hours take a moment, is that of most: on links in
+// memory, where calls get lost, or over QUIC on a simulated network, where datagrams are lost, late and out of order. Both follow from the seed as far as
+// the product's own goroutines do: with one processor (GOMAXPROCS=1 GODEBUG=asyncpreemptoff=1) they mostly run in the same
+// order again, and keys and nonces are the same. Which of several ready cases a select takes, the order of maps, and how long clients wait before they
+// connect again, is not repeatable. Live histories are played in real time over real sockets, with relays for datagrams to get lost in, ten times as fast
+// as they were made up.
+//
+// What people do begins at times that were drawn beforehand: nobody waits for anybody else, nor, live, for what they sent to be accepted. Each person
+// does one thing after the other, and begins late what comes while they still do another. That is a soak of what is right. How much a server bears, by arrivals that
+// wait for nothing at all, is what bench/delivery measures.
 package world
 
 import (
@@ -49,45 +56,57 @@ type World struct {
 	mu       sync.Mutex
 	lines    []string // what happened
 	failures []string // what must not have
+	given    string   // what settle has given up waiting for
 }
 
 // Play plays a scenario and returns what was wrong, nothing if all was well, and the whole story. A test calls it outside of any bubble.
 func Play(t *testing.T, s Scenario, p Plant) (failures, story []string) {
 	t.Helper()
-	return play(t, s, p, func() (driver, error) { return sim, nil })
+	return simulate(t, s, p, simulated)
 }
 
-// PlayQUIC is Play over QUIC on a simulated network.
-func PlayQUIC(t *testing.T, s Scenario) (failures, story []string) {
+// PlayQUIC is Play over QUIC on a simulated network, which loses datagrams.
+func PlayQUIC(t *testing.T, s Scenario, p Plant) (failures, story []string) {
 	t.Helper()
-	return play(t, s, Plant{}, simQUIC)
+	return simulate(t, s, p, simulatedQUIC)
 }
 
-func play(t *testing.T, s Scenario, p Plant, by func() (driver, error)) (failures, story []string) {
+// PlayLive is Play over real sockets and in real time. What randomness is drawn is not repeatable. From the end of ctx on nothing new begins: what
+// happened until then is judged.
+func PlayLive(ctx context.Context, t *testing.T, s Scenario, p Plant) (failures, story []string) {
+	t.Helper()
+	w := newWorld(t, s, p, live)
+	w.play(ctx)
+	return w.failures, w.lines
+}
+
+func simulate(t *testing.T, s Scenario, p Plant, by func(*World) (driver, error)) (failures, story []string) {
 	t.Helper()
 	cryptotest.SetGlobalRandom(t, s.Seed)
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Until(time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)))
-		d, err := by()
-		if err != nil {
-			t.Fatal(err)
-		}
-		w := newWorld(t, s, p, d)
-		w.play()
+		w := newWorld(t, s, p, by)
+		w.play(context.Background())
 		failures, story = w.failures, w.lines
 	})
 	return failures, story
 }
 
-func newWorld(t *testing.T, s Scenario, p Plant, d driver) *World {
-	w := &World{t: t, seed: s.Seed, scenario: s, plant: p, driver: d, users: map[string]*User{}, devices: map[string]*Device{}, began: time.Now()}
+func newWorld(t *testing.T, s Scenario, p Plant, by func(*World) (driver, error)) *World {
+	t.Helper()
+	w := &World{t: t, seed: s.Seed, scenario: s, plant: p, users: map[string]*User{}, devices: map[string]*Device{}, began: time.Now()}
 	w.oracle = newOracle(w)
 	w.net = &Net{w: w, conns: map[*conn]struct{}{}}
+	var err error
+	if w.driver, err = by(w); err != nil {
+		t.Fatal(err)
+	}
 	return w
 }
 
-// play lets all happen, heals what can be healed, and lets the oracle judge.
-func (w *World) play() {
+// play lets happen what begins before the end of until, heals what can be healed, and lets the oracle judge.
+func (w *World) play(until context.Context) {
+	defer w.driver.network.Close()
 	var err error
 	if w.server, err = newServer(w); err != nil {
 		w.fail("the server cannot be made: %v", err)
@@ -104,7 +123,10 @@ func (w *World) play() {
 		running.Go(func() { d.live(ctx) })
 	}
 	for _, step := range w.scenario.Steps {
-		time.Sleep(time.Until(w.began.Add(step.At / w.driver.haste)))
+		pause(until, time.Until(w.began.Add(w.soon(step.At))))
+		if until.Err() != nil {
+			break
+		}
 		w.begin(step)
 	}
 	w.heal()
@@ -112,9 +134,11 @@ func (w *World) play() {
 		w.begin(Step{Who: d.name, Do: "on"})
 		d.pending.Wait()
 	}
-	w.heal()                         // what broke meanwhile
-	w.driver.rest(w, 40*time.Minute) // longer than programs wait between two rounds
-	w.oracle.judge()
+	w.heal() // what broke meanwhile
+	if !w.server.gone() {
+		w.driver.rest(w, 40*time.Minute) // longer than programs wait between two rounds
+		w.oracle.judge()
+	}
 	end()
 	running.Wait()
 }
@@ -142,6 +166,9 @@ func (w *World) heal() {
 	w.scenario.Weather.Loss = 0
 	w.mu.Unlock()
 }
+
+// soon returns how long something takes here that takes so long where nobody hastens.
+func (w *World) soon(d time.Duration) time.Duration { return d / w.driver.haste }
 
 // now returns how long the history has lasted.
 func (w *World) now() time.Duration { return time.Since(w.began) }
