@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client/profile"
@@ -53,6 +54,56 @@ func TestPlantedBugsAreFound(t *testing.T) {
 			}
 			t.Error("no history finds it")
 		})
+	}
+}
+
+// resent is a message that is handed in twice, because its answer was lost. LATE is when all is said, HALF is half of it.
+const resent = `
+0s alice/1 lose-reply send
+0s alice/1 register
+0s alice/1 group g1
+0s alice/1 send g1 one
+0s alice/1 send g1 two
+LATE alice/1 whoami
+`
+
+// darkness is a server that loses power after it said that it has something.
+const darkness = `
+0s alice/1 register
+0s alice/1 put a one
+HALF server blackout
+LATE alice/1 whoami
+`
+
+// TestOtherDriversFindPlantedBugs has histories over QUIC, on simulated and real sockets, find two of them. Where nothing was said in time, because
+// the machine is slow, there is more of it the next time.
+func TestOtherDriversFindPlantedBugs(t *testing.T) {
+	drivers := map[string]func(*testing.T, Scenario, Plant) (failures, story []string){
+		"simulated": PlayQUIC,
+		"live": func(t *testing.T, s Scenario, p Plant) (failures, story []string) {
+			return PlayLive(t.Context(), t, s, p)
+		},
+	}
+	for i, text := range []string{darkness, resent} {
+		for name, play := range drivers {
+			t.Run(name+"/"+plants[i].name, func(t *testing.T) {
+				for _, late := range []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute} {
+					s, err := Parse(strings.NewReplacer("LATE", late.String(), "HALF", (late / 2).String()).Replace(text))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if without, story := play(t, s, Plant{}); len(without) > 0 {
+						t.Fatalf("without it: %s\n\n%s", strings.Join(without, "\n"), strings.Join(story, "\n"))
+					}
+					failures, _ := play(t, s, plants[i].plant)
+					if i := slices.IndexFunc(failures, func(f string) bool { return strings.Contains(f, plants[i].finds) }); i >= 0 {
+						t.Log(failures[i])
+						return
+					}
+				}
+				t.Error("it is not found")
+			})
+		}
 	}
 }
 
