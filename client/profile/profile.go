@@ -155,7 +155,7 @@ func (p *Profile) scrub() {
 }
 
 func (p *Profile) transact(f func() error) error {
-	if p.shut {
+	if p.ended {
 		return ErrClosed
 	}
 	if err := p.db.Exec(`BEGIN IMMEDIATE`); err != nil {
