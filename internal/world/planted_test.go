@@ -25,7 +25,7 @@ var plants = []struct {
 }{
 	{"a disk that acknowledges before it has written", "", Plant{Lies: true}, ""},
 	{"a store that does not know messages again", answers, Plant{Engine: func(e store.Engine) store.Engine { return &forgetful{Engine: e} }}, "and it was number"},
-	{"a wake-up that is lost while somebody looks", "", Plant{Conn: dozing}, "was never shown it"},
+	{"a wake-up that is lost while somebody looks", "", Plant{Conn: dozing, Profile: reticent}, "was never shown it"},
 	{"a server that does not notice an older copy of a device", "backups", Plant{Conn: credulous}, "was never shown it"},
 	{"devices that forget who was removed, and a server that takes nothing back", amnesty, Plant{Conn: stubborn, Profile: pardon}, "is a member again"},
 }
@@ -199,6 +199,11 @@ func stubborn(c transport.Conn) transport.Conn {
 		}
 		return nil
 	}}
+}
+
+// reticent sends no receipts, which would wake whoever missed the message that they are for.
+func reticent(p *profile.Profile) error {
+	return p.Change(func(tx *profile.Tx) error { return tx.SetSetting(qpq.ChannelID{}, "receipts", "off") })
 }
 
 // pardon forgets who was removed from conversations.
