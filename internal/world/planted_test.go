@@ -154,7 +154,7 @@ func dozing(c transport.Conn) transport.Conn {
 	var looking atomic.Int64
 	fetch := (wire.InboxFetch{}).Method().Name
 	return &tap{Conn: c,
-		request: func(method string) {
+		request: func(method string, _ []byte) {
 			if method == fetch {
 				looking.Add(1)
 			}
@@ -173,22 +173,45 @@ func dozing(c transport.Conn) transport.Conn {
 	}
 }
 
-// credulous is a connection on which nobody tells a device that its state is an older copy.
+// credulous is a connection on which nobody tells a device that its state is an older copy: neither that its session is, nor that more was
+// acknowledged than it knows of.
 func credulous(c transport.Conn) transport.Conn {
-	return &tap{Conn: c, reply: func(method string, status uint16, b []byte) []byte {
-		if method != (wire.Authenticate{}).Method().Name || status != 0 {
+	session, fetch := (wire.Authenticate{}).Method().Name, (wire.InboxFetch{}).Method().Name
+	var acknowledged atomic.Uint64 // as the device says
+	return &tap{Conn: c,
+		request: func(method string, b []byte) {
+			if method != fetch {
+				return
+			}
+			q, err := wire.Unmarshal[wire.InboxFetch](b)
+			if err != nil {
+				panic(err)
+			}
+			acknowledged.Store(q.Acknowledged)
+		},
+		reply: func(method string, status uint16, b []byte) []byte {
+			switch {
+			case status != 0:
+			case method == session:
+				return altered(b, func(r *wire.AuthenticateReply) { r.Stale = false })
+			case method == fetch:
+				return altered(b, func(r *wire.InboxFetchReply) { r.Acknowledged = acknowledged.Load() })
+			}
 			return b
-		}
-		r, err := wire.Unmarshal[wire.AuthenticateReply](b)
-		if err != nil || !r.Stale {
-			return b
-		}
-		r.Stale = false
-		if b, err = wire.Marshal(r); err != nil {
-			panic(err)
-		}
-		return b
-	}}
+		}}
+}
+
+// altered returns a reply with a change.
+func altered[T any, P wire.Value[T]](b []byte, change func(*T)) []byte {
+	r, err := wire.Unmarshal[T, P](b)
+	if err != nil {
+		panic(err)
+	}
+	change(&r)
+	if b, err = wire.Marshal[T, P](r); err != nil {
+		panic(err)
+	}
+	return b
 }
 
 // stubborn is a connection to a server that takes back nothing of what it lost.

@@ -12,7 +12,7 @@ import (
 // tap is a connection on which somebody listens in, or changes what passes. What is nil lets all pass.
 type tap struct {
 	transport.Conn
-	request func(method string)                                 // a call begins
+	request func(method string, b []byte)                       // a call begins; b is what came of its request so far: all of a small one
 	refuse  func(method string) error                           // what it is answered with instead of by the server, nil for most
 	reply   func(method string, status uint16, b []byte) []byte // returns what the device gets instead
 	push    func(b []byte) bool                                 // reports whether the device gets it
@@ -54,7 +54,7 @@ func (s *tapped) Write(b []byte) (int, error) {
 		s.left = frameHead + int(binary.LittleEndian.Uint32(b))
 		s.method = methodName(binary.LittleEndian.Uint16(b[4:]))
 		if s.tap.request != nil {
-			s.tap.request(s.method)
+			s.tap.request(s.method, b[frameHead:])
 		}
 		if s.no = nil; s.tap.refuse != nil {
 			s.no = s.tap.refuse(s.method)
