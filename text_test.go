@@ -1,7 +1,9 @@
 package qpq_test
 
 import (
+	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/quicproquo/qpq"
 )
@@ -19,4 +21,39 @@ func TestPrintable(t *testing.T) {
 			t.Errorf("%q became %q, not %q", in, got, want)
 		}
 	}
+}
+
+func TestVisible(t *testing.T) {
+	for in, want := range map[string]string{
+		"Grüße, 世界 🙂":                      "Grüße, 世界 🙂",
+		"two\tcolumns\nand lines":          "two\tcolumns\nand lines",
+		"\x1b[2Jgone\r\a\x7f":              "␛[2Jgone␍␇␡",
+		"abc\u202edef\u200b":               "abc<U+202E>def<U+200B>",
+		"\u009b31mred\x00":                 "<U+009B>31mred␀",
+		"cut \xff\xef off":                 "cut <FF><EF> off",
+		"no\u00a0break\u3000wide":          "no break wide",
+		"👩\u200d🚀 so\u00adft":              "👩🚀 soft",
+		"e" + strings.Repeat("\u0301", 99): "e" + strings.Repeat("\u0301", 6),
+	} {
+		if got := qpq.Visible(in); got != want {
+			t.Errorf("%q became %q, not %q", in, got, want)
+		}
+	}
+}
+
+func FuzzVisible(f *testing.F) {
+	for _, seed := range []string{"plain", "\x1b]0;title\a", "\u202eabc\u2066", "\xff\ufffd", "\U000e0041", "e\u0301"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		got := qpq.Visible(text)
+		for _, r := range got {
+			if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
+				t.Fatalf("%q became %q, which has %U", text, got, r)
+			}
+		}
+		if again := qpq.Visible(got); again != got {
+			t.Fatalf("%q became %q and then %q", text, got, again)
+		}
+	})
 }
