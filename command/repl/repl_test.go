@@ -68,14 +68,13 @@ func TestArguments(t *testing.T) {
 		"group-info":                   {"conversation": "b0b"},
 		"leave":                        {"group": "b0b"},
 	} {
-		r, _ := session(80, bob)
 		name, rest, _ := strings.Cut(line, " ")
-		s := find(name)
+		s := slashes.Find(name)
 		if s == nil {
 			t.Errorf("there is no /%s", name)
 			continue
 		}
-		if got, err := r.arguments(s, rest); err != nil || !reflect.DeepEqual(got, want) {
+		if got, err := s.Arguments(rest, "b0b"); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("/%s means %v, %v and not %v", line, got, err, want)
 		}
 	}
@@ -90,15 +89,13 @@ func TestArgumentsThatAreRefused(t *testing.T) {
 		"send team":         "text is missing: write /send CONVERSATION TEXT",
 		"rename":            "title is missing",
 	} {
-		r, _ := session(80, bob)
 		name, rest, _ := strings.Cut(line, " ")
-		_, err := r.arguments(find(name), rest)
+		_, err := slashes.Find(name).Arguments(rest, "b0b")
 		if qpq.KindOf(err) != qpq.Invalid || !strings.Contains(err.Error(), want) {
 			t.Errorf("/%s: %v", line, err)
 		}
 	}
-	r, _ := session(80)
-	if _, err := r.arguments(find("members"), ""); qpq.CodeOf(err) != "no-conversation" {
+	if _, err := slashes.Find("members").Arguments("", ""); qpq.CodeOf(err) != "no-conversation" {
 		t.Errorf("without a conversation: %v", err)
 	}
 }
@@ -110,17 +107,17 @@ func TestAllThatIsPromised(t *testing.T) {
 		"members": "members", "group-info": "group info", "history": "history", "whoami": "whoami", "devices": "devices", "verify-fs": "verify-fs",
 		"update-key": "update-key", "delete-account": "delete-account", "devices-rename": "devices rename", "passwd": "passwd",
 	} {
-		if s := find(name); s == nil || s.command == nil || s.command.Name != of {
+		if s := slashes.Find(name); s == nil || s.Command == nil || s.Command.Name != of {
 			t.Errorf("/%s is not %s", name, of)
 		}
 	}
 	for _, name := range []string{"switch", "help", "quit"} {
-		if find(name) == nil {
+		if slashes.Find(name) == nil {
 			t.Errorf("there is no /%s", name)
 		}
 	}
 	for _, c := range command.All() {
-		if s := find(c.Name); s == nil || s.command != c {
+		if s := slashes.Find(c.Name); s == nil || s.Command != c {
 			t.Errorf("there is no slash for %s", c.Name)
 		}
 	}

@@ -2,63 +2,24 @@ package repl
 
 import (
 	"context"
-	"strings"
 
 	"github.com/quicproquo/qpq"
-	"github.com/quicproquo/qpq/command"
-)
-
-var (
-	askHave = command.Question{Name: "new-or-login", Prompt: "Do you have an account already? [y/N] "}
-	askUser = command.Question{Name: "user", Prompt: "Name: "}
+	"github.com/quicproquo/qpq/command/signin"
 )
 
 // signIn has a person register or log in, if nobody has.
 func (r *REPL) signIn(ctx context.Context) error {
-	err := r.signedIn(ctx)
+	c := signin.Config{Call: r.call, UI: visible{r}, Failed: r.report, DeviceName: r.cfg.DeviceName}
+	err := c.Needed(ctx)
 	if qpq.CodeOf(err) != "not-signed-in" || !r.cfg.Person {
 		return err
 	}
 	r.note("Nobody is signed in here yet.")
-	for {
-		err := r.enter(ctx)
-		if err == nil || ctx.Err() != nil || qpq.CodeOf(err) == "cancelled" || qpq.CodeOf(err) == "no-answer" {
-			return err
-		}
-		r.report(err)
+	out, err := c.Run(ctx)
+	if err == nil {
+		r.output(out)
 	}
-}
-
-// signedIn fails with code "not-signed-in" where nobody is. It asks no server.
-func (r *REPL) signedIn(ctx context.Context) error {
-	_, err := r.call(ctx, "list", map[string]any{"offline": true}, quiet{r})
 	return err
-}
-
-func (r *REPL) enter(ctx context.Context) error {
-	ui := visible{r}
-	have, err := ui.Ask(ctx, askHave)
-	if err != nil {
-		return err
-	}
-	name := "register"
-	switch strings.ToLower(strings.TrimSpace(string(have))) {
-	case "y", "yes", "login":
-		name = "login"
-	case "", "n", "no", "register":
-	default:
-		return qpq.E(qpq.Invalid, "usage", "answer y or n")
-	}
-	user, err := ui.Ask(ctx, askUser)
-	if err != nil {
-		return err
-	}
-	out, err := r.call(ctx, name, map[string]any{"user": strings.TrimSpace(string(user)), "device-name": r.cfg.DeviceName}, ui)
-	if err != nil {
-		return err
-	}
-	r.output(out)
-	return nil
 }
 
 // begin finds out who one is and what there is, and greets.

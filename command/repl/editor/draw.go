@@ -124,7 +124,7 @@ func (e *Editor) layout(width int) ([]string, drawing) {
 	}
 	placed := false
 	e.shown(e.line.String(), func(at int, text string, width int) {
-		if !placed && at >= e.line.at {
+		if !placed && at >= e.line.At {
 			p.here()
 			placed = true
 		}

@@ -61,8 +61,8 @@ type Editor struct {
 
 	mu          sync.Mutex
 	prompt      Prompt
-	line        buffer
-	history     history
+	line        Buffer
+	history     History
 	asking      *question
 	queue       []*question // questions that wait for the one before
 	drawn       drawing
@@ -76,7 +76,7 @@ type Editor struct {
 type question struct {
 	prompt Prompt
 	secret bool
-	line   buffer // what was being typed when it was asked
+	line   Buffer // what was being typed when it was asked
 	answer chan []rune
 }
 
@@ -157,7 +157,7 @@ func (e *Editor) Ask(ctx context.Context, p Prompt, secret bool) ([]byte, error)
 
 // ask shows a question instead of the line. The caller holds mu.
 func (e *Editor) ask(q *question) {
-	q.line, e.line, e.asking = e.line, buffer{}, q
+	q.line, e.line, e.asking = e.line, Buffer{}, q
 	e.draw()
 }
 
@@ -176,7 +176,7 @@ func (e *Editor) answered(answer []rune) {
 // withdraw takes a question back. The caller holds mu.
 func (e *Editor) withdraw(q *question) {
 	if e.asking == q {
-		clear(e.line.text)
+		clear(e.line.Text)
 		e.answered(nil)
 		e.draw()
 		return
