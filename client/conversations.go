@@ -39,6 +39,7 @@ type Conversation struct {
 	Standing Standing
 	Unread   int
 	Last     time.Time // of the newest entry; zero where there is none
+	Draft    string    // what the person has begun to write there
 }
 
 // Name returns what to call the conversation: title, peer, or the beginning of its id.
@@ -112,7 +113,11 @@ func (c *Client) describe(own qpq.UserID, ch *profile.Channel) (*Conversation, e
 	if err != nil {
 		return nil, err
 	}
-	v := &Conversation{ID: ch.ID, Direct: founding.Direct, Title: qpq.Printable(agreed.Title), Timer: timerOf(agreed.Policy), Epoch: ch.Epoch, Suite: founding.Suite, Standing: ch.Standing, Unread: sum.Unread, Last: sum.Newest}
+	draft, err := c.Draft(ch.ID)
+	if err != nil {
+		return nil, err
+	}
+	v := &Conversation{ID: ch.ID, Draft: draft, Direct: founding.Direct, Title: qpq.Printable(agreed.Title), Timer: timerOf(agreed.Policy), Epoch: ch.Epoch, Suite: founding.Suite, Standing: ch.Standing, Unread: sum.Unread, Last: sum.Newest}
 	for _, m := range agreed.Members {
 		v.Members = append(v.Members, Member(m))
 		if m.User == own {

@@ -136,6 +136,11 @@ func (c *Client) History(id qpq.ChannelID, before int64, limit int) ([]Entry, er
 	return c.read(c.cfg.Profile.History(id, cmp.Or(before, 1<<62), limit))
 }
 
+// Later returns up to limit lines of a conversation after a position, the newest last.
+func (c *Client) Later(id qpq.ChannelID, after int64, limit int) ([]Entry, error) {
+	return c.read(c.cfg.Profile.Later(id, after, limit))
+}
+
 // At returns an entry as it stands now, nil where there is none.
 func (c *Client) At(position int64) (*Entry, error) {
 	if err := c.expire(); err != nil {

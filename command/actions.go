@@ -212,12 +212,25 @@ type threadJSON struct {
 	Last    time.Time `json:"last"`
 }
 
+type threadsArgs struct {
+	Conversation string `arg:"conversation" of:"conversations" help:"its name, or the beginning of its id"`
+	Offline      bool   `flag:"offline" help:"what this device has, without asking the server"`
+}
+
+type threadArgs struct {
+	Conversation string `arg:"conversation" of:"conversations" help:"its name, or the beginning of its id"`
+	Message      string `arg:"message" of:"messages" help:"its id, as history shows it"`
+	Offline      bool   `flag:"offline" help:"what this device has, without asking the server"`
+}
+
 // maxThreads is how many threads are listed.
 const maxThreads = 200
 
-func listThreads(ctx context.Context, e *Env, a conversationArgs) (Output, error) {
-	if err := e.refresh(ctx); err != nil {
-		return Output{}, err
+func listThreads(ctx context.Context, e *Env, a threadsArgs) (Output, error) {
+	if !a.Offline {
+		if err := e.refresh(ctx); err != nil {
+			return Output{}, err
+		}
 	}
 	v, err := e.conversation(ctx, a.Conversation)
 	if err != nil {
@@ -242,9 +255,11 @@ func listThreads(ctx context.Context, e *Env, a conversationArgs) (Output, error
 	return Output{list, strings.Join(lines, "\n")}, nil
 }
 
-func showThread(ctx context.Context, e *Env, a messageArgs) (Output, error) {
-	if err := e.refresh(ctx); err != nil {
-		return Output{}, err
+func showThread(ctx context.Context, e *Env, a threadArgs) (Output, error) {
+	if !a.Offline {
+		if err := e.refresh(ctx); err != nil {
+			return Output{}, err
+		}
 	}
 	v, m, err := e.message(ctx, a.Conversation, a.Message)
 	if err != nil {

@@ -113,6 +113,7 @@ type conversationJSON struct {
 	Standing string       `json:"standing"`
 	Unread   int          `json:"unread"`
 	Last     *time.Time   `json:"last,omitempty"`
+	Draft    string       `json:"draft,omitempty"`
 }
 
 type memberJSON struct {
@@ -122,7 +123,7 @@ type memberJSON struct {
 
 func conversationValue(v *client.Conversation) conversationJSON {
 	j := conversationJSON{ID: v.ID.String(), Short: v.ID.String()[:8], Name: v.Name(), Direct: v.Direct, Title: v.Title, Role: v.Role.String(),
-		Members: memberValues(v), Timer: int64(v.Timer / time.Second), Epoch: v.Epoch, Suite: v.Suite, Standing: standings[v.Standing].name, Unread: v.Unread}
+		Members: memberValues(v), Timer: int64(v.Timer / time.Second), Epoch: v.Epoch, Suite: v.Suite, Standing: standings[v.Standing].name, Unread: v.Unread, Draft: v.Draft}
 	if v.Direct {
 		j.Peer = v.Peer.String()
 	}

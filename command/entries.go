@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/quicproquo/qpq"
@@ -32,6 +33,7 @@ type EntryJSON struct {
 	Edited    bool           `json:"edited,omitempty"`
 	Mentions  []string       `json:"mentions,omitempty"`
 	Target    string         `json:"target,omitempty"`  // id of the message that it answers, or changes
+	Quote     *quoteJSON     `json:"quote,omitempty"`   // of a reply: what it answers
 	Root      string         `json:"root,omitempty"`    // id of the message that its thread began with
 	Replies   int            `json:"replies,omitempty"` // in the thread that it began
 	Reactions []reactionJSON `json:"reactions,omitempty"`
@@ -44,6 +46,12 @@ type EntryJSON struct {
 	Text string `json:"text"`
 
 	File *FileJSON `json:"file,omitempty"` // of files
+}
+
+// quoteJSON is a message that another one answers, for programs.
+type quoteJSON struct {
+	Sender string `json:"sender"`
+	Text   string `json:"text"`
 }
 
 // reactionJSON is an emoji on a message, for programs.
@@ -144,7 +152,33 @@ func (s *scope) show(entry *client.Entry) error {
 		start = "[" + oneLine(v.Name()) + "] "
 	}
 	text, spans := s.shown(v, entry, start)
-	return styled(s.env.UI, Output{EntryValue(v, entry), text}, spans)
+	value := EntryValue(v, entry)
+	if value.Quote, err = s.quote(entry.Message); err != nil {
+		return err
+	}
+	return styled(s.env.UI, Output{value, text}, spans)
+}
+
+// quote returns what a reply answers, nil where that is not known or the message is no reply.
+func (s *scope) quote(m *client.Message) (*quoteJSON, error) {
+	if m == nil || m.Kind != client.KindReply || m.Target == nil {
+		return nil, nil
+	}
+	target, err := s.env.Client.At(m.Target.Position)
+	if err != nil || target == nil || target.Message == nil {
+		return nil, err
+	}
+	return &quoteJSON{target.Message.Sender.String(), quotable(text(target.Message))}, nil
+}
+
+// maxQuote bounds what a reply shows of the message that it answers, in bytes.
+const maxQuote = 256
+
+func quotable(text string) string {
+	if len(text) <= maxQuote {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxQuote], "") + "…"
 }
 
 // take shows what was not read yet, and marks it as read. It returns how many messages there were.

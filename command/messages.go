@@ -40,6 +40,11 @@ var messages = []*Command{
 		Example: []string{"history bob", "history team --limit 100 --before ab3de7gh"},
 	}, history),
 	define(Command{
+		Name: "draft", Summary: "keep what you have begun to write in a conversation, for later",
+		Long:    "Without a text it shows what is kept. A draft stays on this device, encrypted as all else there; nobody is sent any of it.",
+		Example: []string{`draft bob "Dear Bob,"`, "draft bob", "draft bob --clear"},
+	}, draft),
+	define(Command{
 		Name: "sync", Summary: "receive and send all there is",
 		Long: "Receives what waits at the server and sends what is queued on this device.",
 	}, syncNow),
@@ -179,6 +184,7 @@ func recv(ctx context.Context, e *Env, a recvArgs) (Output, error) {
 type watchArgs struct {
 	Conversation string `arg:"conversation?" of:"conversations" help:"its name, or the beginning of its id; all, if none is given"`
 	After        *int64 `flag:"after" help:"begin after the entry at this position; as a rule, with what comes from now on"`
+	Changes      bool   `flag:"changes" help:"also say when something that was there before has changed: a message was sent, for one"`
 }
 
 func watch(ctx context.Context, e *Env, a watchArgs) (Output, error) {
@@ -194,20 +200,41 @@ func watch(ctx context.Context, e *Env, a watchArgs) (Output, error) {
 		return Output{}, err
 	}
 	return Output{}, e.connected(ctx, func(ctx context.Context) error {
-		for entry, err := range e.Client.Entries(ctx, after) {
-			if err == nil {
-				err = s.show(&entry)
+		for {
+			news := e.Client.News()
+			err := s.since(ctx, &after)
+			if err == nil && a.Changes {
+				err = e.UI.Result(Output{map[string]string{"type": "changed"}, "-- something has changed"})
 			}
 			if err != nil && context.Cause(ctx) != errLeaves {
 				return err
 			}
-			if err != nil {
-				break // whether it was shown is not known: it comes again
+			if err != nil { // whether it was shown is not known: it comes again
+				return a.goOn(ctx, after)
 			}
-			after = entry.Position
+			select {
+			case <-news:
+			case <-ctx.Done():
+				return a.goOn(ctx, after)
+			}
 		}
-		return a.goOn(ctx, after)
 	})
+}
+
+// since shows what there is after a position, and moves that.
+func (s *scope) since(ctx context.Context, after *int64) error {
+	ctx, cancel := context.WithCancel(ctx)
+	cancel() // nothing is waited for
+	for entry, err := range s.env.Client.Entries(ctx, *after) {
+		if err == nil {
+			err = s.show(&entry)
+		}
+		if err != nil {
+			return err
+		}
+		*after = entry.Position
+	}
+	return nil
 }
 
 // goOn returns what a watch ends with that came so far: what to do elsewhere, or why it ended.
@@ -218,6 +245,9 @@ func (a watchArgs) goOn(ctx context.Context, position int64) error {
 	values := map[string]any{"after": position}
 	if a.Conversation != "" {
 		values["conversation"] = a.Conversation
+	}
+	if a.Changes {
+		values["changes"] = true
 	}
 	args, err := json.Marshal(values)
 	if err != nil {
@@ -230,6 +260,9 @@ type historyArgs struct {
 	Conversation string `arg:"conversation" of:"conversations" help:"its name, or the beginning of its id"`
 	Limit        *int   `flag:"limit" help:"show so many entries at most; 50 unless you say otherwise"`
 	Before       string `flag:"before" help:"only those before the message with this id"`
+	Position     *int64 `flag:"position" help:"only those before the entry at this position"`
+	After        *int64 `flag:"after" help:"only those after the entry at this position, and of them the oldest"`
+	Offline      bool   `flag:"offline" help:"what this device has, without asking the server"`
 }
 
 func history(ctx context.Context, e *Env, a historyArgs) (Output, error) {
@@ -240,14 +273,22 @@ func history(ctx context.Context, e *Env, a historyArgs) (Output, error) {
 	if limit < 1 {
 		return Output{}, qpq.E(qpq.Invalid, "usage", fmt.Sprintf("history: %d is no number of entries: it takes 1 or more", limit))
 	}
-	if err := e.refresh(ctx); err != nil {
-		return Output{}, err
+	if !a.Offline {
+		if err := e.refresh(ctx); err != nil {
+			return Output{}, err
+		}
 	}
 	s, err := e.scope(ctx, a.Conversation)
 	if err != nil {
 		return Output{}, err
 	}
+	if a.After != nil && (a.Before != "" || a.Position != nil) {
+		return Output{}, qpq.E(qpq.Invalid, "usage", "history: --after goes with neither --before nor --position")
+	}
 	var before int64
+	if a.Position != nil {
+		before = *a.Position
+	}
 	if a.Before != "" {
 		m, err := e.Client.Message(s.only, a.Before)
 		if err != nil {
@@ -256,6 +297,9 @@ func history(ctx context.Context, e *Env, a historyArgs) (Output, error) {
 		before = m.Position
 	}
 	entries, err := e.Client.History(s.only, before, limit)
+	if a.After != nil {
+		entries, err = e.Client.Later(s.only, *a.After, limit)
+	}
 	if err != nil {
 		return Output{}, err
 	}

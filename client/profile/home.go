@@ -63,6 +63,12 @@ func (h *Home) Close() error { return h.lock.Close() }
 // Socket returns the path of the socket by which the process that holds a folder takes the commands of others.
 func Socket(dir string) string { return filepath.Join(dir, fileSocket) }
 
+// Exists reports whether there is a profile in a folder.
+func Exists(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, fileDatabase))
+	return err == nil
+}
+
 // Open opens the profile, making it if there is none.
 func (h *Home) Open() (*Profile, error) {
 	path := filepath.Join(h.dir, fileDatabase)
