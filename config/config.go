@@ -4,10 +4,12 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -31,6 +33,15 @@ type Setting struct {
 type Table struct {
 	Prefix   string // of environment variables: "QPQ"
 	Settings []Setting
+	Groups   []Group
+}
+
+// Group is a table of the file, [keys], whose lines are the program's own: it has neither flags nor variables.
+type Group struct {
+	Name string
+	Help string // one sentence without a full stop
+	// Set takes a line: its key, its value, and its number.
+	Set func(key, value string, line int) error
 }
 
 // Env returns the name of the environment variable of a setting: QPQ_TLS_CERT.
@@ -96,6 +107,21 @@ func (t *Table) Load(flags *pflag.FlagSet, lookup func(string) (string, bool), f
 			}
 		}
 	}
+	return t.loadGroups(file, values)
+}
+
+// loadGroups takes what the file says in groups, in its order.
+func (t *Table) loadGroups(file string, values map[string]value) error {
+	for _, g := range t.Groups {
+		keys := slices.DeleteFunc(slices.Collect(maps.Keys(values)), func(key string) bool { return !strings.HasPrefix(key, g.Name+".") })
+		slices.SortFunc(keys, func(a, b string) int { return cmp.Compare(values[a].line, values[b].line) })
+		for _, key := range keys {
+			v := values[key]
+			if err := g.Set(strings.TrimPrefix(key, g.Name+"."), v.text, v.line); err != nil {
+				return qpq.Wrap(qpq.Invalid, "bad-setting", fmt.Sprintf("the configuration file %s cannot be used: %v", file, err), err)
+			}
+		}
+	}
 	return nil
 }
 
@@ -135,6 +161,9 @@ func (t *Table) Print(w io.Writer) error {
 		}
 		fmt.Fprintf(&b, "# %s\n%s%s\n\n", plain(s.Help), comment, s.Line())
 	}
+	for _, g := range t.Groups {
+		fmt.Fprintf(&b, "# %s\n# [%s]\n\n", g.Help, g.Name)
+	}
 	_, err := io.WriteString(w, strings.TrimSuffix(b.String(), "\n"))
 	return err
 }
@@ -149,6 +178,9 @@ func (t *Table) Markdown(w io.Writer) error {
 			initial = "`" + initial + "`"
 		}
 		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s |\n", s.Name, t.Env(s), initial, plain(s.Help))
+	}
+	for _, g := range t.Groups {
+		fmt.Fprintf(&b, "| `[%s]`, in the file only | | | %s |\n", g.Name, g.Help)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

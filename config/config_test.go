@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -165,4 +166,32 @@ func FuzzTOML(f *testing.F) {
 			t.Errorf("%v", err)
 		}
 	})
+}
+
+// TestGroups: a table of the file is the program's, in the order of its lines, and what is wrong there is told with the line.
+func TestGroups(t *testing.T) {
+	for _, c := range []struct{ file, want, wrong string }{
+		{"[keys]\nsend = \"enter\"\n# more\nquit = [\"ctrl+q\", \"f10\"]\n", "send=enter@2 quit=ctrl+q f10@4 ", ""},
+		{"keys.send = \"enter\"\n", "send=enter@1 ", ""},
+		{"[keys]\n\nsend = [[1]]\n", "", "line 3: send takes one text"},
+		{"[keys]\nbad = \"x\"\n", "", "line 2: not that one"},
+		{"[locks]\nsend = \"enter\"\n", "", `line 1: there is no setting "locks"`},
+	} {
+		got := ""
+		table := &config.Table{Prefix: "T", Groups: []config.Group{{Name: "keys", Help: "keys", Set: func(key, value string, line int) error {
+			if key == "bad" {
+				return fmt.Errorf("line %d: not that one", line)
+			}
+			got += fmt.Sprintf("%s=%s@%d ", key, value, line)
+			return nil
+		}}}}
+		path := filepath.Join(t.TempDir(), "config.toml")
+		if err := os.WriteFile(path, []byte(c.file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := table.Load(pflag.NewFlagSet("t", pflag.ContinueOnError), func(string) (string, bool) { return "", false }, path)
+		if c.wrong == "" && (err != nil || got != c.want) || c.wrong != "" && (err == nil || !strings.Contains(err.Error(), c.wrong)) {
+			t.Errorf("%q: %q, %v", c.file, got, err)
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -33,6 +34,12 @@ func (t *Table) parse(b []byte) (map[string]value, error) {
 	values := map[string]value{}
 	for key, v := range raw {
 		line := lineOf(b, key)
+		if table, ok := v.(map[string]any); ok && slices.ContainsFunc(t.Groups, func(g Group) bool { return g.Name == key }) {
+			if err := group(values, b, key, table); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		if !known[key] {
 			return nil, fmt.Errorf("line %d: there is no setting %q%s", line, key, t.similar(key))
 		}
@@ -43,6 +50,38 @@ func (t *Table) parse(b []byte) (map[string]value, error) {
 		values[key] = value{text, line}
 	}
 	return values, nil
+}
+
+// group reads the lines of a table of the file.
+func group(values map[string]value, b []byte, name string, table map[string]any) error {
+	for key, v := range table {
+		line := lineWithin(b, name, key)
+		text, err := scalar(v)
+		if list, ok := v.([]any); ok { // several with a space between them
+			var texts []string
+			for _, v := range list {
+				one, wrong := scalar(v)
+				texts, err = append(texts, one), wrong
+			}
+			text = strings.Join(texts, " ")
+		}
+		if err != nil {
+			return fmt.Errorf("line %d: %s %w", line, key, err)
+		}
+		values[name+"."+key] = value{text, line}
+	}
+	return nil
+}
+
+// lineWithin finds the line where a key of a table stands.
+func lineWithin(b []byte, name, key string) int {
+	start := lineOf(b, name)
+	lines := strings.Split(string(b), "\n")
+	rest := strings.Join(lines[min(start, len(lines)):], "\n")
+	if dotted := lineOf(b, name+"."+key); dotted > 1 || strings.HasPrefix(strings.TrimSpace(lines[0]), name+".") {
+		return dotted
+	}
+	return start + lineOf([]byte(rest), key)
 }
 
 func scalar(v any) (string, error) {
