@@ -24,6 +24,16 @@
 //	                           tab TEXT (typed, and then the Tab key), secret TEXT (typed once the terminal echoes no more),
 //	                           keys TEXT (with the escapes of Go), interrupt, do COMMAND (of the story, or a program that succeeds);
 //	                           what was shown is in screen
+//	window NAME WIDTHxHEIGHT program [args]
+//	                           starts a program in a window (tmux) of its own, in a time zone in which it is about noon
+//	press NAME KEY...          presses keys there, as tmux calls them
+//	write NAME TEXT            types a text there
+//	click NAME COLUMN ROW      clicks there; both count from 1
+//	resize NAME WIDTHxHEIGHT   changes the size of the window
+//	[!] shows [-styles] NAME PATTERN
+//	                           waits until the window shows something, or does not any more; with its styles, as escape sequences
+//	screen NAME FILE           waits until the window shows what testdata/screen/FILE.screen has, but for times and dates
+//	ended NAME CODE            waits until the program has ended with an exit code
 //	authority NAME             makes NAME.pem, a certificate authority, and NAME.crt and NAME.key, which it vouches for to be localhost
 //	certificate NAME DOMAIN [from [to]]
 //	                           makes NAME.crt and NAME.key that nobody vouches for, valid between two times, in days from now
@@ -103,7 +113,7 @@ func withPrograms(m *testing.M) (code int, err error) {
 
 func TestStories(t *testing.T) {
 	t.Parallel()
-	for _, of := range []string{"browser", "client", "healing", "server"} {
+	for _, of := range []string{"browser", "client", "healing", "screen", "server"} {
 		t.Run(of, func(t *testing.T) {
 			t.Parallel()
 			testscript.Run(t, testscript.Params{
@@ -123,6 +133,7 @@ func init() { // a terminal's script uses them too
 		"get": cmdGet, "sql": cmdSQL, "profile-sql": cmdProfileSQL, "wait-sql": cmdWaitSQL, "overwrite": cmdOverwrite, "holds": cmdHolds,
 		"browser": cmdBrowser, "documented": cmdDocumented, "person": cmdPerson, "info": cmdInfo, "watch": cmdWatch, "example": cmdExample,
 		"profiles": cmdProfiles, "garbage": cmdGarbage, "wait-gone": cmdWaitGone,
+		"window": cmdWindow, "press": cmdPress, "write": cmdWrite, "click": cmdClick, "resize": cmdResize, "shows": cmdShows, "screen": cmdScreen, "ended": cmdEnded,
 	}
 }
 
@@ -140,7 +151,11 @@ func setup(e *testscript.Env) error {
 	e.Setenv("SCRIPTS", scripts)
 	e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 	e.Setenv("PATH", programs+string(filepath.ListSeparator)+e.Getenv("PATH"))
-	s := &story{processes: map[string]*process{}, ports: map[string]string{}, people: map[string]*person{}}
+	sources, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	s := &story{sources: sources, processes: map[string]*process{}, ports: map[string]string{}, people: map[string]*person{}}
 	e.Values[storyKey{}] = s
 	e.Defer(s.end)
 	return nil
@@ -162,6 +177,8 @@ type story struct {
 	people    map[string]*person
 	others    sync.WaitGroup // goroutines of the story, ended by closers
 	closers   []func()
+	sources   string // the folder of this package
+	socket    string // of tmux; empty while there are no windows
 }
 
 type storyKey struct{}

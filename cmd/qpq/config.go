@@ -81,6 +81,8 @@ func (p *program) set(table *config.Table, name string, value *string) error {
 	if at.Match(before) && value != nil { // in the place where it was
 		where := at.FindIndex(before)
 		after = append(append(bytes.Clone(before[:where[0]]), line...), before[where[1]:]...)
+	} else if table := regexp.MustCompile(`(?m)^[ \t]*\[`).FindIndex(before); table != nil && value != nil { // what follows a table's head belongs to that
+		after = append(append(bytes.Clone(before[:table[0]]), line...), before[table[0]:]...)
 	} else if value != nil {
 		if len(after) > 0 && after[len(after)-1] != '\n' {
 			after = append(after, '\n')

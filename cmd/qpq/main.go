@@ -65,7 +65,7 @@ func (p *program) root() *cobra.Command {
 		Long: "qpq talks to people over a server that cannot read a word of it. Sign up with register, or make this device one of your account with login.\n\n" +
 			"Settings are taken from a TOML file, the environment and flags, each stronger than the one before (qpq config).",
 		Args: knownCommand, SilenceUsage: true, SilenceErrors: true,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		RunE: func(c *cobra.Command, _ []string) error { return p.talk(c.Context(), c.Help) },
 	}
 	p.playFlags(root)
 	table.Flags(root.PersistentFlags())

@@ -27,6 +27,12 @@ func (p *program) replCommand() *cobra.Command {
 		Example: "  qpq repl\n  printf '/dm bob\\nhello\\n' | qpq repl",
 		RunE:    func(c *cobra.Command, _ []string) error { return p.repl(c.Context()) },
 	}
+	p.signingIn(c)
+	return c
+}
+
+// signingIn adds the flags for what is asked where nobody is signed in.
+func (p *program) signingIn(c *cobra.Command) {
 	for _, name := range []string{"register", "login"} {
 		if asking, err := command.Find(name); err == nil {
 			for _, q := range asking.Asks {
@@ -36,7 +42,6 @@ func (p *program) replCommand() *cobra.Command {
 			}
 		}
 	}
-	return c
 }
 
 // repl runs a session. Interrupts are the person's own business there, and end it only where there is none.
@@ -57,7 +62,7 @@ func (p *program) repl(outer context.Context) (err error) {
 	defer func() { err = errors.Join(err, k.close()) }()
 	defer cancel() // before the profile is let go: what other processes handed over ends
 	c := repl.Config{Call: k.call, Person: person, DeviceName: deviceName()}
-	if person && p.cursor() {
+	if person && p.cursor() && !p.settings.plain {
 		c.Color = p.colors(os.Stdout)
 		screen, closeScreen, err := p.screen(func(before string) (int, []string) { return r.Complete(before) })
 		if err != nil {

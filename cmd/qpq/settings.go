@@ -10,6 +10,7 @@ import (
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/command/tui"
 	"github.com/quicproquo/qpq/config"
 )
 
@@ -17,7 +18,9 @@ import (
 type settings struct {
 	config, server, profile, fingerprint, keyring string
 	logLevel, color                               string
-	json                                          bool
+	json, plain                                   bool
+	theme, keySet, notify                         string
+	keys                                          []tui.Rebinding
 
 	file string // where the settings file is, whether or not it exists
 	data string // the folder of the profile
@@ -25,11 +28,11 @@ type settings struct {
 }
 
 func newSettings() *settings {
-	return &settings{profile: "default", keyring: "auto", logLevel: "info", color: "auto"}
+	return &settings{profile: "default", keyring: "auto", logLevel: "info", color: "auto", theme: "auto", keySet: "default", notify: "names"}
 }
 
 func (s *settings) table() *config.Table {
-	return &config.Table{Prefix: "QPQ", Settings: []config.Setting{
+	return &config.Table{Prefix: "QPQ", Groups: []config.Group{{Name: "keys", Help: "keys of the screen, by what they do (docs/tui.md lists that): search = \"ctrl+s\"", Set: s.rebind}}, Settings: []config.Setting{
 		{Name: "config", Value: config.File(&s.config), Help: "read settings from this TOML `FILE`", NoFile: true},
 		{Name: "server", Value: config.Text(&s.server), Help: "reach the server at `ADDR`: host, host:port or [v6]:port; as a rule the domain of your account"},
 		{Name: "profile", Value: config.Text(&s.profile), Help: "use the profile `NAME`, one for each account"},
@@ -37,6 +40,10 @@ func (s *settings) table() *config.Table {
 		{Name: "fingerprint", Value: config.Text(&s.fingerprint), Help: "accept the server whose key has this `FINGERPRINT`, SHA256:…, and no other", NoFile: true},
 		{Name: "keyring", Value: config.OneOf(&s.keyring, "auto", "off"), Help: "keep the key of new profiles in the system's keyring if there is one (auto), or in a file (off)"},
 		{Name: "color", Value: config.OneOf(&s.color, "auto", "never"), Help: "show colours if the terminal can (auto), or never"},
+		{Name: "theme", Value: config.OneOf(&s.theme, "auto", "light", "dark"), Help: "use colours that suit a light or a dark terminal, or ask the terminal (auto)"},
+		{Name: "key-set", Value: config.OneOf(&s.keySet, "default", "vim"), Help: "use these keys in the full screen"},
+		{Name: "notify", Value: config.OneOf(&s.notify, "names", "text", "off"), Help: "while the terminal is not looked at, have the desktop tell who wrote (names), and what (text), or nothing (off)"},
+		{Name: "plain", Value: config.Bool(&s.plain), Help: "read and write lines instead of filling the screen, for screen readers and simple terminals"},
 		{Name: "log-level", Value: config.OneOf(&s.logLevel, "debug", "info", "warn", "error"), Help: "log what is of this `LEVEL` or above"},
 	}}
 }
@@ -52,6 +59,13 @@ func (s *settings) check() error {
 		return qpq.E(qpq.Invalid, "bad-profile", fmt.Sprintf("%q is no name of a profile: it takes letters, digits and . _ - @", s.profile))
 	}
 	return nil
+}
+
+// rebind takes a line of the keys.
+func (s *settings) rebind(action, keys string, line int) error {
+	s.keys = append(s.keys, tui.Rebinding{Action: action, Keys: keys, Line: line})
+	_, err := tui.NewKeys("default", s.keys[len(s.keys)-1:])
+	return err
 }
 
 // load takes the settings together and finds the folders (XDG Base Directory Specification).

@@ -1,0 +1,260 @@
+package tui
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/clipperhouse/displaywidth"
+
+	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/command"
+)
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// screenOf returns a model of a size, with an account that is signed in and reaches nothing.
+func screenOf(t testing.TB, width, height int, list ...conversation) *Model {
+	t.Helper()
+	keys, err := NewKeys("default", nil)
+	check(t, err)
+	m, err := newModel(context.Background(), Config{Profile: "default", Profiles: func() []string { return []string{"default", "work"} }, Theme: Dark, Keys: keys})
+	check(t, err)
+	a := newAccount("default")
+	a.ready, a.listed, a.self = true, true, "alice@localhost"
+	m.accounts["default"], m.at = a, a
+	m.update(tea.WindowSizeMsg{Width: width, Height: height})
+	a.learn(list)
+	return m
+}
+
+var (
+	bob  = conversation{ID: "b0b", Name: "bob@localhost", Direct: true, Standing: "active", Members: []struct{ User, Role string }{{User: "alice@localhost"}, {User: "bob@localhost"}}}
+	team = conversation{ID: "7ea3", Name: "Dream team", Standing: "active", Unread: 2, Members: []struct{ User, Role string }{{User: "alice@localhost"}, {User: "carol@example.org"}}}
+)
+
+var noon = time.Date(2026, 11, 27, 12, 0, 0, 0, time.Local)
+
+// fromBob returns messages of bob.
+func fromBob(texts ...string) (list []command.EntryJSON) {
+	for i, text := range texts {
+		list = append(list, command.EntryJSON{Type: "message", Kind: "text", Position: int64(i + 1), Conversation: "b0b", Name: "bob@localhost",
+			ID: fmt.Sprintf("%032x", i+1), Sender: "bob@localhost", Time: noon, Text: text})
+	}
+	return list
+}
+
+// has puts all entries that there are into the window.
+func (m *Model) has(list []command.EntryJSON) {
+	s := &m.at.messages
+	s.entries, s.loaded, s.first, s.last, s.follow = list, true, true, true, true
+}
+
+// press takes keys as the terminal names them: "ctrl+a", "enter", or text.
+func (m *Model) press(keys ...string) {
+	for _, k := range keys {
+		m.update(keyOf(k))
+	}
+}
+
+func keyOf(name string) tea.KeyPressMsg {
+	special := map[string]rune{"enter": tea.KeyEnter, "esc": tea.KeyEscape, "tab": tea.KeyTab, "up": tea.KeyUp, "down": tea.KeyDown, "left": tea.KeyLeft, "right": tea.KeyRight,
+		"home": tea.KeyHome, "end": tea.KeyEnd, "pgup": tea.KeyPgUp, "pgdown": tea.KeyPgDown, "backspace": tea.KeyBackspace, "f1": tea.KeyF1, "f4": tea.KeyF4}
+	k := tea.KeyPressMsg{}
+	rest := name
+	for prefix, mod := range map[string]tea.KeyMod{"ctrl+": tea.ModCtrl, "alt+": tea.ModAlt, "shift+": tea.ModShift} {
+		if after, ok := strings.CutPrefix(rest, prefix); ok {
+			k.Mod |= mod
+			rest = after
+		}
+	}
+	if code, ok := special[rest]; ok {
+		k.Code = code
+	} else if runes := []rune(rest); len(runes) == 1 {
+		k.Code = runes[0]
+		if k.Mod == 0 {
+			k.Text = rest
+		}
+	} else {
+		k.Text = rest
+	}
+	return k
+}
+
+// text returns what is on the screen, without styles and spaces at the ends of lines.
+func (m *Model) text() string {
+	var lines []string
+	rows, _, _ := m.screen()
+	for _, r := range rows {
+		line := ""
+		for _, s := range r {
+			line += s.text
+		}
+		lines = append(lines, strings.TrimRight(line, " "))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (m *Model) shows(t testing.TB, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if !strings.Contains(m.text(), text) {
+			t.Errorf("%q is not on the screen:\n%s", text, m.text())
+		}
+	}
+}
+
+// painted is what styles of ours send: selections of graphic rendition, and nothing else.
+var painted = regexp.MustCompile(`\x1b\[[0-9;:]*m`)
+
+// harmless fails unless a screen does nothing to the terminal but show text, within its size.
+func harmless(t *testing.T, m *Model, why string) {
+	t.Helper()
+	v := m.View()
+	bare := painted.ReplaceAllString(v.Content, "")
+	for _, r := range bare + v.WindowTitle {
+		if r != '\n' && !unicode.IsPrint(r) || unicode.Is(unicode.Bidi_Control, r) {
+			t.Fatalf("%s: the screen has %U:\n%q", why, r, v.Content)
+		}
+	}
+	if strings.Contains(v.WindowTitle, "\n") {
+		t.Fatalf("%s: the title is %q", why, v.WindowTitle)
+	}
+	lines := strings.Split(bare, "\n")
+	if len(lines) != m.height {
+		t.Fatalf("%s: %d lines on a screen of %d", why, len(lines), m.height)
+	}
+	for _, line := range lines {
+		if w := displaywidth.String(line); w > m.width {
+			t.Fatalf("%s: a line of %d columns on a screen of %d: %q", why, w, m.width, line)
+		}
+	}
+}
+
+// FuzzView: whatever others write, call themselves or their groups, and whatever is pasted, the screen only shows it.
+func FuzzView(f *testing.F) {
+	for _, seed := range []string{"plain", "\x1b]0;title\a\x1b[2J\x1b[H", "\x1b]52;c;aGk=\x07", "\u202eabc\u2066\u200f", "\u009b31m\u0085", "a\r\nb\tc\vd\x7f", "\xff\xfe", "e\u0301\u0301",
+		"日本語🙂👩\u200d🚀", "\U000e0041", strings.Repeat("x", 300), "**bold** `code` > quote\n> more", "https://a.example/\u202e"} {
+		f.Add(seed, uint8(80), uint8(24))
+		f.Add(seed, uint8(20), uint8(5))
+	}
+	f.Fuzz(func(t *testing.T, evil string, width, height uint8) {
+		hostile := team
+		hostile.Name, hostile.Title, hostile.Typing, hostile.Unread = evil, evil, []string{evil}, 1
+		hostile.Members = append(slices.Clone(team.Members), struct{ User, Role string }{evil, evil})
+		m := screenOf(t, int(width)%160+1, int(height)%60+1, hostile, bob)
+		list := fromBob(evil, "fine")
+		list[0].Sender, list[0].Name = evil, evil
+		list = append(list, command.EntryJSON{Type: "notice", Position: 3, Time: noon, Text: evil}, command.EntryJSON{Type: "message", Kind: evil, Position: 4, Sender: evil, Own: true, State: evil, Time: noon, Text: evil})
+		m.has(list)
+		harmless(t, m, "messages")
+		m.press("esc", "up", "up", "up")
+		harmless(t, m, "selected")
+		m.at.messages.selected = 1
+		m.press("r")
+		m.update(tea.PasteMsg{Content: evil})
+		harmless(t, m, "a reply, and what is pasted")
+		m.report(fmt.Errorf("%s", evil))
+		harmless(t, m, "an error")
+		m.update(noticeMsg{of{m.at}, client.Notice{Code: "offline", Text: evil}})
+		m.update(noticeMsg{of{m.at}, client.Notice{Code: "other", Text: evil}})
+		harmless(t, m, "notices")
+		m.show(evil, evil)
+		harmless(t, m, "a result")
+		for _, above := range []overlay{m.conversationChooser(), m.deletion(list[0]), m.emojiChooser(list[0]), m.profileChooser()} {
+			m.above = above
+			m.update(tea.PasteMsg{Content: evil})
+			harmless(t, m, "a list")
+		}
+		m.above = nil
+		m.update(askedMsg{&question{Question: command.Question{Prompt: evil}, answer: make(chan answer, 1)}})
+		m.update(tea.PasteMsg{Content: evil})
+		harmless(t, m, "a question")
+	})
+}
+
+// TestASCII: where the terminal shows nothing else, nothing else is sent, and all stays in its column.
+func TestASCII(t *testing.T) {
+	m := screenOf(t, 80, 24, bob, team)
+	m.theme = newTheme(true, true)
+	m.has(fromBob("grüße 日本語 🙂 ✓ “quoted”…"))
+	for _, r := range m.View().Content {
+		if r > unicode.MaxASCII {
+			t.Errorf("%q is sent", r)
+		}
+	}
+	if !strings.Contains(m.View().Content, `gr??e ?????? ?? + "quoted"~`) {
+		t.Errorf("the text is lost:\n%s", m.View().Content)
+	}
+}
+
+// TestNoTextLooksLikeAnother: no line of a message begins where messages do.
+func TestNoTextLooksLikeAnother(t *testing.T) {
+	forged := "12:00 alice: send money"
+	for _, text := range []string{"x\n" + forged, "x" + strings.Repeat(" ", 200) + forged, "x\r" + forged, "x\u2028" + forged, strings.Repeat("y", 200) + " " + forged, "x\v\f\u0085" + forged} {
+		for _, width := range []int{24, 60, 80, 100} {
+			m := screenOf(t, width, 40, bob)
+			m.has(fromBob(text))
+			at := m.leftWidth()
+			for _, line := range strings.Split(m.text(), "\n")[1 : m.height-2] {
+				runes := []rune(line)
+				if len(runes) > at && strings.HasPrefix(string(runes[at:]), forged[:11]) {
+					t.Errorf("width %d, %q: forged:\n%s", width, text, m.text())
+				}
+			}
+		}
+	}
+}
+
+// TestColors: light and dark terminals are sent different colours, and the same text.
+func TestColors(t *testing.T) {
+	m := screenOf(t, 80, 24, bob, team)
+	m.has(fromBob("hello"))
+	dark := m.View().Content
+	m.theme = newTheme(false, false)
+	light := m.View().Content
+	if dark == light {
+		t.Error("light and dark look the same")
+	}
+	if painted.ReplaceAllString(dark, "") != painted.ReplaceAllString(light, "") {
+		t.Error("light and dark say different things")
+	}
+}
+
+func FuzzWrap(f *testing.F) {
+	f.Add("one two three", 7, 5)
+	f.Add("日本語です abc", 5, 4)
+	f.Add("a\n\nb   c", 3, 3)
+	f.Fuzz(func(t *testing.T, text string, first, rest int) {
+		text, first, rest = visible(text), first&63+2, rest&63+2
+		rows := wrap([]span{{text: text}}, first, rest)
+		var all strings.Builder
+		for i, r := range rows {
+			room := rest
+			if i == 0 {
+				room = first
+			}
+			if r.width() > room {
+				t.Fatalf("%q: row %d of %d columns in %d", text, i, r.width(), room)
+			}
+			for _, s := range r {
+				all.WriteString(s.text)
+			}
+		}
+		bare := func(s string) string { return strings.NewReplacer(" ", "", "\n", "").Replace(s) }
+		if bare(all.String()) != bare(text) {
+			t.Fatalf("%q became %q", text, all.String())
+		}
+	})
+}

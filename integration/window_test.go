@@ -1,0 +1,187 @@
+//go:build linux
+
+package integration_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var updateScreens = flag.Bool("update", false, "write the screens that stories expect anew")
+
+// screensDir is where the screens are that stories expect.
+const screensDir = "testdata/screen"
+
+// tmux runs the terminal multiplexer of the story, in which programs have windows.
+func (s *story) tmux(ts *testscript.TestScript, args ...string) (string, error) {
+	if s.socket == "" {
+		s.socket = ts.MkAbs(".tmux")
+		conf := ts.MkAbs(".tmux.conf")
+		ts.Check(os.WriteFile(conf, []byte("set -g status off\nset -g remain-on-exit on\nset -sg escape-time 0\nset -g default-terminal tmux-256color\n"), 0o600))
+		s.closers = append(s.closers, func() { _ = exec.Command("tmux", "-S", s.socket, "kill-server").Run() })
+	}
+	cmd := exec.Command("tmux", append([]string{"-u", "-S", s.socket, "-f", ts.MkAbs(".tmux.conf")}, args...)...)
+	cmd.Env = append(environment(ts), "SHELL=/bin/sh", "TERM=xterm-256color")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("tmux %q: %w: %s", args, err, out)
+	}
+	return string(out), err
+}
+
+// midday is a time zone in which it is about noon: no story sees a day end.
+func midday() string {
+	ahead := 12 - time.Now().UTC().Hour()
+	return fmt.Sprintf("Etc/GMT%+d", -ahead)
+}
+
+func cmdWindow(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) > 2)
+	width, height, ok := strings.Cut(args[1], "x")
+	usage(ts, ok)
+	line := []string{"new-session", "-d", "-s", args[0], "-x", width, "-y", height, "-c", ts.MkAbs(".")}
+	for _, v := range append(environment(ts), "TZ="+midday()) {
+		if !strings.HasPrefix(v, "TERM=") {
+			line = append(line, "-e", v)
+		}
+	}
+	program := args[2:]
+	if strings.HasPrefix(program[0], "qpq") {
+		program[0] = filepath.Join(programs, program[0])
+	}
+	_, err := of(ts).tmux(ts, append(append(line, "--"), program...)...)
+	ts.Check(err)
+}
+
+func cmdPress(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) > 1)
+	_, err := of(ts).tmux(ts, append([]string{"send-keys", "-t", args[0]}, args[1:]...)...)
+	ts.Check(err)
+}
+
+func cmdWrite(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 2)
+	_, err := of(ts).tmux(ts, "send-keys", "-t", args[0], "-l", "--", args[1])
+	ts.Check(err)
+}
+
+// cmdClick presses and lets go of the left button, as terminals that report the mouse tell of it.
+func cmdClick(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 3)
+	for _, end := range []string{"M", "m"} {
+		_, err := of(ts).tmux(ts, "send-keys", "-t", args[0], "-l", "--", fmt.Sprintf("\x1b[<0;%s;%s%s", args[1], args[2], end))
+		ts.Check(err)
+	}
+}
+
+func cmdResize(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 2)
+	width, height, ok := strings.Cut(args[1], "x")
+	usage(ts, ok)
+	_, err := of(ts).tmux(ts, "resize-window", "-t", args[0], "-x", width, "-y", height)
+	ts.Check(err)
+}
+
+// captured returns what a window shows, without spaces at the ends of lines. Styles are the escape sequences of the terminal.
+func captured(ts *testscript.TestScript, window string, styles bool) string {
+	args := []string{"capture-pane", "-p", "-t", window}
+	if styles {
+		args = append(args, "-e")
+	}
+	out, err := of(ts).tmux(ts, args...)
+	ts.Check(err)
+	lines := strings.Split(strings.TrimRight(out, "\n"), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " ")
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// becomes waits until what a window shows is as it should be.
+func becomes(ts *testscript.TestScript, window string, styles bool, right func(string) bool) (string, bool) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		shown := captured(ts, window, styles)
+		if right(shown) {
+			return shown, true
+		}
+		if time.Now().After(deadline) {
+			return shown, false
+		}
+	}
+}
+
+func cmdShows(ts *testscript.TestScript, neg bool, args []string) {
+	styles := len(args) > 0 && args[0] == "-styles"
+	if styles {
+		args = args[1:]
+	}
+	usage(ts, len(args) == 2)
+	re, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	if shown, ok := becomes(ts, args[0], styles, func(s string) bool { return re.MatchString(s) != neg }); !ok {
+		ts.Fatalf("%s never shows it as it should be: %q\n%s", args[0], args[1], shown)
+	}
+}
+
+// volatile is what differs from one day to the next.
+var volatile = []struct {
+	re   *regexp.Regexp
+	with string
+}{
+	{regexp.MustCompile(`── \w+, \d+ \w+ \d{4} ─+`), "── DAY ──"},
+	{regexp.MustCompile(`\b\d\d:\d\d\b`), "HH:MM"},
+	{regexp.MustCompile(`\d{4}-\d\d-\d\d`), "YYYY-MM-DD"},
+}
+
+func masked(shown string) string {
+	for _, v := range volatile {
+		shown = v.re.ReplaceAllString(shown, v.with)
+	}
+	return shown
+}
+
+// cmdScreen waits until a window shows what a file has.
+func cmdScreen(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 2)
+	path := filepath.Join(of(ts).sources, screensDir, args[1]+".screen")
+	want, err := os.ReadFile(path)
+	if *updateScreens {
+		before := ""
+		shown, _ := becomes(ts, args[0], false, func(s string) bool { // twice the same
+			same := masked(s) == before
+			before = masked(s)
+			time.Sleep(200 * time.Millisecond)
+			return same
+		})
+		ts.Check(os.WriteFile(path, []byte(masked(shown)), 0o644))
+		return
+	}
+	ts.Check(err)
+	if shown, ok := becomes(ts, args[0], false, func(s string) bool { return masked(s) == string(want) }); !ok {
+		ts.Fatalf("%s does not show what %s has (write it anew with -update, and look at the difference), but\n%s", args[0], path, masked(shown))
+	}
+}
+
+// cmdEnded waits until the program of a window has ended with an exit code.
+func cmdEnded(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 2)
+	state := ""
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		out, err := of(ts).tmux(ts, "display-message", "-p", "-t", args[0], "#{pane_dead} #{pane_dead_status}")
+		ts.Check(err)
+		if state = strings.TrimSpace(out); strings.HasPrefix(state, "1") {
+			break
+		}
+	}
+	if state != "1 "+args[1] {
+		ts.Fatalf("%s is %q and did not end with %s:\n%s", args[0], state, args[1], captured(ts, args[0], false))
+	}
+}
