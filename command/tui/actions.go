@@ -137,6 +137,9 @@ func (m *Model) act(action Action) tea.Cmd {
 		m.say("that is a notice: it takes no answer")
 		return nil
 	}
+	if action == "fetch" {
+		return m.fetch(a, e)
+	}
 	name := map[Action]string{"reply": "reply", "react": "react", "edit": "edit", "delete-message": "delete", "thread": "thread"}[action]
 	if (name == "edit" || name == "delete") && !e.Own {
 		m.report(qpq.E(qpq.Denied, "not-yours", fmt.Sprintf("this message is of %s: only your own can be changed", short(a.self, e.Sender))))
@@ -154,6 +157,18 @@ func (m *Model) act(action Action) tea.Cmd {
 		return m.openThread(*e)
 	}
 	return nil
+}
+
+// fetch downloads the file of a message, or shows what can be viewed once.
+func (m *Model) fetch(a *account, e *command.EntryJSON) tea.Cmd {
+	switch {
+	case e.File == nil && e.Kind != "view-once":
+		m.say("there is no file in that message")
+		return nil
+	case e.Kind == "view-once" || e.File.Once:
+		return m.run(a, "view", aboutArgs("view", e, ""), "")
+	}
+	return m.run(a, "download", aboutArgs("download", e, ""), "")
 }
 
 // beginAbout has what is written next answer or change a message. What was written before comes back afterwards.

@@ -93,8 +93,17 @@ func said(e *command.EntryJSON) []span {
 		spans = []span{{style{role: faint}, "(" + visible(e.Text) + ")"}}
 	case e.Kind == "text", e.Kind == "reply":
 		spans = []span{{text: visible(e.Text)}}
+	case e.File != nil:
+		note := " (" + command.Bytes(e.File.Size)
+		if e.File.State != "" && e.File.State != "there" {
+			note += ", " + oneLine(e.File.State)
+		}
+		spans = []span{{style{role: link}, oneLine(e.File.Name)}, {style{role: faint}, note + ")"}}
+		if e.File.Caption != "" {
+			spans = append(spans, span{text: "\n" + visible(e.File.Caption)})
+		}
 	default:
-		spans = []span{{style{role: link}, "[" + oneLine(e.Kind) + "]"}, {text: " " + visible(e.Text)}}
+		spans = []span{{style{role: faint}, "(" + oneLine(e.Kind) + ") "}, {text: visible(e.Text)}}
 	}
 	if e.Edited && e.Gone == "" {
 		spans = append(spans, span{style{role: faint}, " (edited)"})

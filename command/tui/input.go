@@ -213,7 +213,7 @@ func (m *Model) messagesKey(action Action) tea.Cmd {
 		if len(m.at.composer.Text) == 0 {
 			m.at.composer.Insert("/")
 		}
-	case "reply", "react", "edit", "delete-message", "thread":
+	case "reply", "react", "edit", "delete-message", "thread", "fetch":
 		return m.act(action)
 	}
 	return nil

@@ -80,6 +80,7 @@ var bindings = []binding{
 	{"edit", reading, "e", "", "change it, if it is yours"},
 	{"delete-message", reading, "d", "d x", "delete it, if it is yours"},
 	{"thread", reading, "t", "", "show its thread"},
+	{"fetch", reading, "o", "", "download its file, or view what can be viewed once"},
 	{"show-keys", reading, "?", "", "show the keys"},
 	{"search-here", reading, "/", "", "search in what was said"},
 	{"command", reading, ":", "", "write a command"},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/clipperhouse/displaywidth"
 
 	"github.com/quicproquo/qpq/command"
 )
@@ -17,6 +18,7 @@ type job struct {
 	name, line, conversation string
 	cancel                   context.CancelFunc
 	text                     string // what it showed last
+	what                     string // of a transfer: which file
 	done, total              int64  // of a transfer, in bytes
 	rate                     float64
 	left                     time.Duration
@@ -29,22 +31,15 @@ type jobMsg struct {
 	out command.Output
 }
 
-// progressJSON is how commands tell how far a transfer is.
-type progressJSON struct {
-	Progress *struct {
-		Done, Total int64
-		Rate        float64 // bytes a second
-		Left        float64 // seconds
-	}
-}
-
 // progress takes what a command shows on its way.
 func (m *Model) progress(a *account, msg jobMsg) tea.Cmd {
 	j := msg.job
 	j.text = oneLine(msg.out.Text)
-	var p progressJSON
-	if decode(msg.out.Value, &p) == nil && p.Progress != nil {
-		j.done, j.total, j.rate, j.left = p.Progress.Done, p.Progress.Total, p.Progress.Rate, time.Duration(p.Progress.Left*float64(time.Second))
+	if p, ok := msg.out.Progress(); ok {
+		j.what, j.done, j.total, j.rate, j.left = oneLine(p.Name), p.Done, p.Total, p.Rate, 0
+		if p.Left != nil {
+			j.left = time.Duration(*p.Left * float64(time.Second))
+		}
 	}
 	if m.at == a && j.text != "" {
 		m.say(j.text)
@@ -56,35 +51,26 @@ func (a *account) forgetJob(j *job) {
 	a.jobs = slices.DeleteFunc(a.jobs, func(other *job) bool { return other == j })
 }
 
-// rows shows a job: what it is, a bar where its size is known, and what it said last.
+// row shows a job: what it is, a bar where its size is known, and what it said last.
 func (j *job) row(width int) row {
-	name := brief("/"+j.name, 14)
+	name := "/" + j.name
+	if j.what != "" {
+		name = j.what
+	}
+	name = brief(name, max(width/4, 8))
 	if j.total <= 0 {
-		return row{{style{role: strong}, name + " "}, {text: brief(j.text, max(width-len(name)-1, 1))}}
+		return row{{style{role: strong}, name + " "}, {text: brief(j.text, max(width-displaywidth.String(name)-1, 1))}}
 	}
 	bar := max(min(width/3, 30), 5)
-	full := min(int(int64(bar)*j.done/j.total), bar)
-	note := fmt.Sprintf(" %3d%%", 100*j.done/j.total)
+	full := min(int(float64(bar)*float64(j.done)/float64(j.total)), bar)
+	note := fmt.Sprintf(" %3d%%", int(100*float64(j.done)/float64(j.total)))
 	if j.rate > 0 {
-		note += " " + amount(int64(j.rate)) + "/s"
+		note += " " + command.Bytes(int64(j.rate)) + "/s"
 	}
 	if j.left > 0 {
 		note += ", " + j.left.Round(time.Second).String() + " left"
 	}
 	return row{{style{role: strong}, name + " "}, {style{role: good}, strings.Repeat("█", full)}, {style{role: faint}, strings.Repeat("░", bar-full)}, {text: note}}
-}
-
-// amount returns a number of bytes as people read it.
-func amount(n int64) string {
-	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
-	v, i := float64(n), 0
-	for v >= 1024 && i < len(units)-1 {
-		v, i = v/1024, i+1
-	}
-	if i == 0 {
-		return fmt.Sprintf("%d B", n)
-	}
-	return fmt.Sprintf("%.1f %s", v, units[i])
 }
 
 // transfers lists what is under way.
