@@ -18,6 +18,7 @@ type account struct {
 	session Session
 	ready   bool   // somebody is signed in
 	self    string // the own user; empty until it is known
+	format  bool   // texts are shown as their marks say
 	offline string // why there is no connection; empty where there is one
 	notices []string
 
@@ -94,6 +95,10 @@ type (
 	selfMsg struct {
 		of
 		user string
+	}
+	formatMsg struct {
+		of
+		on bool
 	}
 	endedMsg struct { // nothing comes any more
 		of
@@ -193,6 +198,8 @@ func (m *Model) news(msg accountMsg) tea.Cmd {
 		m.notice(a, msg.notice)
 	case selfMsg:
 		a.self = msg.user
+	case formatMsg:
+		a.format = msg.on
 	case endedMsg:
 		m.fatal = msg.err
 		return tea.Quit

@@ -268,6 +268,7 @@ func (m *Model) run(a *account, name string, args map[string]any, line string) t
 	return m.command(func(context.Context) tea.Msg {
 		defer j.cancel()
 		ui := m.asks(a, func(o command.Output) { m.send(jobMsg{of{a}, j, o}) })
+		ui.endless = c.Endless
 		out, err := a.session.Call(ctx, c, raw, ui)
 		return ranMsg{of{a}, j, name, ui.parts, out, err}
 	})
@@ -316,6 +317,8 @@ func (m *Model) followed(a *account, name string, out command.Output) tea.Cmd {
 	switch {
 	case name == "delete-account":
 		return tea.Quit
+	case name == "format":
+		return m.formatting(a)
 	case (name == "dm" || name == "group create") && decode(out.Value, &v) == nil && v.ID != "":
 		if a.current() == nil || v.ID != a.messages.conversation {
 			a.list = append([]conversation{v}, without(a.list, v.ID)...)

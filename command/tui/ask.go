@@ -37,6 +37,17 @@ type asker struct {
 	m    *Model
 	a    *account
 	show func(command.Output) // nil shows it in the line at the bottom
+
+	endless bool // there is no end of results: the newest is shown alone
+}
+
+// Result implements command.UI.
+func (u *asker) Result(o command.Output) error {
+	if u.endless {
+		u.Show(o)
+		return nil
+	}
+	return u.collector.Result(o)
 }
 
 // asks returns the UI of a command that the person called.

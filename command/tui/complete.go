@@ -123,6 +123,8 @@ func (m *Model) named(of command.Of) (list []string) {
 		}
 	case command.OfRoles:
 		list = slices.Clone(command.Roles)
+	case command.OfSwitch:
+		list = []string{"off", "on"}
 	case ofProfiles:
 		list = m.cfg.Profiles()
 	}

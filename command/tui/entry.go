@@ -9,6 +9,7 @@ import (
 	"github.com/clipperhouse/displaywidth"
 
 	"github.com/quicproquo/qpq/command"
+	"github.com/quicproquo/qpq/command/markdown"
 )
 
 // indent is how far rows of an entry after the first are set in: no text can look like another entry.
@@ -69,7 +70,7 @@ func (a *account) body(e *command.EntryJSON, width int) []row {
 		who = style{role: strong}
 	}
 	head := row{clock, {who, brief(short(a.self, e.Sender), max(width/3, 8))}, {who, ": "}}
-	spans := append(a.quoted(e, width), said(e)...)
+	spans := append(a.quoted(e, width), a.said(e)...)
 	spans = append(spans, state(e)...)
 	return append(a.laid(head, spans, width), a.under(e, width)...)
 }
@@ -86,13 +87,13 @@ func (a *account) quoted(e *command.EntryJSON, width int) []span {
 }
 
 // said returns what a message says.
-func said(e *command.EntryJSON) []span {
+func (a *account) said(e *command.EntryJSON) []span {
 	var spans []span
 	switch {
 	case e.Gone != "", e.Kind == "unknown":
 		spans = []span{{style{role: faint}, "(" + visible(e.Text) + ")"}}
 	case e.Kind == "text", e.Kind == "reply":
-		spans = []span{{text: visible(e.Text)}}
+		spans = a.text(e.Text)
 	case e.File != nil:
 		note := " (" + command.Bytes(e.File.Size)
 		if e.File.State != "" && e.File.State != "there" {
@@ -100,7 +101,7 @@ func said(e *command.EntryJSON) []span {
 		}
 		spans = []span{{style{role: link}, oneLine(e.File.Name)}, {style{role: faint}, note + ")"}}
 		if e.File.Caption != "" {
-			spans = append(spans, span{text: "\n" + visible(e.File.Caption)})
+			spans = append(append(spans, span{text: "\n"}), a.text(e.File.Caption)...)
 		}
 	default:
 		spans = []span{{style{role: faint}, "(" + oneLine(e.Kind) + ") "}, {text: visible(e.Text)}}
@@ -112,6 +113,46 @@ func said(e *command.EntryJSON) []span {
 		spans = append(spans, span{style{role: faint}, " (until " + e.Expires.Local().Format("2 Jan 15:04") + ")"})
 	}
 	return spans
+}
+
+// text returns what somebody wrote, as its marks say where that is wished.
+func (a *account) text(written string) (spans []span) {
+	written = visible(written)
+	if !a.format {
+		return []span{{text: written}}
+	}
+	for i, l := range markdown.Parse(written).Lines() {
+		if i > 0 {
+			spans = append(spans, span{text: "\n"})
+		}
+		base := style{}
+		if l.Quote > 0 {
+			base.role = quote
+		}
+		if head := l.Head(); head != "" {
+			spans = append(spans, span{style{role: faint}, head})
+		}
+		for _, s := range l.Spans {
+			spans = append(spans, span{a.marked(s, base), s.Text})
+		}
+	}
+	return spans
+}
+
+// marked returns how a part of a text looks.
+func (a *account) marked(s markdown.Span, base style) style {
+	base.bold, base.italic, base.strike = s.Style&markdown.Bold != 0, s.Style&markdown.Italic != 0, s.Style&markdown.Strike != 0
+	switch {
+	case s.Kind == markdown.Link:
+		base.role = link
+	case s.Kind == markdown.Mention && strings.EqualFold(s.Target, a.self), s.Kind == markdown.Mention && s.Target == short(a.self, a.self):
+		base.role = fresh
+	case s.Kind == markdown.Mention:
+		base.bold = true
+	case s.Style&markdown.Code != 0:
+		base.role = code
+	}
+	return base
 }
 
 // state returns what became of an own message.

@@ -105,7 +105,7 @@ func (m *Model) signed(a *account, msg signedMsg) tea.Cmd {
 		m.told(a, "Welcome", msg.out.Text)
 	}
 	a.relist = !a.listed
-	return tea.Batch(m.command(func(ctx context.Context) tea.Msg { return m.watch(ctx, a) }),
+	return tea.Batch(m.formatting(a), m.command(func(ctx context.Context) tea.Msg { return m.watch(ctx, a) }),
 		m.command(func(ctx context.Context) tea.Msg {
 			out, err := a.call(ctx, "whoami", nil, &collector{})
 			var v struct{ User string }
@@ -114,6 +114,21 @@ func (m *Model) signed(a *account, msg signedMsg) tea.Cmd {
 			}
 			return selfMsg{of{a}, v.User}
 		}))
+}
+
+// formatting finds out how texts are to be shown.
+func (m *Model) formatting(a *account) tea.Cmd {
+	return m.command(func(ctx context.Context) tea.Msg {
+		var v struct{ Format string }
+		out, err := a.call(ctx, "format", nil, &collector{})
+		if err == nil {
+			err = decode(out.Value, &v)
+		}
+		if err != nil {
+			return failedMsg{err}
+		}
+		return formatMsg{of{a}, v.Format == "on"}
+	})
 }
 
 // watch tells of what comes until ctx is done. A process that held the profile may end meanwhile: then this one goes on by itself.

@@ -32,7 +32,7 @@ func screenOf(t testing.TB, width, height int, list ...conversation) *Model {
 	m, err := newModel(context.Background(), Config{Profile: "default", Profiles: func() []string { return []string{"default", "work"} }, Theme: Dark, Keys: keys})
 	check(t, err)
 	a := newAccount("default")
-	a.ready, a.listed, a.self = true, true, "alice@localhost"
+	a.ready, a.listed, a.format, a.self = true, true, true, "alice@localhost"
 	m.accounts["default"], m.at = a, a
 	m.update(tea.WindowSizeMsg{Width: width, Height: height})
 	a.learn(list)
