@@ -177,8 +177,8 @@ type story struct {
 	people    map[string]*person
 	others    sync.WaitGroup // goroutines of the story, ended by closers
 	closers   []func()
-	sources   string // the folder of this package
-	socket    string // of tmux; empty while there are no windows
+	sources   string   // the folder of this package
+	windows   *windows // nil while there are none
 }
 
 type storyKey struct{}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/quicproquo/qpq"
 	registry "github.com/quicproquo/qpq/command"
@@ -39,7 +40,7 @@ func TestEveryCommandIsReachable(t *testing.T) {
 	}
 	r.run("", "register", "alice", "--password-file", "password")
 	for name, missing := range map[string]func([]*registry.Command) []string{
-		"the command line": r.oneShot, "the session at the terminal": r.repl, "the daemon": r.daemon, "the Go API": r.api, "the reference": r.documented,
+		"the command line": r.oneShot, "the session at the terminal": r.repl, "the full screen": r.screen, "the daemon": r.daemon, "the Go API": r.api, "the reference": r.documented,
 	} {
 		for _, command := range missing(registry.All()) {
 			t.Errorf("%s has no %s", name, command)
@@ -91,6 +92,37 @@ func (r *fronts) repl(all []*registry.Command) []string {
 	}
 	shown := r.run(lines.String(), "repl") // fails where it knows one of them not
 	return without(all, func(c *registry.Command) bool { return strings.Contains(shown, "\n"+c.Summary+"\n") })
+}
+
+// screen asks the help of the full screen about each command.
+func (r *fronts) screen(all []*registry.Command) []string {
+	w, err := openWindows(r.home, []string{"HOME=" + r.home, "QPQ_SERVER=" + r.address, "LC_ALL=C.UTF-8", "PATH=" + os.Getenv("PATH")})
+	if err == nil {
+		err = w.open("all", "240", "50", []string{"qpq"})
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer w.close()
+	shows := func(text string) bool {
+		for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+			if shown, err := w.tmux("capture-pane", "-p", "-t", "all"); err == nil && strings.Contains(shown, text) {
+				return true
+			}
+		}
+		return false
+	}
+	if !shows("No conversations yet") {
+		r.t.Fatal("the screen does not begin")
+	}
+	return without(all, func(c *registry.Command) bool {
+		line := "/help " + strings.ReplaceAll(c.Name, " ", "-")
+		if _, err := w.tmux("send-keys", "-t", "all", "-l", "--", line); err != nil || !shows(line) {
+			return false
+		}
+		_, err := w.tmux("send-keys", "-t", "all", "Enter")
+		return err == nil && shows("│"+c.Summary)
+	})
 }
 
 // nonsense is an argument that no command has: one that refuses it was reached, and did nothing.

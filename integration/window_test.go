@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,21 +21,60 @@ var updateScreens = flag.Bool("update", false, "write the screens that stories e
 // screensDir is where the screens are that stories expect.
 const screensDir = "testdata/screen"
 
-// tmux runs the terminal multiplexer of the story, in which programs have windows.
-func (s *story) tmux(ts *testscript.TestScript, args ...string) (string, error) {
-	if s.socket == "" {
-		s.socket = ts.MkAbs(".tmux")
-		conf := ts.MkAbs(".tmux.conf")
-		ts.Check(os.WriteFile(conf, []byte("set -g status off\nset -g remain-on-exit on\nset -sg escape-time 0\nset -g default-terminal tmux-256color\n"), 0o600))
-		s.closers = append(s.closers, func() { _ = exec.Command("tmux", "-S", s.socket, "kill-server").Run() })
-	}
-	cmd := exec.Command("tmux", append([]string{"-u", "-S", s.socket, "-f", ts.MkAbs(".tmux.conf")}, args...)...)
-	cmd.Env = append(environment(ts), "SHELL=/bin/sh", "TERM=xterm-256color")
+// windows are those of a terminal multiplexer (tmux), in which programs fill the screen.
+type windows struct {
+	dir string // where it keeps what it needs, and where programs are started
+	env []string
+}
+
+func openWindows(dir string, env []string) (*windows, error) {
+	conf := "set -g status off\nset -g remain-on-exit on\nset -sg escape-time 0\nset -g default-terminal tmux-256color\n"
+	return &windows{dir, env}, os.WriteFile(filepath.Join(dir, ".tmux.conf"), []byte(conf), 0o600)
+}
+
+// tmux runs a command of it.
+func (w *windows) tmux(args ...string) (string, error) {
+	cmd := exec.Command("tmux", append([]string{"-u", "-S", filepath.Join(w.dir, ".tmux"), "-f", filepath.Join(w.dir, ".tmux.conf")}, args...)...)
+	cmd.Env = append(slices.Clone(w.env), "SHELL=/bin/sh", "TERM=xterm-256color")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("tmux %q: %w: %s", args, err, out)
 	}
 	return string(out), err
+}
+
+// open starts a program of ours in a window of its own.
+func (w *windows) open(name, width, height string, program []string) error {
+	line := []string{"new-session", "-d", "-s", name, "-x", width, "-y", height, "-c", w.dir}
+	for _, v := range append(slices.Clone(w.env), "TZ="+midday()) {
+		if !strings.HasPrefix(v, "TERM=") {
+			line = append(line, "-e", v)
+		}
+	}
+	program = slices.Clone(program)
+	if strings.HasPrefix(program[0], "qpq") {
+		program[0] = filepath.Join(programs, program[0])
+	}
+	_, err := w.tmux(append(append(line, "--"), program...)...)
+	return err
+}
+
+func (w *windows) close() { _, _ = w.tmux("kill-server") }
+
+// tmux runs a command of the terminal multiplexer of the story.
+func (s *story) tmux(ts *testscript.TestScript, args ...string) (string, error) {
+	return s.windowed(ts).tmux(args...)
+}
+
+// windowed returns the windows of the story.
+func (s *story) windowed(ts *testscript.TestScript) *windows {
+	if s.windows == nil {
+		w, err := openWindows(ts.MkAbs("."), environment(ts))
+		ts.Check(err)
+		s.windows, s.closers = w, append(s.closers, w.close)
+	}
+	s.windows.env = environment(ts)
+	return s.windows
 }
 
 // midday is a time zone in which it is about noon: no story sees a day end.
@@ -47,18 +87,7 @@ func cmdWindow(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) > 2)
 	width, height, ok := strings.Cut(args[1], "x")
 	usage(ts, ok)
-	line := []string{"new-session", "-d", "-s", args[0], "-x", width, "-y", height, "-c", ts.MkAbs(".")}
-	for _, v := range append(environment(ts), "TZ="+midday()) {
-		if !strings.HasPrefix(v, "TERM=") {
-			line = append(line, "-e", v)
-		}
-	}
-	program := args[2:]
-	if strings.HasPrefix(program[0], "qpq") {
-		program[0] = filepath.Join(programs, program[0])
-	}
-	_, err := of(ts).tmux(ts, append(append(line, "--"), program...)...)
-	ts.Check(err)
+	ts.Check(of(ts).windowed(ts).open(args[0], width, height, args[2:]))
 }
 
 func cmdPress(ts *testscript.TestScript, neg bool, args []string) {
@@ -177,7 +206,7 @@ func cmdEnded(ts *testscript.TestScript, neg bool, args []string) {
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		out, err := of(ts).tmux(ts, "display-message", "-p", "-t", args[0], "#{pane_dead} #{pane_dead_status}")
 		ts.Check(err)
-		if state = strings.TrimSpace(out); strings.HasPrefix(state, "1") {
+		if state = strings.TrimSpace(out); strings.HasPrefix(state, "1 ") {
 			break
 		}
 	}

@@ -64,8 +64,7 @@ func (s *settings) check() error {
 // rebind takes a line of the keys.
 func (s *settings) rebind(action, keys string, line int) error {
 	s.keys = append(s.keys, tui.Rebinding{Action: action, Keys: keys, Line: line})
-	_, err := tui.NewKeys("default", s.keys[len(s.keys)-1:])
-	return err
+	return nil
 }
 
 // load takes the settings together and finds the folders (XDG Base Directory Specification).
@@ -99,6 +98,9 @@ func (s *settings) load(flags *pflag.FlagSet, t *config.Table, lookup func(strin
 	}
 	if err := s.check(); err != nil {
 		return err
+	}
+	if _, err := tui.NewKeys(s.keySet, s.keys); err != nil {
+		return qpq.Wrap(qpq.KindOf(err), qpq.CodeOf(err), fmt.Sprintf("the configuration file %s cannot be used: %v", s.file, err), err)
 	}
 	if folder, err = home("XDG_DATA_HOME", filepath.Join(".local", "share")); err != nil {
 		return err

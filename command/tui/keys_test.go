@@ -205,7 +205,7 @@ func TestRichMessages(t *testing.T) {
 	list = append(list, fromBob("**bold** and `code`, [here](https://example.org/x)\n> quoted")...)
 	list[6].Position = 7
 	m.has(list)
-	m.shows(t, "bold and code, here (https://example.org/x)", "      > quoted")
+	m.shows(t, "bold and code, here <https://example.org/x>", "      > quoted")
 	m.shows(t, "bob: ↳ alice: when shall we meet", "      at noon", "👍 2  ↳ 3 replies", "old words (edited)", "bob: (deleted)", "alice: mine ✓✓ read", "alice: mine too (queued)")
 	if strings.Contains(m.text(), "secret") {
 		t.Error("what was deleted is shown")
