@@ -11,8 +11,8 @@ SOAKTIME    ?= 10m
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-run: build ## build, and start a server for this machine on ./data
-	./bin/qpq-server --domain localhost --listen localhost:4433
+run: build ## build, start a server for this machine on ./data, and talk; AS=NAME is somebody else, in another terminal
+	@./scripts/run $(AS)
 
 build: ## build the programs into ./bin
 	$(GO) build -o bin/ ./cmd/...

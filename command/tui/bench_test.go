@@ -54,7 +54,7 @@ func openLocal(c profile.Config) (*profile.Profile, Session, error) {
 }
 
 // benchMessages is how many messages the profile of BenchmarkFirstPaint has.
-const benchMessages = 100_000
+const benchMessages = 1_000_000
 
 // BenchmarkFirstPaint: from the key of a profile with a million messages to the first screen that has the newest of them and the list of conversations.
 func BenchmarkFirstPaint(b *testing.B) {
