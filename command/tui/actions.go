@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -296,9 +297,14 @@ func (m *Model) ran(a *account, msg ranMsg) tea.Cmd {
 			lines = append(lines, o.Text)
 		}
 	}
-	m.told(a, "/"+msg.name, strings.Join(lines, "\n"))
+	if strings.HasPrefix(msg.job.line, "/") || !slices.Contains(seen, msg.name) {
+		m.told(a, "/"+msg.name, strings.Join(lines, "\n"))
+	}
 	return m.followed(a, msg.name, msg.out)
 }
+
+// seen are commands whose outcome is seen among the messages.
+var seen = []string{"reply", "edit", "react", "delete"}
 
 // told shows what a command came to: in the line at the bottom, or above the conversation where it is more than fits there.
 func (m *Model) told(a *account, name, text string) {

@@ -87,8 +87,7 @@ func run(m *Model, cmd tea.Cmd, done func() bool) {
 	defer cancel()
 	msgs := make(chan tea.Msg, 100)
 	m.send = func(msg tea.Msg) { msgs <- msg }
-	var begin func(cmd tea.Cmd)
-	begin = func(cmd tea.Cmd) {
+	begin := func(cmd tea.Cmd) {
 		if cmd == nil {
 			return
 		}

@@ -125,6 +125,8 @@ func (m *Model) named(of command.Of) (list []string) {
 		list = slices.Clone(command.Roles)
 	case command.OfSwitch:
 		list = []string{"off", "on"}
+	case command.OfPrivacy:
+		list = slices.Clone(command.Privacies)
 	case ofProfiles:
 		list = m.cfg.Profiles()
 	}

@@ -243,15 +243,3 @@ func similar(name string) string {
 	}
 	return ": docs/tui.md lists them"
 }
-
-// Actions returns the names of all actions with what they do, in the order of the help.
-func Actions() (list [][4]string) {
-	for _, b := range bindings {
-		vim := b.vim
-		if vim == "" {
-			vim = b.keys
-		}
-		list = append(list, [4]string{string(b.action), b.keys, vim, b.help})
-	}
-	return list
-}
