@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -53,14 +54,13 @@ func openLocal(c profile.Config) (*profile.Profile, Session, error) {
 	return p, local{client.New(client.Config{Profile: p, Dial: nowhere})}, nil
 }
 
-// benchMessages is how many messages the profile of BenchmarkFirstPaint has.
-const benchMessages = 1_000_000
+var benchMessages = flag.Int("messages", 1_000_000, "how many messages the profile of BenchmarkFirstPaint has")
 
 // BenchmarkFirstPaint: from the key of a profile with a million messages to the first screen that has the newest of them and the list of conversations.
 func BenchmarkFirstPaint(b *testing.B) {
 	for _, conversations := range []int{20, 200} {
 		b.Run(fmt.Sprintf("conversations=%d", conversations), func(b *testing.B) {
-			c := filled(b, benchMessages, conversations)
+			c := filled(b, *benchMessages, conversations)
 			for b.Loop() {
 				b.StopTimer()
 				m := screenOf(b, 80, 24)
