@@ -25,7 +25,7 @@ const endless = 15 * time.Minute
 func settle(w *World, _ time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), endless)
 	defer cancel()
-	changed, before, patience := time.Now(), "", 2*time.Second
+	changed, before, wait := time.Now(), "", 2*time.Second
 	for calm := 0; calm < 2; {
 		s := w.survey(ctx)
 		open, still := strings.Join(s.open, "; "), time.Since(changed)
@@ -43,8 +43,8 @@ func settle(w *World, _ time.Duration) {
 			for _, err := range s.errors {
 				w.fail("%s", err)
 			}
-		case still > patience:
-			patience += still
+		case still > wait:
+			wait += still
 			w.net.breakThose(func(*line) bool { return true })
 		}
 		pause(ctx, 20*time.Millisecond) // for people to look, and programs to go on
