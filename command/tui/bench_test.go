@@ -65,12 +65,15 @@ func BenchmarkFirstPaint(b *testing.B) {
 				b.StopTimer()
 				m := screenOf(b, 80, 24)
 				a := newAccount("p")
+				var cancel context.CancelFunc
+				m.ctx, cancel = context.WithCancel(context.Background())
 				m.accounts, m.at = map[string]*account{"p": a}, a
 				b.StartTimer()
 				p, s, err := openLocal(c)
 				check(b, err)
 				run(m, m.update(openedMsg{of{a}, s, nil}), func() bool { return strings.Contains(m.View().Content, "message ") })
 				b.StopTimer()
+				cancel() // what comes is watched until then
 				m.wait()
 				check(b, s.Close())
 				check(b, p.Close())
@@ -83,7 +86,7 @@ func BenchmarkFirstPaint(b *testing.B) {
 
 // run carries out commands and what they lead to, one after the other, until something is so.
 func run(m *Model, cmd tea.Cmd, done func() bool) {
-	ctx, cancel := context.WithTimeout(m.ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(m.ctx, 20*time.Second)
 	defer cancel()
 	msgs := make(chan tea.Msg, 100)
 	m.send = func(msg tea.Msg) { msgs <- msg }
@@ -110,7 +113,7 @@ func run(m *Model, cmd tea.Cmd, done func() bool) {
 			_, next := m.Update(msg)
 			begin(next)
 		case <-ctx.Done():
-			panic("the screen never shows it")
+			panic(fmt.Sprint("the screen never shows it: ", m.fatal, m.status.text, m.text()))
 		}
 	}
 }
