@@ -3,8 +3,10 @@
 package integration_test
 
 import (
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,6 +45,9 @@ func (w *windows) tmux(args ...string) (string, error) {
 	return string(out), err
 }
 
+// status is the file that has how the program in a window ended.
+func (w *windows) status(name string) string { return filepath.Join(w.dir, "."+name+".status") }
+
 // open starts a program of ours in a window of its own.
 func (w *windows) open(name, width, height string, program []string) error {
 	line := []string{"new-session", "-d", "-s", name, "-x", width, "-y", height, "-c", w.dir}
@@ -55,7 +60,12 @@ func (w *windows) open(name, width, height string, program []string) error {
 	if strings.HasPrefix(program[0], "qpq") {
 		program[0] = filepath.Join(programs, program[0])
 	}
-	_, err := w.tmux(append(append(line, "--"), program...)...)
+	// tmux does not always know how a program ended.
+	if err := os.RemoveAll(w.status(name)); err != nil {
+		return err
+	}
+	line = append(line, "--", "/bin/sh", "-c", `trap : INT QUIT HUP TERM; "$@"; echo $? >"$0"`, w.status(name))
+	_, err := w.tmux(append(line, program...)...)
 	return err
 }
 
@@ -203,14 +213,14 @@ func cmdScreen(ts *testscript.TestScript, neg bool, args []string) {
 func cmdEnded(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) == 2)
 	state := ""
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		out, err := of(ts).tmux(ts, "display-message", "-p", "-t", args[0], "#{pane_dead} #{pane_dead_status}")
-		ts.Check(err)
-		if state = strings.TrimSpace(out); strings.HasPrefix(state, "1 ") {
-			break
+	for deadline := time.Now().Add(patience); state == "" && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		out, err := os.ReadFile(of(ts).windowed(ts).status(args[0]))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			ts.Fatalf("%v", err)
 		}
+		state = strings.TrimSpace(string(out))
 	}
-	if state != "1 "+args[1] {
+	if state != args[1] {
 		ts.Fatalf("%s is %q and did not end with %s:\n%s", args[0], state, args[1], captured(ts, args[0], false))
 	}
 }
