@@ -2,13 +2,18 @@ package client_test
 
 import (
 	"context"
+	"crypto/tls"
+	"encoding/binary"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/transport"
+	"github.com/quicproquo/qpq/wire"
 )
 
 func TestCoverTrafficIsSentAtItsRateAndShownToNobody(t *testing.T) {
@@ -64,4 +69,85 @@ func TestReceiptsAreOffWhereThePersonChoseSo(t *testing.T) {
 	if err := bob.SetPrivacy(client.Privacy{Cover: 1_000_000}); qpq.CodeOf(err) != "bad-rate" {
 		t.Errorf("a rate without bounds: %v", err)
 	}
+}
+
+// hearing is what a server was asked to send.
+type hearing struct {
+	mu    sync.Mutex
+	sends []wire.Send
+}
+
+// listening is a dialer to a server whose operator listens.
+func (s *server) listening(h *hearing) client.Dialer {
+	return func(ctx context.Context, address string, verify func(tls.ConnectionState) error) (transport.Conn, error) {
+		conn, err := s.dial(ctx, address, verify)
+		return heardConn{conn, h}, err
+	}
+}
+
+type heardConn struct {
+	transport.Conn
+	hearing *hearing
+}
+
+func (c heardConn) Open(ctx context.Context) (transport.Stream, error) {
+	s, err := c.Conn.Open(ctx)
+	return &heardStream{Stream: s, hearing: c.hearing}, err
+}
+
+type heardStream struct {
+	transport.Stream
+	hearing *hearing
+	written []byte
+}
+
+func (s *heardStream) Write(b []byte) (int, error) {
+	s.written = append(s.written, b...)
+	for len(s.written) >= 8 {
+		end := 8 + int(binary.LittleEndian.Uint32(s.written))
+		if len(s.written) < end {
+			break
+		}
+		if binary.LittleEndian.Uint16(s.written[4:]) == (wire.Send{}).Method().Ordinal {
+			if q, err := wire.Unmarshal[wire.Send](s.written[8:end]); err == nil {
+				s.hearing.mu.Lock()
+				s.hearing.sends = append(s.hearing.sends, q)
+				s.hearing.mu.Unlock()
+			}
+		}
+		s.written = s.written[end:]
+	}
+	return s.Stream.Write(b)
+}
+
+// TestTheServerCannotTellCoverFromAText: but for the ciphertext and a random id, the calls are the same.
+func TestTheServerCannotTellCoverFromAText(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, nil)
+		alice, bob := s.device(t), s.device(t)
+		alice.register("alice")
+		bob.register("bob")
+		id := must(alice.Direct(t.Context(), bob.user()))
+		settle(t, bob)
+		var h hearing
+		alice.reopen(s.listening(&h))
+		alice.says(id, "a text of some length")
+		check(t, alice.SetPrivacy(client.Privacy{Cover: 60}))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- alice.Run(ctx) }()
+		time.Sleep(time.Hour)
+		cancel()
+		check(t, <-done)
+		if len(h.sends) < 20 {
+			t.Fatalf("%d messages were sent in an hour", len(h.sends))
+		}
+		text := h.sends[0]
+		for _, q := range h.sends[1:] {
+			if q.Channel != text.Channel || len(q.Payload) != len(text.Payload) || q.TTLSeconds != text.TTLSeconds || len(q.Blobs) != len(text.Blobs) {
+				t.Fatalf("a text has %d bytes, waits for %d seconds and has %d files; cover %d, %d and %d",
+					len(text.Payload), text.TTLSeconds, len(text.Blobs), len(q.Payload), q.TTLSeconds, len(q.Blobs))
+			}
+		}
+	})
 }
