@@ -64,7 +64,7 @@ func (w *windows) open(name, width, height string, program []string) error {
 	if err := os.RemoveAll(w.status(name)); err != nil {
 		return err
 	}
-	line = append(line, "--", "/bin/sh", "-c", `trap : INT QUIT HUP TERM; "$@"; echo $? >"$0"`, w.status(name))
+	line = append(line, "--", "/bin/sh", "-c", `trap : INT QUIT; "$@"; echo $? >"$0"`, w.status(name))
 	_, err := w.tmux(append(line, program...)...)
 	return err
 }
