@@ -37,6 +37,7 @@ var mayImport = []struct {
 	{"integration/...", []string{"*"}},
 	{"bench/...", []string{"*"}},
 	{"internal/world/...", []string{"*"}},
+	{"internal/testserver", []string{".", "node", "opaque", "store", "store/folder", "store/sqlite", "transport", "transport/mem"}},
 }
 
 // mustNotLink lists what must not be in a program that has the package, however it got there.

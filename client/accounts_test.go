@@ -37,8 +37,8 @@ func TestTheDeviceSurvivesARestart(t *testing.T) {
 	d := s.device(t)
 	before := d.register("alice")
 	d.reopen(s.dial)
-	s.stop()
-	s.start()
+	s.Stop()
+	s.Start()
 	after, err := d.Whoami(t.Context())
 	check(t, err)
 	if after.Device != before.Device || after.StateVersion != 1 {

@@ -2,54 +2,28 @@ package client_test
 
 import (
 	"context"
-	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/tls"
 	"errors"
 	"os"
-	"path/filepath"
-	"time"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
 	"github.com/quicproquo/qpq/client/profile"
-	"github.com/quicproquo/qpq/node"
+	"github.com/quicproquo/qpq/internal/testserver"
 	"github.com/quicproquo/qpq/opaque"
-	"github.com/quicproquo/qpq/store"
-	"github.com/quicproquo/qpq/store/sqlite"
-	"github.com/quicproquo/qpq/transport"
-	"github.com/quicproquo/qpq/transport/mem"
 )
 
 // The examples run against a real server in this process, with a database of its own. What fails here panics.
 
 type exampleServer struct {
-	listener *mem.Listener
-	members  []*member
-	stop     func() error
+	*testserver.Server
+	dir     string
+	members []*member
 }
 
 func startServer() *exampleServer {
 	dir := must(os.MkdirTemp("", "qpq-example-"))
-	ctx, cancel := context.WithCancel(context.Background())
-	engine := must(sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(dir, "qpq.db")}))
-	opened := must(store.Open(ctx, engine, store.Config{Domain: domain, Now: time.Now()}))
-	passwords := opaque.Configuration{}
-	_, key, err := ed25519.GenerateKey(nil)
-	server := must(node.New(node.Config{Domain: domain, Store: opened, Passwords: opaque.NewServer(passwords, must(opaque.NewServerSetup(passwords))), SigningKey: must(key, err)}))
-	s := &exampleServer{listener: mem.Listen("server")}
-	done := make(chan error, 1)
-	go func() { done <- server.Run(ctx, s.listener) }()
-	s.stop = func() error {
-		cancel()
-		return errors.Join(<-done, engine.Close(), os.RemoveAll(dir))
-	}
-	return s
-}
-
-// Dial is a client.Dialer.
-func (s *exampleServer) Dial(ctx context.Context, _ string, _ func(tls.ConnectionState) error) (transport.Conn, error) {
-	return s.listener.Dial(ctx, "client")
+	return &exampleServer{Server: testserver.In(dir, nil, func(err error) { panic(err) }), dir: dir}
 }
 
 // Close ends the members, and then the server.
@@ -57,7 +31,8 @@ func (s *exampleServer) Close() {
 	for _, m := range s.members {
 		m.close()
 	}
-	_ = must(0, s.stop())
+	s.Stop()
+	_ = must(0, os.RemoveAll(s.dir))
 }
 
 // member is somebody with an account and one device.

@@ -86,7 +86,7 @@ func (d *device) saves(id qpq.ChannelID, folder string) (string, error) {
 // blobs returns the files that the server keeps.
 func (s *server) blobs() (list []string) {
 	s.t.Helper()
-	check(s.t, filepath.WalkDir(s.path+".files", func(path string, e fs.DirEntry, err error) error {
+	check(s.t, filepath.WalkDir(s.Path+".files", func(path string, e fs.DirEntry, err error) error {
 		if err == nil && !e.IsDir() {
 			list = append(list, path)
 		}

@@ -80,18 +80,18 @@ func TestServerThatLostCommitsIsGivenThemBack(t *testing.T) {
 	s := newServer(t, nil)
 	id, alice, bob, carol := three(t, s)
 	talk(t, id, alice, bob, carol)
-	s.stop()
+	s.Stop()
 	yesterday := filepath.Join(t.TempDir(), "qpq.db")
-	check(t, sqlite.Copy(s.path, yesterday))
-	s.start()
+	check(t, sqlite.Copy(s.Path, yesterday))
+	s.Start()
 	check(t, alice.UpdateKeys(context.Background(), id))
 	check(t, alice.Remove(context.Background(), id, carol.user()))
 	settle(t, bob)
 	bob.says(id, "of today")
 	settle(t, alice)
-	s.stop()
-	s.path = yesterday
-	s.start()
+	s.Stop()
+	s.Path = yesterday
+	s.Start()
 	for _, d := range []*device{bob, alice} {
 		check(t, d.Sync(context.Background()))
 	}

@@ -67,7 +67,7 @@ func TestAServerAloneCannotMakeAGroup(t *testing.T) {
 		}
 	}
 	head := must(wire.Unmarshal[wire.SlotReceipt](must(alice.profile.Channel(id)).Head))
-	receipt := wire.SignSlot(s.cfg.SigningKey, id, wire.SlotReceipt{Slot: head.Slot + 1, Parent: head.Slot, Previous: wire.SlotHash(id, head), Time: time.Now().Truncate(time.Millisecond)})
+	receipt := wire.SignSlot(s.Config.SigningKey, id, wire.SlotReceipt{Slot: head.Slot + 1, Parent: head.Slot, Previous: wire.SlotHash(id, head), Time: time.Now().Truncate(time.Millisecond)})
 
 	check(t, bob.profile.Change(func(tx *profile.Tx) error { return tx.ClearGroup(id) }))
 	bob.reopen(s.lying(lies{
@@ -94,15 +94,15 @@ func TestAWelcomeIsNotUsedTwice(t *testing.T) {
 	bob.open(s.dial)
 	device := must(bob.profile.Account()).Device.ID()
 	for {
-		counts := must(s.cfg.Store.CountKeyPackages(ctx, "bob", device, time.Now()))
+		counts := must(s.Config.Store.CountKeyPackages(ctx, "bob", device, time.Now()))
 		if counts[0].OneTime == 0 {
 			break
 		}
-		must(s.cfg.Store.ClaimKeyPackage(ctx, "bob", device, uint16(conversation.Suite), time.Now()))
+		must(s.Config.Store.ClaimKeyPackage(ctx, "bob", device, uint16(conversation.Suite), time.Now()))
 	}
 	id := must(alice.CreateGroup(ctx, "two", bob.user()))
 	var welcome wire.InboxRow
-	for _, row := range must(s.cfg.Store.Inbox(ctx, store.Fetch{Account: "bob", Device: device, Limit: 100, Size: 1 << 20, Now: time.Now()})).Rows {
+	for _, row := range must(s.Config.Store.Inbox(ctx, store.Fetch{Account: "bob", Device: device, Limit: 100, Size: 1 << 20, Now: time.Now()})).Rows {
 		if row.Kind == store.KindWelcome {
 			receipt := wire.SlotReceipt{Slot: uint64(row.Slot.Number), Parent: uint64(row.Slot.Parent), Time: row.Slot.Time,
 				Previous: [32]byte(row.Slot.Previous), Commit: [32]byte(row.Slot.Hash), Signature: [64]byte(row.Slot.Signature)}

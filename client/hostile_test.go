@@ -117,15 +117,15 @@ func TestAServerThatForgetsARevocation(t *testing.T) {
 	stolen, err := second.Login(t.Context(), "alice", with(secret), "stolen")
 	check(t, err)
 	second.close()
-	s.stop()
+	s.Stop()
 	yesterday := filepath.Join(t.TempDir(), "qpq.db")
-	check(t, sqlite.Copy(s.path, yesterday))
-	s.start()
+	check(t, sqlite.Copy(s.Path, yesterday))
+	s.Start()
 	check(t, first.RevokeDevice(t.Context(), stolen.Device, with(secret)))
 	known := must(first.profile.Account()).State
-	s.stop()
-	s.path = yesterday
-	s.start()
+	s.Stop()
+	s.Path = yesterday
+	s.Start()
 	refuse := qpq.E(qpq.Denied, wire.CodeDeviceUnknown, "who are you?")
 	first.reopen(s.lying(lies{authenticate: answer(refuse)}))
 	_, err = first.Login(t.Context(), "alice", with(secret), "again")
@@ -150,7 +150,7 @@ func TestTextOfServersIsPrintable(t *testing.T) {
 func (s *server) steal(t *testing.T, d *device) *transport.Session {
 	t.Helper()
 	a := must(d.profile.Account())
-	conn, err := s.listener.Dial(t.Context(), "thief")
+	conn, err := s.Dial(t.Context(), "", nil)
 	check(t, err)
 	x := transport.NewSession(conn, transport.SessionConfig{})
 	t.Cleanup(func() { _ = x.Close() })

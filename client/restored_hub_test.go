@@ -44,16 +44,16 @@ func TestARestoreWithAConflictStopsNothingElse(t *testing.T) {
 	id, alice, bob, carol := three(t, s)
 	dm := must(bob.Direct(ctx, alice.user()))
 	settle(t, alice)
-	s.stop()
+	s.Stop()
 	yesterday := filepath.Join(t.TempDir(), "qpq.db")
-	check(t, sqlite.Copy(s.path, yesterday))
-	s.start()
+	check(t, sqlite.Copy(s.Path, yesterday))
+	s.Start()
 	check(t, alice.UpdateKeys(ctx, id))
 	check(t, alice.UpdateKeys(ctx, id))
 	settle(t, bob)
-	s.stop()
-	s.path = yesterday
-	s.start()
+	s.Stop()
+	s.Path = yesterday
+	s.Start()
 	check(t, carol.UpdateKeys(ctx, id))
 	if err := tries(bob, dm, "to alice alone"); err != nil {
 		t.Errorf("a conflict in one conversation stops bob in all others: %v", err)
@@ -69,18 +69,18 @@ func TestAConversationThatTheServerLostIsGivenBack(t *testing.T) {
 	bob.register("bob")
 	first := must(alice.CreateGroup(ctx, "first", bob.user()))
 	settle(t, bob)
-	s.stop()
+	s.Stop()
 	yesterday := filepath.Join(t.TempDir(), "qpq.db")
-	check(t, sqlite.Copy(s.path, yesterday))
-	s.start()
+	check(t, sqlite.Copy(s.Path, yesterday))
+	s.Start()
 	id := must(alice.CreateGroup(ctx, "second", bob.user()))
 	settle(t, bob)
 	bob.says(id, "of today")
 	bob.says(first, "of today")
 	settle(t, alice)
-	s.stop()
-	s.path = yesterday
-	s.start()
+	s.Stop()
+	s.Path = yesterday
+	s.Start()
 	settle(t, alice, bob)
 	if v := must(alice.Client.Conversation(id)); v.Standing != client.Active {
 		t.Errorf("alice stands as %v in a conversation that she knows all of; notices %v, %q", v.Standing, alice.notices, alice.codes(id))
@@ -99,10 +99,10 @@ func TestAServerFromYesterday(t *testing.T) {
 			d := s.device(t)
 			d.register("alice")
 			check(t, d.VaultPut(t.Context(), "contacts", []byte("bob"), 0))
-			s.stop()
+			s.Stop()
 			yesterday := filepath.Join(t.TempDir(), "qpq.db")
-			check(t, sqlite.Copy(s.path, yesterday))
-			s.start()
+			check(t, sqlite.Copy(s.Path, yesterday))
+			s.Start()
 			var second *device
 			for range added {
 				second = s.device(t)
@@ -111,9 +111,9 @@ func TestAServerFromYesterday(t *testing.T) {
 			}
 			_, err := d.Devices(t.Context())
 			check(t, err)
-			s.stop()
-			s.path = yesterday
-			s.start()
+			s.Stop()
+			s.Path = yesterday
+			s.Start()
 			w, err := d.Whoami(t.Context())
 			if check(t, err); int(w.StateVersion) != 1+added {
 				t.Errorf("the device knows version %d", w.StateVersion)

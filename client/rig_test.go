@@ -1,82 +1,35 @@
 package client_test
 
 import (
-	"context"
-	"crypto/ed25519"
-	"crypto/tls"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
 	"github.com/quicproquo/qpq/client/disk"
 	"github.com/quicproquo/qpq/client/profile"
+	"github.com/quicproquo/qpq/internal/testserver"
 	"github.com/quicproquo/qpq/node"
 	"github.com/quicproquo/qpq/opaque"
-	"github.com/quicproquo/qpq/store"
-	"github.com/quicproquo/qpq/store/folder"
-	"github.com/quicproquo/qpq/store/sqlite"
-	"github.com/quicproquo/qpq/transport"
-	"github.com/quicproquo/qpq/transport/mem"
 )
 
-const domain = "example.org"
+const domain = testserver.Domain
 
-// server is a real server that is reached through memory.
+// server is what the devices of a test talk with.
 type server struct {
-	t        *testing.T
-	path     string
-	cfg      node.Config
-	listener *mem.Listener
-	stop     func()
+	*testserver.Server
+	t    *testing.T
+	dial client.Dialer
 }
 
 func newServer(t *testing.T, change func(*node.Config)) *server {
 	t.Helper()
-	password := opaque.Configuration{}
-	setup := must(opaque.NewServerSetup(password))
-	_, key, err := ed25519.GenerateKey(nil)
-	check(t, err)
-	s := &server{t: t, path: filepath.Join(t.TempDir(), "qpq.db")}
-	s.cfg = node.Config{Domain: domain, Passwords: opaque.NewServer(password, setup), SigningKey: key}
-	s.cfg.Limits = node.Limits{AddressRate: 1e6, AccountRate: 1e6, PasswordFloor: time.Nanosecond, LookupFloor: time.Nanosecond}
-	if change != nil {
-		change(&s.cfg)
-	}
-	s.start()
-	t.Cleanup(func() { s.stop() })
-	return s
-}
-
-func (s *server) start(also ...transport.Listener) {
-	s.t.Helper()
-	engine, err := sqlite.Open(context.Background(), sqlite.Config{Path: s.path})
-	check(s.t, err)
-	blobs, err := folder.Open(s.path + ".files")
-	check(s.t, err)
-	s.cfg.Store, err = store.Open(context.Background(), engine, store.Config{Domain: domain, Now: time.Now(), Blobs: blobs})
-	check(s.t, err)
-	n, err := node.New(s.cfg)
-	check(s.t, err)
-	s.listener = mem.Listen("server")
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- n.Run(ctx, append(also, s.listener)...) }()
-	s.stop = sync.OnceFunc(func() {
-		cancel()
-		check(s.t, <-done)
-		check(s.t, engine.Close())
-	})
-}
-
-// dial is what clients reach the server by.
-func (s *server) dial(ctx context.Context, _ string, _ func(tls.ConnectionState) error) (transport.Conn, error) {
-	return s.listener.Dial(ctx, "client")
+	s := testserver.New(t, change)
+	return &server{s, t, s.Dial}
 }
 
 // device is one client with its profile.

@@ -41,10 +41,10 @@ func fingerprint(c tls.Certificate) []byte {
 // serveTLS starts a server anew, so that it is reached by TLS over TCP too, with a certificate.
 func (s *server) serveTLS(address string, c tls.Certificate) string {
 	s.t.Helper()
-	s.stop()
+	s.Stop()
 	l, err := tlsmux.Listen(address, &tls.Config{Certificates: []tls.Certificate{c}})
 	check(s.t, err)
-	s.start(l)
+	s.Start(l)
 	return l.Addr().String()
 }
 

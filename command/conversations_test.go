@@ -175,7 +175,7 @@ func TestAMessageWaitsForTheServer(t *testing.T) {
 	if v := alice.run("send", "conversation", "bob", "text", "one", "no-wait", true); v["state"] != "queued" {
 		t.Errorf("sent without waiting: %v", v)
 	}
-	s.stop()
+	s.Stop()
 	_, err := alice.try(t.Context(), "send", "conversation", "bob", "text", "two")
 	if !errors.Is(err, qpq.Unavailable) || qpq.CodeOf(err) != "queued" || !strings.Contains(err.Error(), "do not send it again") {
 		t.Errorf("sent to a server that is down: %v", err)
@@ -183,7 +183,7 @@ func TestAMessageWaitsForTheServer(t *testing.T) {
 	if got := alice.texts("history", "conversation", "bob"); !slices.Equal(got, []string{"one", "two"}) || !strings.Contains(alice.shown[len(alice.shown)-1], "knew last") {
 		t.Errorf("alice has %q and was told %q", got, alice.shown)
 	}
-	s.start()
+	s.Start()
 	alice.run("sync")
 	if got := bob.texts("recv"); !slices.Equal(got, []string{"one", "two"}) {
 		t.Errorf("bob received %q", got)
@@ -194,7 +194,7 @@ func TestTwoDevicesEach(t *testing.T) {
 	s := newServer(t)
 	alice, bob := s.registered("alice"), s.registered("bob")
 	alice.run("dm", "user", "bob", "text", "before")
-	phone := s.device("alice's phone")
+	phone := s.device()
 	phone.run("login", "user", "alice", "device-name", "phone")
 	if v := phone.run("join", "conversation", "bob"); v["standing"] != "active" {
 		t.Errorf("the phone stands %v", v)
@@ -287,7 +287,7 @@ func TestWhoMustNotBeThereHasToBeConfirmed(t *testing.T) {
 	check(t, err)
 	list[0].Standing = profile.Suspect // as after a rejoin that shows somebody who was removed
 	check(t, alice.profile.Change(func(tx *profile.Tx) error { return tx.SetChannel(list[0]) }))
-	s.open(alice, "alice")
+	s.open(alice)
 	if _, err := alice.try(t.Context(), "send", "conversation", "team", "text", "hello"); !errors.Is(err, qpq.Denied) || qpq.CodeOf(err) != "suspect" {
 		t.Errorf("sent to whom nobody confirmed: %v", err)
 	}

@@ -119,7 +119,7 @@ func TestTransfersThatWait(t *testing.T) {
 	bob.run("recv")
 	path := filepath.Join(t.TempDir(), "x")
 	check(t, os.WriteFile(path, []byte("content"), 0o600))
-	s.stop()
+	s.Stop()
 	_, err := alice.try(t.Context(), "send-file", "conversation", "bob", "path", path)
 	if qpq.CodeOf(err) != "transfer-waits" || !errors.Is(err, qpq.Unavailable) || !strings.Contains(err.Error(), "transfers cancel 1 gives it up") {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func TestTransfersThatWait(t *testing.T) {
 			t.Errorf("transfer %s was resumed", id)
 		}
 	}
-	s.start()
+	s.Start()
 	alice.run("transfers resume", "id", "1")
 	if got := listed(); got != "nothing is on its way" {
 		t.Errorf("%q", got)

@@ -2,13 +2,10 @@ package command_test
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,56 +13,19 @@ import (
 	"github.com/quicproquo/qpq/client/disk"
 	"github.com/quicproquo/qpq/client/profile"
 	"github.com/quicproquo/qpq/command"
-	"github.com/quicproquo/qpq/node"
+	"github.com/quicproquo/qpq/internal/testserver"
 	"github.com/quicproquo/qpq/opaque"
-	"github.com/quicproquo/qpq/store"
-	"github.com/quicproquo/qpq/store/folder"
-	"github.com/quicproquo/qpq/store/sqlite"
-	"github.com/quicproquo/qpq/transport"
-	"github.com/quicproquo/qpq/transport/mem"
 )
 
-// server is a real server that is reached through memory.
+// server is what the devices of a test talk with.
 type server struct {
-	t        *testing.T
-	path     string
-	cfg      node.Config
-	listener *mem.Listener
-	stop     func()
+	*testserver.Server
+	t *testing.T
 }
 
 func newServer(t *testing.T) *server {
 	t.Helper()
-	setup, err := opaque.NewServerSetup(opaque.Configuration{})
-	check(t, err)
-	_, key, err := ed25519.GenerateKey(nil)
-	check(t, err)
-	s := &server{t: t, path: filepath.Join(t.TempDir(), "qpq.db")}
-	s.cfg = node.Config{Domain: "example.org", Passwords: opaque.NewServer(opaque.Configuration{}, setup), SigningKey: key,
-		Limits: node.Limits{AddressRate: 1e6, AccountRate: 1e6, PasswordFloor: time.Nanosecond, LookupFloor: time.Nanosecond}}
-	s.start()
-	t.Cleanup(func() { s.stop() })
-	return s
-}
-
-func (s *server) start() {
-	engine, err := sqlite.Open(context.Background(), sqlite.Config{Path: s.path})
-	check(s.t, err)
-	blobs, err := folder.Open(s.path + ".files")
-	check(s.t, err)
-	s.cfg.Store, err = store.Open(context.Background(), engine, store.Config{Domain: s.cfg.Domain, Now: time.Now(), Blobs: blobs})
-	check(s.t, err)
-	n, err := node.New(s.cfg)
-	check(s.t, err)
-	s.listener = mem.Listen("server")
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- n.Run(ctx, s.listener) }()
-	s.stop = sync.OnceFunc(func() {
-		cancel()
-		check(s.t, <-done)
-		check(s.t, engine.Close())
-	})
+	return &server{testserver.New(t, nil), t}
 }
 
 // device is a client with its person, who calls commands.
@@ -76,32 +36,26 @@ type device struct {
 	client  *client.Client
 }
 
-func (s *server) device(name string) *device {
+func (s *server) device() *device {
 	s.t.Helper()
 	p, err := profile.Open(profile.Config{Path: filepath.Join(s.t.TempDir(), "profile.db"), Key: make([]byte, profile.KeySize)})
 	check(s.t, err)
 	d := &device{t: s.t, profile: p, person: person{answers: map[string]string{"password": "correct horse battery"}}}
-	s.open(d, name)
+	s.open(d)
 	s.t.Cleanup(func() { check(s.t, errors.Join(d.client.Close(), p.Close())) })
 	return d
 }
 
 // open begins with what the profile holds.
-func (s *server) open(d *device, name string) {
-	d.client = client.New(client.Config{Profile: d.profile, Server: s.cfg.Domain, KSF: opaque.Identity, Files: disk.Files{}, Backoff: time.Millisecond, Notice: func(client.Notice) {},
-		Dial: func(ctx context.Context, _ string, _ func(tls.ConnectionState) error) (transport.Conn, error) {
-			c, err := s.listener.Dial(ctx, name)
-			if err != nil {
-				return nil, errOffline
-			}
-			return c, nil
-		}})
+func (s *server) open(d *device) {
+	d.client = client.New(client.Config{Profile: d.profile, Server: testserver.Domain, KSF: opaque.Identity, Files: disk.Files{}, Backoff: time.Millisecond,
+		Notice: func(client.Notice) {}, Dial: s.Dial})
 }
 
 // registered is a device of a new account.
 func (s *server) registered(name string) *device {
 	s.t.Helper()
-	d := s.device(name)
+	d := s.device()
 	d.run("register", "user", name)
 	return d
 }

@@ -371,12 +371,12 @@ func TestTheServerIsAway(t *testing.T) {
 	alice.subscribe(nil)
 	bob.subscribe(nil)
 	alice.ask("dm", map[string]any{"user": "bob"})
-	s.stop()
+	s.Stop()
 	alice.until(notice("offline"))
 	if f := alice.fails("send", map[string]any{"conversation": "bob", "text": "later"}); f.Data.Code != "queued" || f.Data.Kind != "unavailable" {
 		t.Errorf("meanwhile: %+v", f)
 	}
-	s.start()
+	s.Start()
 	alice.until(notice("online"))
 	bob.until(says("later"))
 }

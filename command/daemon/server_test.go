@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/ed25519"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
@@ -16,19 +14,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
 	"github.com/quicproquo/qpq/client/disk"
 	"github.com/quicproquo/qpq/client/profile"
 	"github.com/quicproquo/qpq/command"
 	"github.com/quicproquo/qpq/command/daemon"
-	"github.com/quicproquo/qpq/node"
+	"github.com/quicproquo/qpq/internal/testserver"
 	"github.com/quicproquo/qpq/opaque"
-	"github.com/quicproquo/qpq/store"
-	"github.com/quicproquo/qpq/store/folder"
-	"github.com/quicproquo/qpq/store/sqlite"
-	"github.com/quicproquo/qpq/transport"
-	"github.com/quicproquo/qpq/transport/mem"
 )
 
 const password = "correct horse battery"
@@ -40,64 +32,15 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// server is a real server that is reached through memory.
+// server is what the daemons of a test talk with.
 type server struct {
-	t    *testing.T
-	path string
-	cfg  node.Config
-	stop func()
-
-	mu       sync.Mutex
-	listener *mem.Listener // nil while it is away
+	*testserver.Server
+	t *testing.T
 }
 
 func newServer(t *testing.T) *server {
-	setup, err := opaque.NewServerSetup(opaque.Configuration{})
-	check(t, err)
-	_, key, err := ed25519.GenerateKey(nil)
-	check(t, err)
-	s := &server{t: t, path: filepath.Join(t.TempDir(), "qpq.db")}
-	s.cfg = node.Config{Domain: "example.org", Passwords: opaque.NewServer(opaque.Configuration{}, setup), SigningKey: key,
-		Limits: node.Limits{AddressRate: 1e6, AccountRate: 1e6, PasswordFloor: time.Nanosecond, LookupFloor: time.Nanosecond}}
-	s.start()
-	t.Cleanup(func() { s.stop() })
-	return s
-}
-
-func (s *server) start() {
-	engine, err := sqlite.Open(context.Background(), sqlite.Config{Path: s.path})
-	check(s.t, err)
-	blobs, err := folder.Open(s.path + ".files")
-	check(s.t, err)
-	s.cfg.Store, err = store.Open(context.Background(), engine, store.Config{Domain: s.cfg.Domain, Now: time.Now(), Blobs: blobs})
-	check(s.t, err)
-	n, err := node.New(s.cfg)
-	check(s.t, err)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	listener := mem.Listen("server")
-	s.listener = listener
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- n.Run(ctx, listener) }()
-	s.stop = sync.OnceFunc(func() {
-		s.mu.Lock()
-		s.listener = nil
-		s.mu.Unlock()
-		cancel()
-		check(s.t, <-done)
-		check(s.t, engine.Close())
-	})
-}
-
-func (s *server) dial(ctx context.Context, _ string, _ func(tls.ConnectionState) error) (transport.Conn, error) {
-	s.mu.Lock()
-	l := s.listener
-	s.mu.Unlock()
-	if l == nil {
-		return nil, qpq.E(qpq.Unavailable, "cannot-connect", "the server is away")
-	}
-	return l.Dial(ctx, "client")
+	t.Helper()
+	return &server{testserver.New(t, nil), t}
 }
 
 // journal is what a daemon logs.
@@ -144,7 +87,7 @@ func (s *server) daemon(cfg daemon.Config) *running {
 	r := &running{t: t, log: &journal{more: make(chan struct{}, 1)}, path: daemon.Socket(dir)}
 	cfg.Log, cfg.Release, cfg.DeviceName = slog.New(slog.NewTextHandler(r.log, nil)), "1", "desk"
 	d := daemon.New(cfg)
-	r.client = client.New(client.Config{Profile: p, Server: s.cfg.Domain, KSF: opaque.Identity, Files: disk.Files{}, Backoff: time.Millisecond, Dial: s.dial, Notice: d.Notice})
+	r.client = client.New(client.Config{Profile: p, Server: testserver.Domain, KSF: opaque.Identity, Files: disk.Files{}, Backoff: time.Millisecond, Dial: s.Dial, Notice: d.Notice})
 	var doors daemon.Doors
 	doors.Socket, err = daemon.Listen(r.path)
 	check(t, err)

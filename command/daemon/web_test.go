@@ -221,7 +221,7 @@ func TestEventsGoOnWhereTheyWereCut(t *testing.T) {
 	}
 	again := r.events("", begin.id) // a reader that was cut before it saw anything misses nothing
 	again.until("entry", `"text":"one"`)
-	s.stop()
+	s.Stop()
 	stream.until("notice", "offline")
 	ended := make(chan error, 1)
 	go func() { ended <- r.end() }()

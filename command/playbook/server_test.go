@@ -2,8 +2,6 @@ package playbook_test
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"path/filepath"
@@ -11,48 +9,23 @@ import (
 	"testing"
 	"time"
 
-	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
 	"github.com/quicproquo/qpq/client/profile"
 	"github.com/quicproquo/qpq/command"
 	"github.com/quicproquo/qpq/command/playbook"
-	"github.com/quicproquo/qpq/node"
+	"github.com/quicproquo/qpq/internal/testserver"
 	"github.com/quicproquo/qpq/opaque"
-	"github.com/quicproquo/qpq/store"
-	"github.com/quicproquo/qpq/store/sqlite"
-	"github.com/quicproquo/qpq/transport"
-	"github.com/quicproquo/qpq/transport/mem"
 )
 
-// server is a real server that is reached through memory.
+// server is what the people of a playbook talk by.
 type server struct {
-	t        *testing.T
-	listener *mem.Listener
+	*testserver.Server
+	t *testing.T
 }
 
 func newServer(t *testing.T) *server {
 	t.Helper()
-	setup, err := opaque.NewServerSetup(opaque.Configuration{})
-	check(t, err)
-	_, key, err := ed25519.GenerateKey(nil)
-	check(t, err)
-	engine, err := sqlite.Open(context.Background(), sqlite.Config{Path: filepath.Join(t.TempDir(), "qpq.db")})
-	check(t, err)
-	kept, err := store.Open(context.Background(), engine, store.Config{Domain: "example.org", Now: time.Now()})
-	check(t, err)
-	n, err := node.New(node.Config{Domain: "example.org", Store: kept, Passwords: opaque.NewServer(opaque.Configuration{}, setup), SigningKey: key,
-		Limits: node.Limits{AddressRate: 1e6, AccountRate: 1e6, PasswordFloor: time.Nanosecond, LookupFloor: time.Nanosecond}})
-	check(t, err)
-	s := &server{t, mem.Listen("server")}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- n.Run(ctx, s.listener) }()
-	t.Cleanup(func() {
-		cancel()
-		check(t, <-done)
-		check(t, engine.Close())
-	})
-	return s
+	return &server{testserver.New(t, nil), t}
 }
 
 // session is a real client on a profile in a file.
@@ -77,14 +50,7 @@ func (s *server) open(dir string) func(context.Context, playbook.Profile) (playb
 			return nil, err
 		}
 		return &session{p, client.New(client.Config{Profile: p, Server: "example.org", KSF: opaque.Identity, Backoff: time.Millisecond,
-			Notice: func(n client.Notice) { of.Notice(n.Text) },
-			Dial: func(ctx context.Context, _ string, _ func(tls.ConnectionState) error) (transport.Conn, error) {
-				c, err := s.listener.Dial(ctx, of.User)
-				if err != nil {
-					return nil, qpq.E(qpq.Unavailable, "cannot-connect", "cannot connect")
-				}
-				return c, nil
-			}})}, nil
+			Notice: func(n client.Notice) { of.Notice(n.Text) }, Dial: s.Dial})}, nil
 	}
 }
 

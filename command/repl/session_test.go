@@ -2,12 +2,9 @@ package repl_test
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -19,13 +16,8 @@ import (
 	"github.com/quicproquo/qpq/command"
 	"github.com/quicproquo/qpq/command/repl"
 	"github.com/quicproquo/qpq/command/repl/editor"
-	"github.com/quicproquo/qpq/node"
+	"github.com/quicproquo/qpq/internal/testserver"
 	"github.com/quicproquo/qpq/opaque"
-	"github.com/quicproquo/qpq/store"
-	"github.com/quicproquo/qpq/store/folder"
-	"github.com/quicproquo/qpq/store/sqlite"
-	"github.com/quicproquo/qpq/transport"
-	"github.com/quicproquo/qpq/transport/mem"
 )
 
 func check(t *testing.T, err error) {
@@ -35,64 +27,15 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// server is a real server that is reached through memory.
+// server is what the sessions of a test talk with.
 type server struct {
-	t    *testing.T
-	path string
-	cfg  node.Config
-	stop func()
-
-	mu       sync.Mutex
-	listener *mem.Listener // nil while it is away
+	*testserver.Server
+	t *testing.T
 }
 
 func newServer(t *testing.T) *server {
-	setup, err := opaque.NewServerSetup(opaque.Configuration{})
-	check(t, err)
-	_, key, err := ed25519.GenerateKey(nil)
-	check(t, err)
-	s := &server{t: t, path: filepath.Join(t.TempDir(), "qpq.db")}
-	s.cfg = node.Config{Domain: "example.org", Passwords: opaque.NewServer(opaque.Configuration{}, setup), SigningKey: key,
-		Limits: node.Limits{AddressRate: 1e6, AccountRate: 1e6, PasswordFloor: time.Nanosecond, LookupFloor: time.Nanosecond}}
-	s.start()
-	t.Cleanup(func() { s.stop() })
-	return s
-}
-
-func (s *server) start() {
-	engine, err := sqlite.Open(context.Background(), sqlite.Config{Path: s.path})
-	check(s.t, err)
-	blobs, err := folder.Open(s.path + ".files")
-	check(s.t, err)
-	s.cfg.Store, err = store.Open(context.Background(), engine, store.Config{Domain: s.cfg.Domain, Now: time.Now(), Blobs: blobs})
-	check(s.t, err)
-	n, err := node.New(s.cfg)
-	check(s.t, err)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	listener := mem.Listen("server")
-	s.listener = listener
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- n.Run(ctx, listener) }()
-	s.stop = sync.OnceFunc(func() {
-		s.mu.Lock()
-		s.listener = nil
-		s.mu.Unlock()
-		cancel()
-		check(s.t, <-done)
-		check(s.t, engine.Close())
-	})
-}
-
-func (s *server) dial(ctx context.Context, _ string, _ func(tls.ConnectionState) error) (transport.Conn, error) {
-	s.mu.Lock()
-	l := s.listener
-	s.mu.Unlock()
-	if l == nil {
-		return nil, net.ErrClosed
-	}
-	return l.Dial(ctx, "client")
+	t.Helper()
+	return &server{testserver.New(t, nil), t}
 }
 
 // sitter is somebody at a session: what they type goes in, and what they see comes out.
@@ -153,7 +96,7 @@ func (s *server) sits(edits bool) *sitter {
 	in, out := io.Pipe()
 	who := &sitter{t: t, in: out, ended: make(chan error, 1), more: make(chan struct{}, 1)}
 	var r *repl.REPL
-	c := client.New(client.Config{Profile: p, Server: s.cfg.Domain, KSF: opaque.Identity, Backoff: time.Millisecond, Dial: s.dial,
+	c := client.New(client.Config{Profile: p, Server: testserver.Domain, KSF: opaque.Identity, Backoff: time.Millisecond, Dial: s.Dial,
 		Notice: func(n client.Notice) { r.Notice(n) }})
 	cfg := repl.Config{Person: edits, DeviceName: "desk", Call: func(ctx context.Context, q *command.Command, args json.RawMessage, ui command.UI) (command.Output, error) {
 		return q.Run(ctx, &command.Env{Client: c, UI: ui}, args)
@@ -208,7 +151,7 @@ func TestSessions(t *testing.T) {
 	bob.types("/switch alice@example.org\n")
 	bob.types("hi alice\n")
 	alice.sees("bob: hi alice")
-	s.stop()
+	s.Stop()
 	alice.sees("offline: ")
 	alice.types("are you there?\r")
 	alice.sees("alice (queued): are you there?")
@@ -216,7 +159,7 @@ func TestSessions(t *testing.T) {
 	bob.types("now I am\n")
 	check(t, bob.in.Close())
 	bob.sees("waiting for the server to take")
-	s.start()
+	s.Start()
 	alice.sees("bob: now I am")
 	check(t, <-bob.ended)
 	alice.types("\x03")
