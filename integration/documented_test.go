@@ -25,16 +25,19 @@ func cmdDocumented(ts *testscript.TestScript, neg bool, args []string) {
 	checkExit(ts, want, ts.Exec(program, args[1:]...))
 }
 
-// cmdExample writes a program that a page shows.
+// cmdExample writes what a page shows in a language, one part after the other.
 func cmdExample(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) == 3)
 	page, err := os.ReadFile(filepath.Join("..", "docs", args[0]))
 	ts.Check(err)
-	found := regexp.MustCompile("(?s)```" + regexp.QuoteMeta(args[1]) + "\n(.*?)```\n").FindSubmatch(page)
-	if found == nil {
+	var program []byte
+	for _, part := range regexp.MustCompile("(?s)```"+regexp.QuoteMeta(args[1])+"\n(.*?)```\n").FindAllSubmatch(page, -1) {
+		program = append(program, part[1]...)
+	}
+	if program == nil {
 		ts.Fatalf("docs/%s has no program in %s", args[0], args[1])
 	}
-	ts.Check(os.WriteFile(ts.MkAbs(args[2]), found[1], 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), program, 0o600))
 }
 
 var wholeProgram = regexp.MustCompile("(?s)```go\n(package main\n.*?)```\n")

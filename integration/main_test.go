@@ -49,7 +49,7 @@
 //	[!] holds HEX FILES        looks for bytes in files, and in those of folders
 //	browser CODE ADDRESS       runs what a page would (see integration/browser) with the server at an address, up to an exit code
 //	documented CODE [args]     runs the program of docs/sdk.md, up to an exit code
-//	example PAGE LANGUAGE FILE writes the first program in a language of a page of docs to a file
+//	example PAGE LANGUAGE FILE writes what a page of docs shows in a language, all parts of it, to a file
 //	profiles SERVER NAME...    signs people up, each as the profile of that name, with passwords that cost nothing; NAME*N stands for
 //	                           NAME1 to NAMEN
 //	[!] garbage SERVER PROFILE ID [USER...]
