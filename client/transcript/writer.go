@@ -33,9 +33,6 @@ func NewWriter(w io.Writer, rand io.Reader, h Header, user qpq.UserID, device qp
 	return &Writer{w: w, rand: rand, user: user, device: device, head: digest(labelHeader, line)}, writeLine(w, line)
 }
 
-// Entries returns how many entries were written.
-func (w *Writer) Entries() uint64 { return w.n }
-
 // Add writes an entry, or, where it is to be redacted, no more than that there is one.
 func (w *Writer) Add(e Entry, redact bool) error {
 	raw, err := encode(e)
