@@ -8,7 +8,7 @@ import (
 	"github.com/quicproquo/qpq/wire"
 )
 
-// What the hub signs of the order of commits.
+// What the hub signs of the order of commits: a receipt for each slot. (What members say of messages that they had and read is in readreceipts.go.)
 
 func encodeReceipt(r wire.SlotReceipt) []byte {
 	b, err := wire.Marshal(r)
