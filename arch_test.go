@@ -216,3 +216,61 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// linked finds where links of a page lead.
+var linked = regexp.MustCompile(`\]\(([^)\s:]+)\)`)
+
+// heading finds what parts of a page are called.
+var heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
+
+// TestPagesLeadSomewhere: what pages link to is there, and the README leads to every page of docs.
+func TestPagesLeadSomewhere(t *testing.T) {
+	var pages []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "bench/*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, found...)
+	}
+	reached := map[string]bool{}
+	for _, page := range pages {
+		for _, link := range linked.FindAllStringSubmatch(read(t, page), -1) {
+			to, part, _ := strings.Cut(link[1], "#")
+			target := page
+			if to != "" {
+				target = path.Join(path.Dir(page), to)
+			}
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s links to %s: %v", page, link[1], err)
+			} else if part != "" && !slices.Contains(parts(read(t, target)), part) {
+				t.Errorf("%s links to %s, which has no such part", page, link[1])
+			}
+			if page == "README.md" {
+				reached[target] = true
+			}
+		}
+	}
+	for _, page := range pages {
+		if path.Dir(page) == "docs" && !reached[page] {
+			t.Errorf("README.md does not lead to %s", page)
+		}
+	}
+}
+
+// parts returns the headings of a page as links name them.
+func parts(text string) (list []string) {
+	for _, h := range heading.FindAllStringSubmatch(text, -1) {
+		list = append(list, strings.ReplaceAll(regexp.MustCompile(`[^\pL\pN _-]`).ReplaceAllString(strings.ToLower(h[1]), ""), " ", "-"))
+	}
+	return list
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
