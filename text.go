@@ -18,6 +18,10 @@ func Printable(text string) string {
 	}, text)
 }
 
+// OneLine returns what is printable in text as a single line, with one space wherever there was white space: names and titles that others chose are
+// shown so.
+func OneLine(text string) string { return strings.Join(strings.Fields(Printable(text)), " ") }
+
 // maxMarks is how many marks a character may carry in Visible: more of them would reach into other lines.
 const maxMarks = 6
 

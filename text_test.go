@@ -57,3 +57,9 @@ func FuzzVisible(f *testing.F) {
 		}
 	})
 }
+
+func TestOneLine(t *testing.T) {
+	if got := qpq.OneLine(" Book\n\tclub\x1b[31m "); got != "Book club[31m" {
+		t.Errorf("got %q", got)
+	}
+}

@@ -189,7 +189,7 @@ func showMessage(ctx context.Context, e *Env, a messageArgs) (Output, error) {
 		for _, u := range r.Users {
 			names = append(names, UserText(own, u))
 		}
-		lines = append(lines, fmt.Sprintf("  %s by %s", oneLine(r.Emoji), strings.Join(names, ", ")))
+		lines = append(lines, fmt.Sprintf("  %s by %s", qpq.OneLine(r.Emoji), strings.Join(names, ", ")))
 	}
 	for _, r := range m.Message.Receipts {
 		j.Receipts = append(j.Receipts, receiptJSON{r.User.String(), moment(r.Delivered), moment(r.Read)})
@@ -328,9 +328,9 @@ func receipts(ctx context.Context, e *Env, a switchArgs) (Output, error) {
 	if err != nil {
 		return Output{}, err
 	}
-	text := "receipts are sent in " + oneLine(v.Name())
+	text := "receipts are sent in " + qpq.OneLine(v.Name())
 	if !on {
-		text = "no receipts are sent in " + oneLine(v.Name())
+		text = "no receipts are sent in " + qpq.OneLine(v.Name())
 	}
 	return Output{map[string]any{"conversation": v.ID.String(), "receipts": on}, text}, nil
 }

@@ -152,9 +152,7 @@ var standings = map[client.Standing]struct{ name, text string }{
 }
 
 // title returns what to call a conversation, in one line.
-func title(v *client.Conversation) string { return oneLine(v.Name()) }
-
-func oneLine(s string) string { return strings.Join(strings.Fields(qpq.Printable(s)), " ") }
+func title(v *client.Conversation) string { return qpq.OneLine(v.Name()) }
 
 type dmArgs struct {
 	User string `arg:"user" of:"users" help:"the other one: name, or name@domain"`
@@ -398,9 +396,9 @@ func timer(ctx context.Context, e *Env, a timerArgs) (Output, error) {
 			return Output{}, err
 		}
 	}
-	text := "messages stay in " + oneLine(v.Name())
+	text := "messages stay in " + qpq.OneLine(v.Name())
 	if v.Timer > 0 {
-		text = fmt.Sprintf("messages in %s disappear %s after they were read", oneLine(v.Name()), client.Span(v.Timer))
+		text = fmt.Sprintf("messages in %s disappear %s after they were read", qpq.OneLine(v.Name()), client.Span(v.Timer))
 	}
 	return Output{map[string]any{"conversation": v.ID.String(), "timer": int64(v.Timer / time.Second)}, text}, nil
 }

@@ -149,7 +149,7 @@ func (s *scope) show(entry *client.Entry) error {
 	}
 	start := ""
 	if s.only.IsZero() {
-		start = "[" + oneLine(v.Name()) + "] "
+		start = "[" + qpq.OneLine(v.Name()) + "] "
 	}
 	text, spans := s.shown(v, entry, start)
 	value := EntryValue(v, entry)
@@ -325,7 +325,7 @@ func (j *EntryJSON) parts() (before, written, after string) {
 		after += " (edited)"
 	}
 	for _, r := range j.Reactions {
-		after += fmt.Sprintf(" [%s %d]", oneLine(r.Emoji), r.Count)
+		after += fmt.Sprintf(" [%s %d]", qpq.OneLine(r.Emoji), r.Count)
 	}
 	if j.Replies > 0 {
 		after += fmt.Sprintf(" [%s]", replies(j.Replies))
@@ -344,9 +344,9 @@ func (j *EntryJSON) deed() (what, written string) {
 	case j.Gone != "":
 		return "did something with a message that is gone", ""
 	case j.Kind == kinds[client.KindReaction] && j.Removed:
-		return fmt.Sprintf("takes %s off %s", oneLine(j.Text), j.target()), ""
+		return fmt.Sprintf("takes %s off %s", qpq.OneLine(j.Text), j.target()), ""
 	case j.Kind == kinds[client.KindReaction]:
-		return fmt.Sprintf("puts %s on %s", oneLine(j.Text), j.target()), ""
+		return fmt.Sprintf("puts %s on %s", qpq.OneLine(j.Text), j.target()), ""
 	case j.Kind == kinds[client.KindEdit]:
 		return fmt.Sprintf("edits %s: ", j.target()), j.Text
 	}

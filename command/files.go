@@ -98,10 +98,10 @@ func (e *Env) moved(ctx context.Context, id int64) (out Output, err error) {
 	value := map[string]any{"transfer": id, "name": name, "upload": done.Upload}
 	if done.Upload {
 		value["id"], value["short"] = done.Message.String(), done.Message.Short()
-		return Output{value, fmt.Sprintf("%s: %s is sent", done.Message.Short(), oneLine(name))}, nil
+		return Output{value, fmt.Sprintf("%s: %s is sent", done.Message.Short(), qpq.OneLine(name))}, nil
 	}
 	value["path"] = done.Path
-	return Output{value, "saved as " + oneLine(done.Path)}, nil
+	return Output{value, "saved as " + qpq.OneLine(done.Path)}, nil
 }
 
 // sent waits until the server has the message of a file.
@@ -253,7 +253,7 @@ func listFiles(ctx context.Context, e *Env, a filesArgs) (Output, error) {
 		list = append(list, listedFile{m.ID.String(), m.ID.Short(), m.Sender.String(), entry.Time.UTC(), *f})
 		line := fmt.Sprintf("%s  %s %s: %s", clock(entry.Time), m.ID.Short(), UserText(own, m.Sender), f.text())
 		if f.Caption != "" {
-			line += ": " + oneLine(f.Caption)
+			line += ": " + qpq.OneLine(f.Caption)
 		}
 		lines = append(lines, line)
 	}
@@ -310,13 +310,13 @@ func (f *FileJSON) text() string {
 	case f.Name == "":
 		return "a text to be viewed once"
 	}
-	text := fmt.Sprintf("%s, %s, %s", oneLine(f.Name), Bytes(f.Size), oneLine(f.MediaType))
+	text := fmt.Sprintf("%s, %s, %s", qpq.OneLine(f.Name), Bytes(f.Size), qpq.OneLine(f.MediaType))
 	if f.Once {
 		text += ", to be viewed once"
 	}
 	switch f.State {
 	case "saved":
-		text += ", saved as " + oneLine(f.Path)
+		text += ", saved as " + qpq.OneLine(f.Path)
 	case "fetching", "stopped":
 		text += ", " + f.State
 	}
@@ -349,14 +349,14 @@ func listTransfers(_ context.Context, e *Env, _ noArgs) (Output, error) {
 			way = "to"
 		}
 		if t.State == client.TransferStopped {
-			j.State, why = "stopped", ": "+oneLine(t.Problem)
+			j.State, why = "stopped", ": "+qpq.OneLine(t.Problem)
 		}
 		where := t.Channel.String()[:8]
 		if v, err := e.Client.Conversation(t.Channel); err == nil {
 			where = v.Name()
 		}
 		list = append(list, j)
-		lines = append(lines, fmt.Sprintf("%d  %s, %s, %s %s: %s%s", t.ID, oneLine(t.Name), Bytes(t.Total), way, oneLine(where), j.State, why))
+		lines = append(lines, fmt.Sprintf("%d  %s, %s, %s %s: %s%s", t.ID, qpq.OneLine(t.Name), Bytes(t.Total), way, qpq.OneLine(where), j.State, why))
 	}
 	if len(lines) == 0 {
 		lines = []string{"nothing is on its way"}
@@ -391,5 +391,5 @@ func cancelTransfer(ctx context.Context, e *Env, a transferArgs) (Output, error)
 		return Output{}, err
 	}
 	err = e.Client.CancelTransfer(ctx, t.ID)
-	return Output{map[string]any{"cancelled": t.ID}, fmt.Sprintf("transfer %d of %s is given up", t.ID, oneLine(t.Name))}, err
+	return Output{map[string]any{"cancelled": t.ID}, fmt.Sprintf("transfer %d of %s is given up", t.ID, qpq.OneLine(t.Name))}, err
 }

@@ -67,9 +67,9 @@ type sentJSON struct {
 
 func (s *sentJSON) text() string {
 	if s.State == states[client.Queued] {
-		return fmt.Sprintf("%s to %s is queued", s.Short, oneLine(s.Name))
+		return fmt.Sprintf("%s to %s is queued", s.Short, qpq.OneLine(s.Name))
 	}
-	return fmt.Sprintf("%s to %s is sent", s.Short, oneLine(s.Name))
+	return fmt.Sprintf("%s to %s is sent", s.Short, qpq.OneLine(s.Name))
 }
 
 func send(ctx context.Context, e *Env, a sendArgs) (Output, error) {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/quicproquo/qpq"
 )
 
 // How often it is told how far a transfer is, at most, and over how long a time its rate is taken.
@@ -99,7 +101,7 @@ func (p *ProgressJSON) text() string {
 		part = float64(p.Done) / float64(p.Total)
 	}
 	full := int(part * width)
-	line := fmt.Sprintf("%s [%s%s] %3.0f%%  %s of %s", oneLine(p.Name), strings.Repeat("#", full), strings.Repeat("-", width-full), part*100, Bytes(p.Done), Bytes(p.Total))
+	line := fmt.Sprintf("%s [%s%s] %3.0f%%  %s of %s", qpq.OneLine(p.Name), strings.Repeat("#", full), strings.Repeat("-", width-full), part*100, Bytes(p.Done), Bytes(p.Total))
 	if p.Rate > 0 {
 		line += fmt.Sprintf(", %s/s", Bytes(int64(p.Rate)))
 	}

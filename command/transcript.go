@@ -111,12 +111,12 @@ func export(ctx context.Context, e *Env, a exportArgs) (Output, error) {
 }
 
 func (j *exportedJSON) text(name string) string {
-	text := fmt.Sprintf("exported %s of %s", counted(j.Entries, "entry", "entries"), oneLine(name))
+	text := fmt.Sprintf("exported %s of %s", counted(j.Entries, "entry", "entries"), qpq.OneLine(name))
 	if j.Redacted > 0 {
 		text += fmt.Sprintf(", %d of them redacted", j.Redacted)
 	}
 	if j.Path != "" {
-		text += ", to " + oneLine(j.Path)
+		text += ", to " + qpq.OneLine(j.Path)
 	}
 	if j.LeftOut > 0 {
 		text += "; without what disappears or is viewed once: " + counted(j.LeftOut, "message", "messages")
@@ -217,7 +217,7 @@ func exportRedact(_ context.Context, e *Env, a exportRedactArgs) (Output, error)
 			return named.check()
 		})
 	})
-	return Output{j, fmt.Sprintf("%d of %s are redacted in %s", j.Redacted, counted(int(j.Entries), "entry", "entries"), oneLine(j.Path))}, err
+	return Output{j, fmt.Sprintf("%d of %s are redacted in %s", j.Redacted, counted(int(j.Entries), "entry", "entries"), qpq.OneLine(j.Path))}, err
 }
 
 // naming finds messages of a transcript by their ids.
@@ -319,10 +319,10 @@ func verified(r *transcript.Result) Output {
 	h := r.Header
 	j := verifiedJSON{h.Conversation, h.Name, h.Members, r.Entries, r.Redacted, h.LeftOut, h.After, h.Before, r.User.String(), r.Device.ID().String(),
 		r.States[len(r.States)-1].Key.Fingerprint(), r.Time.UTC()}
-	text := fmt.Sprintf("a transcript of %s, whole and unchanged: %s, %d of them redacted", oneLine(h.Name), counted(int(r.Entries), "entry", "entries"), r.Redacted)
+	text := fmt.Sprintf("a transcript of %s, whole and unchanged: %s, %d of them redacted", qpq.OneLine(h.Name), counted(int(r.Entries), "entry", "entries"), r.Redacted)
 	for _, part := range []struct{ word, bound string }{{"after", h.After}, {"before", h.Before}} {
 		if part.bound != "" {
-			text += fmt.Sprintf("; only what was %s %s", part.word, oneLine(part.bound))
+			text += fmt.Sprintf("; only what was %s %s", part.word, qpq.OneLine(part.bound))
 		}
 	}
 	text += fmt.Sprintf("\nsigned by %s, device %s, at %s by its clock\nkey of the account: %s", j.User, r.Device.ID().Short(), j.Time.Format(time.RFC3339), j.Key)

@@ -47,7 +47,7 @@ func (p *Progress) Report(e Event) {
 }
 
 func (p *Progress) step(e Event) {
-	what := oneLine(e.Step)
+	what := qpq.OneLine(e.Step)
 	if e.As != "" {
 		what = e.As + ": " + what
 	}

@@ -197,16 +197,14 @@ func syntax(err error) *Problem {
 		GetMessage() string
 	}
 	if errors.As(err, &placed) {
-		text := "this is not YAML: " + oneLine(placed.GetMessage())
+		text := "this is not YAML: " + qpq.OneLine(placed.GetMessage())
 		if strings.Contains(text, "must be specified") {
 			text += "; within braces and brackets, texts that have such themselves, as ${name} and .[0], are quoted"
 		}
 		return &Problem{position(placed.GetToken()), text}
 	}
-	return &Problem{Position{1, 1}, "this is not YAML: " + oneLine(err.Error())}
+	return &Problem{Position{1, 1}, "this is not YAML: " + qpq.OneLine(err.Error())}
 }
-
-func oneLine(s string) string { return strings.Join(strings.Fields(qpq.Printable(s)), " ") }
 
 // converter turns what the parser made into nodes.
 type converter struct {

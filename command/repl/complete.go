@@ -3,6 +3,7 @@ package repl
 import (
 	"slices"
 
+	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/command"
 )
 
@@ -19,13 +20,13 @@ func (r *REPL) named(of command.Of) (list []string) {
 	case command.OfConversations:
 		for _, p := range r.places {
 			if !p.ended {
-				list = append(list, short(r.self, oneLine(p.name)))
+				list = append(list, short(r.self, qpq.OneLine(p.name)))
 			}
 		}
 	case command.OfUsers:
 		for _, p := range r.places {
 			for _, m := range p.members {
-				list = append(list, short(r.self, oneLine(m)))
+				list = append(list, short(r.self, qpq.OneLine(m)))
 			}
 		}
 	case command.OfSwitch:

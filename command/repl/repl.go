@@ -241,7 +241,7 @@ func (r *REPL) line(ctx context.Context, line string) error {
 		return r.say(ctx, line[1:])
 	case strings.HasPrefix(trimmed, "/"):
 		if r.cfg.Person {
-			r.print(r.paint(dim, "> "+oneLine(trimmed)))
+			r.print(r.paint(dim, "> "+qpq.OneLine(trimmed)))
 		}
 		return r.slash(ctx, trimmed[1:])
 	}

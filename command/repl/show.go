@@ -154,13 +154,13 @@ func (r *REPL) entry(e *command.EntryJSON, here, marked bool) {
 	r.mu.Unlock()
 	clock, from := at.Format("15:04")+" ", ""
 	if !here {
-		from = "[" + short(self, oneLine(e.Name)) + "] "
+		from = "[" + short(self, qpq.OneLine(e.Name)) + "] "
 	}
 	if e.Type == "notice" {
 		r.print(r.wrap(r.paint(dim, clock+from+"-- "), clock+from+"-- ", e.Text, indent))
 		return
 	}
-	head := short(self, oneLine(e.Sender)) + e.Mark()
+	head := short(self, qpq.OneLine(e.Sender)) + e.Mark()
 	if !here && e.Name == e.Sender {
 		head = strings.TrimPrefix(e.Mark(), ": ")
 	}
@@ -189,8 +189,6 @@ func short(self, user string) string {
 	}
 	return strings.TrimSuffix(user, "@"+domain)
 }
-
-func oneLine(s string) string { return strings.Join(strings.Fields(qpq.Printable(s)), " ") }
 
 // prompt shows where one is, and where there is something new.
 func (r *REPL) prompt() {
@@ -238,7 +236,7 @@ func (r *REPL) where() string {
 }
 
 // brief returns a name that leaves room for what is typed.
-func brief(name string) string { return displaywidth.TruncateString(oneLine(name), 24, "…") }
+func brief(name string) string { return displaywidth.TruncateString(qpq.OneLine(name), 24, "…") }
 
 // quiet is the UI of commands that the person did not call.
 type quiet struct{ r *REPL }

@@ -98,9 +98,9 @@ func (t Table) Parse(line string) (s *Command, rest string, err error) {
 	if s = t.Find(name); s != nil {
 		return s, strings.TrimSpace(rest), nil
 	}
-	text := fmt.Sprintf("there is no command /%s: /help lists them", oneLine(name))
+	text := fmt.Sprintf("there is no command /%s: /help lists them", qpq.OneLine(name))
 	if near := t.nearest(name); near != "" {
-		text = fmt.Sprintf("there is no command /%s: perhaps /%s is meant", oneLine(name), near)
+		text = fmt.Sprintf("there is no command /%s: perhaps /%s is meant", qpq.OneLine(name), near)
 	}
 	return nil, "", qpq.E(qpq.Invalid, "usage", text+". A text that begins with a slash is written with two")
 }
@@ -119,7 +119,7 @@ func (t Table) nearest(name string) string {
 func (t Table) Manual(name string) (string, error) {
 	s := t.Find(strings.TrimPrefix(name, "/"))
 	if s == nil {
-		return "", qpq.E(qpq.NotFound, "no-command", fmt.Sprintf("there is no command /%s: /help lists them", oneLine(name)))
+		return "", qpq.E(qpq.NotFound, "no-command", fmt.Sprintf("there is no command /%s: /help lists them", qpq.OneLine(name)))
 	}
 	text := s.Usage + "\n" + s.Summary
 	if c := s.Command; c != nil {
@@ -137,5 +137,3 @@ func (t Table) Manual(name string) (string, error) {
 	}
 	return text, nil
 }
-
-func oneLine(s string) string { return strings.Join(strings.Fields(qpq.Printable(s)), " ") }
