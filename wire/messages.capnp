@@ -66,7 +66,7 @@ struct EditBody {
 }
 
 struct DeleteBody {
-  # DeleteBody asks every device to forget a message: the sender's own, or another's where a role allows it.
+  # DeleteBody asks every device to forget a message: the sender's own, and nobody else's.
 
   target @0 :MessageRef;
 }
