@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/quicproquo/qpq"
@@ -251,6 +252,38 @@ func TestWhatOneDeviceReadIsReadOnAllOthers(t *testing.T) {
 	if v := must(phone.Conversation(id)); v.Unread != 0 {
 		t.Errorf("the phone has %d unread", v.Unread)
 	}
+}
+
+// TestAThreadThatWasReadElsewhereIsNotTheConversation: bob reads a thread, and what was said beside it on none of his devices.
+func TestAThreadThatWasReadElsewhereIsNotTheConversation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, nil)
+		alice, bob, phone := s.device(t), s.device(t), s.device(t)
+		alice.register("alice")
+		bob.register("bob")
+		must(phone.Login(t.Context(), "bob", with(secret), "phone"))
+		id := must(alice.Direct(t.Context(), bob.user()))
+		settle(t, alice, bob, phone, alice)
+		check(t, alice.SetTimer(t.Context(), id, time.Minute))
+		settle(t, alice, bob, phone)
+		alice.says(id, "who comes?")
+		root := alice.last(id).Ref()
+		unseen := alice.says(id, "it is at noon")
+		_ = must(alice.Reply(t.Context(), id, root, "I do"))
+		settle(t, alice, bob, phone)
+		reply := bob.last(id)
+		check(t, bob.MarkThreadRead(id, bob.ThreadOf(reply), reply.Position))
+		settle(t, bob, phone)
+		if v := must(phone.Conversation(id)); v.Unread != 2 {
+			t.Errorf("the phone has %d unread", v.Unread)
+		}
+		if at := phone.line(id, unseen).Message.Expires; !at.IsZero() {
+			t.Errorf("what nobody read disappears at %s", at)
+		}
+		if at := phone.last(id).Message.Expires; at.IsZero() {
+			t.Error("the reply that was read stays")
+		}
+	})
 }
 
 func TestTypingIsShownWhileItLasts(t *testing.T) {

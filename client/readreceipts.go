@@ -105,7 +105,7 @@ func (c *Client) takeReceipt(st *step, ch *chat, r wire.InboxRow, from qpq.UserI
 			case from == own.User && e.Sender != own.User:
 				err = tx.Settle(e.Position, read)
 				if err == nil && read {
-					err = tx.SetSeen(id, e.Position, false, now)
+					err = readElsewhere(tx, e, now)
 				}
 			}
 			if err != nil {
@@ -115,6 +115,15 @@ func (c *Client) takeReceipt(st *step, ch *chat, r wire.InboxRow, from qpq.UserI
 		return nil
 	})
 	return nil
+}
+
+// readElsewhere notes that another device of this account read a message. Of a reply only its thread was read up to there: that can be read alone, and what
+// nobody saw of the conversation must neither count as read, nor begin to disappear.
+func readElsewhere(tx *profile.Tx, e *profile.Entry, now time.Time) error {
+	if e.Root != 0 {
+		return tx.SetThreadRead(e.Root, e.Position, false, now)
+	}
+	return tx.SetSeen(e.Channel, e.Position, false, now)
 }
 
 // sendReceipts sends the receipts that are due: at once, or once they waited for others to go with them. The caller holds chatting.
