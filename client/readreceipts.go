@@ -204,7 +204,7 @@ func (c *Client) queueReceipt(tx *profile.Tx, own *profile.Account, id qpq.Chann
 	}
 	for _, o := range owed {
 		body.Messages = append(body.Messages, wire.MessageRef{Sender: o.Sender, ID: o.ID})
-		if err := tx.Settle(o.Position, true); err != nil {
+		if err := tx.Settle(o.Position, o.Read); err != nil {
 			return err
 		}
 	}
