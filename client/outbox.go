@@ -165,8 +165,8 @@ func (c *Client) sendOne(ctx context.Context, s *session, o profile.Outgoing) (b
 			return false, err
 		}
 		request := wire.Send{Channel: o.Channel, ID: o.ID, Payload: o.Ciphertext, Blobs: blobsOf(o)}
-		if o.Kind.Seen() { // what nobody sees is gone from a server without anybody missing it, and may stay
-			request.TTLSeconds = uint32(o.Timer / time.Second)
+		if request.TTLSeconds, err = ttl(ch, o); err != nil {
+			return false, err
 		}
 		reply, err := wire.Call(ctx, s, request)
 		switch {
@@ -195,6 +195,19 @@ func (c *Client) sendOne(ctx context.Context, s *session, o profile.Outgoing) (b
 		}
 	}
 	return false, nil
+}
+
+// ttl returns for how many seconds the server keeps a message, 0 for as long as it keeps any. Receipts are of use later too, and stay. A message without
+// content goes as one with content would: the server could tell them apart otherwise.
+func ttl(ch *chat, o profile.Outgoing) (uint32, error) {
+	switch {
+	case o.Kind.Seen():
+		return uint32(o.Timer / time.Second), nil
+	case o.Kind != profile.KindCover || len(ch.Conversation) == 0:
+		return 0, nil
+	}
+	agreed, err := wire.Unmarshal[wire.Conversation](ch.Conversation)
+	return agreed.Policy.TimerSeconds, err
 }
 
 // encrypt gives a waiting message its ciphertext. It is durable, with the group's state after it, before it can be sent.

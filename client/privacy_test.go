@@ -50,6 +50,28 @@ func TestCoverTrafficIsSentAtItsRateAndShownToNobody(t *testing.T) {
 	})
 }
 
+// TestTheServerDropsCoverAsWhatItCovers: by how long it is to keep them, it cannot tell messages without content from others.
+func TestTheServerDropsCoverAsWhatItCovers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		alice, bob, id := pair(t)
+		settle(t, alice, bob, alice)
+		check(t, alice.SetTimer(t.Context(), id, time.Minute))
+		settle(t, alice, bob, alice)
+		check(t, alice.SetPrivacy(client.Privacy{Receipts: true, Cover: 60}))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- alice.Run(ctx) }()
+		time.Sleep(time.Hour)
+		cancel()
+		check(t, <-done)
+		time.Sleep(2 * time.Hour) // expiry at the server is by the hour
+		check(t, bob.Sync(t.Context()))
+		if got := bob.codes(id); !slices.Contains(got, "late") {
+			t.Errorf("the server kept messages without content: bob is told %q", got)
+		}
+	})
+}
+
 func TestReceiptsAreOffWhereThePersonChoseSo(t *testing.T) {
 	alice, bob, id := pair(t)
 	settle(t, bob)
