@@ -490,6 +490,18 @@ func TestFilesThatLie(t *testing.T) {
 }
 
 // TestNothingIsReplacedOnDisk moves files to names that are taken.
+// TestALinkInPlaceOfAPartLeadsNowhere: somebody else who writes to the folder puts a link where the file is to grow.
+func TestALinkInPlaceOfAPartLeadsNowhere(t *testing.T) {
+	folder := t.TempDir()
+	other := written(t, "diary", []byte("dear diary"))
+	part := filepath.Join(folder, "x.part")
+	check(t, os.Symlink(other, part))
+	if f, err := (disk.Files{}).Create(part); qpq.CodeOf(err) != "file-unusable" {
+		t.Errorf("%v, %v", f, err)
+	}
+	same(t, other, []byte("dear diary"))
+}
+
 func TestNothingIsReplacedOnDisk(t *testing.T) {
 	folder := t.TempDir()
 	write := func(name, text string) string {

@@ -68,12 +68,34 @@ func (Files) Create(path string) (client.Target, error) {
 	if err := absolute(path); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		f, err = goOn(path)
+	}
 	if err != nil {
 		return nil, failed(path, "written", err)
 	}
 	return file{f}, nil
 }
+
+// goOn opens a file that is there: no link, which would lead elsewhere, nor anything else that somebody put into its place.
+func goOn(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	named, err1 := os.Lstat(path)
+	opened, err2 := f.Stat()
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	if !named.Mode().IsRegular() || !os.SameFile(named, opened) {
+		return nil, errors.Join(errNoPart, f.Close())
+	}
+	return f, nil
+}
+
+var errNoPart = errors.New("something else is in its place: remove that, or choose another folder")
 
 // Move implements client.Files.
 func (Files) Move(from, to string) (string, error) {
