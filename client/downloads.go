@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"hash"
 
@@ -94,11 +95,11 @@ func (c *Client) download(ctx context.Context, s *profile.Transfer, report func(
 	if err != nil {
 		return err
 	}
-	if e == nil || e.Message == nil || e.Message.File() == nil {
-		return qpq.E(qpq.NotFound, "message-gone", "the message of the file is gone")
-	}
 	if c.cfg.Files == nil {
 		return errNoFiles
+	}
+	if e == nil || e.Message == nil || e.Message.File() == nil { // what was fetched of it is to be forgotten too
+		return errors.Join(qpq.E(qpq.NotFound, "message-gone", "the message of the file is gone"), c.cfg.Files.Remove(s.Part))
 	}
 	b, once := fileOf(e.Message.Body.Body)
 	d := &downloading{body: b, channel: s.Channel}

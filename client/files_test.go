@@ -429,6 +429,39 @@ func TestAFileOfADeletedMessageIsGone(t *testing.T) {
 	wants(t, err, qpq.NotFound, "message-gone")
 }
 
+// TestPartsOfDeletedMessagesAreGone: bob has a part of a file, in the clear, when its message is deleted.
+func TestPartsOfDeletedMessagesAreGone(t *testing.T) {
+	s := newServer(t, nil)
+	alice, bob, id := friends(t, s)
+	alice.attaches(id, client.Attachment{Path: written(t, "x", noise(700<<10))})
+	blob := s.blobs()[0]
+	bad := must(os.ReadFile(blob))
+	bad[len(bad)-1] ^= 1
+	check(t, os.WriteFile(blob, bad, 0o600))
+	stopped, waits := t.TempDir(), t.TempDir()
+	_, err := bob.saves(id, stopped)
+	wants(t, err, qpq.Damaged, "file-tampered")
+	if list := must(os.ReadDir(stopped)); len(list) != 1 || must(list[0].Info()).Size() == 0 {
+		t.Fatalf("there is no part: %v", list)
+	}
+	alice.attaches(id, client.Attachment{Path: written(t, "y", noise(1000))})
+	settle(t, bob)
+	must(bob.SaveFile(id, bob.newest(id).Ref(), waits))
+	must(alice.DeleteMessage(t.Context(), id, alice.newest(id).Ref()))
+	for _, e := range must(alice.FilesOf(id, 10)) {
+		if e.Message.Gone == client.There {
+			must(alice.DeleteMessage(t.Context(), id, e.Ref()))
+		}
+	}
+	settle(t, alice, bob)
+	_ = bob.MoveFiles(t.Context()) // it says that messages are gone
+	for _, folder := range []string{stopped, waits} {
+		if list := must(os.ReadDir(folder)); len(list) != 0 {
+			t.Errorf("%v is left", list)
+		}
+	}
+}
+
 func TestSafeNames(t *testing.T) {
 	for name, want := range map[string]string{
 		"a.txt": "a.txt", "../../etc/passwd": "passwd", `C:\Windows\x.dll`: "x.dll", "/": "file", "": "file", "..": "file", ".bashrc": "bashrc", "a\x1b[31m\n": "a_[31m_",

@@ -255,6 +255,9 @@ func (c *Client) dropNow(ctx context.Context, id qpq.ChannelID, b *wire.FileBody
 
 // MoveFiles goes on with all transfers that wait, one after the other, and returns the first error.
 func (c *Client) MoveFiles(ctx context.Context) (err error) {
+	if err := c.removeParts(); err != nil {
+		return err
+	}
 	for after := int64(0); ; {
 		list, failed := c.cfg.Profile.Transfers()
 		i := slices.IndexFunc(list, func(s profile.Transfer) bool { return s.ID > after && s.State == TransferWaiting })
@@ -270,6 +273,27 @@ func (c *Client) MoveFiles(ctx context.Context) (err error) {
 			return err
 		}
 	}
+}
+
+// removeParts removes what was fetched of files whose messages are gone, and which nobody goes on with.
+func (c *Client) removeParts() error {
+	list, err := c.cfg.Profile.Transfers()
+	if err != nil || c.cfg.Files == nil {
+		return err
+	}
+	for _, s := range list {
+		if s.Upload || s.State != TransferStopped || s.Part == "" {
+			continue
+		}
+		e, err := c.At(s.Position)
+		if err == nil && (e == nil || e.Message == nil || e.Message.Gone != There) {
+			err = c.cfg.Files.Remove(s.Part)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // goOn moves what waits beside everything else, until ctx is done.
