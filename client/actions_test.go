@@ -286,6 +286,25 @@ func TestAThreadThatWasReadElsewhereIsNotTheConversation(t *testing.T) {
 	})
 }
 
+// TestWhoIsAwayReadsAfterMuchTyping: what is fleeting uses up keys, and whoever is away never learns of them.
+func TestWhoIsAwayReadsAfterMuchTyping(t *testing.T) {
+	s := newServer(t, nil)
+	alice, bob, id := friends(t, s)
+	alice.says(id, "hello")
+	settle(t, alice, bob, alice)
+	bob.close()
+	for range 1100 {
+		err := alice.SendTyping(t.Context(), id, true)
+		if err != nil && qpq.KindOf(err) != qpq.RateLimited {
+			t.Fatal(err)
+		}
+	}
+	alice.says(id, "well")
+	bob.open(s.dial)
+	settle(t, bob)
+	shows(t, id, []string{"alice: hello", "alice: well"}, bob)
+}
+
 func TestTypingIsShownWhileItLasts(t *testing.T) {
 	alice, bob, id := pair(t)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -108,6 +108,7 @@ type Client struct {
 	receipting sync.Map     // whether receipts are sent, as it was chosen, by qpq.ChannelID
 	owing      atomic.Int64 // since when receipts are due, in milliseconds; 0 where none are
 	typists    typists
+	fleeting   map[qpq.ChannelID]int // what this device sent since something that is kept; guarded by chatting
 	alarm      alarm
 	transfers  transfers
 	wake       chan struct{} // has room for one: Run goes another round

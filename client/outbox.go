@@ -244,6 +244,7 @@ func (c *Client) encrypt(ctx context.Context, s *session, ch *chat, o *profile.O
 		return err
 	}
 	o.Epoch, o.Ciphertext = epoch, out.Message
+	delete(c.fleeting, ch.ID)
 	return nil
 }
 

@@ -79,7 +79,11 @@ func (c *Client) SendTyping(ctx context.Context, id qpq.ChannelID, active bool) 
 	return unreachable(s.address, err)
 }
 
-// encryptEphemeral encrypts what nobody stores, nil where this device is not in the group.
+// maxFleeting is how often in a row a device sends what nobody stores: half of the messages that receivers of a later one may lack (mls.Config). Who lacks
+// more can read nothing of this device any more, until its keys change.
+const maxFleeting = 500
+
+// encryptEphemeral encrypts what nobody stores, nil where this device is not in the group, or said too much of that since something that is kept.
 func (c *Client) encryptEphemeral(ctx context.Context, id qpq.ChannelID, content []byte) ([]byte, error) {
 	if err := c.chatting.take(ctx); err != nil {
 		return nil, err
@@ -89,7 +93,7 @@ func (c *Client) encryptEphemeral(ctx context.Context, id qpq.ChannelID, content
 		return nil, err
 	}
 	ch := c.chats[id]
-	if ch == nil || ch.Standing != Active {
+	if ch == nil || ch.Standing != Active || c.fleeting[id] >= maxFleeting {
 		return nil, nil
 	}
 	st := &step{}
@@ -101,6 +105,10 @@ func (c *Client) encryptEphemeral(ctx context.Context, id qpq.ChannelID, content
 		return nil, err
 	}
 	st.records(ch.ID, out.Records)
+	if c.fleeting == nil {
+		c.fleeting = map[qpq.ChannelID]int{}
+	}
+	c.fleeting[id]++
 	return out.Message, c.save(st)
 }
 
