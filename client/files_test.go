@@ -242,6 +242,22 @@ func TestTheServerCannotAlterFiles(t *testing.T) {
 	wants(t, err, qpq.NotFound, wire.CodeBlobUnknown)
 }
 
+// TestAnUploadThatNeverEnds: the server takes all parts of a file, and always wants the first one next.
+func TestAnUploadThatNeverEnds(t *testing.T) {
+	s := newServer(t, nil)
+	alice, _, id := friends(t, s)
+	calls := 0
+	alice.reopen(s.lying(lies{wire.BlobWrite{}.Method().Ordinal: func() (uint16, []byte) {
+		if calls++; calls == 100 {
+			alice.Close()
+		}
+		return reply(wire.BlobWriteReply{})()
+	}}))
+	up := must(alice.SendFile(t.Context(), id, client.Attachment{Path: written(t, "x", noise(1000))}))
+	_, err := alice.Transfer(t.Context(), up, nil)
+	wants(t, err, qpq.Damaged, "upload-stuck")
+}
+
 func TestLimitsAreToldBeforeTheUpload(t *testing.T) {
 	s := newServer(t, func(c *node.Config) { c.Limits.Blob, c.Limits.BlobQuota = 1<<20, 3<<20/2 })
 	alice, _, id := friends(t, s)

@@ -71,7 +71,13 @@ func (c *Client) send(ctx context.Context, id qpq.ChannelID, b *wire.FileBody, o
 			if err != nil {
 				return err
 			}
-			offset, complete = int64(min(r.Offset, uint64(u.Sealed()))), r.Complete
+			end := int64(min(r.Offset, uint64(u.Sealed())))
+			if !r.Complete && end <= offset { // it lost something: no server does so for ever
+				if restarts++; restarts > steadyTries {
+					return errNoProgress
+				}
+			}
+			offset, complete = end, r.Complete
 		}
 		if complete {
 			report(u.Size())
@@ -79,6 +85,8 @@ func (c *Client) send(ctx context.Context, id qpq.ChannelID, b *wire.FileBody, o
 		}
 	}
 }
+
+var errNoProgress = qpq.E(qpq.Damaged, "upload-stuck", "the server takes the file again and again, and keeps nothing of it: ask who runs it, and go on with the transfer later")
 
 // progress returns about how many bytes of a file so many encrypted ones are.
 func (u *uploading) progress(sealed int64) int64 {
