@@ -144,7 +144,7 @@ func (c *Client) compose(id qpq.ChannelID, body wire.MessageBody) (*profile.Entr
 		m.ExpireSeconds = agreed.Policy.TimerSeconds
 	}
 	e := &profile.Entry{Channel: id, Time: m.Sent, State: Queued, Sender: own.User, Device: own.Device.ID()}
-	lasting(e, m, own.User)
+	lasting(e, m, own.User, m.Sent)
 	return e, m, nil
 }
 

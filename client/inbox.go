@@ -283,7 +283,7 @@ func (c *Client) show(st *step, ch *chat, r wire.InboxRow, text *conversation.Te
 	if err != nil {
 		return err
 	}
-	lasting(&e, &m, own.User)
+	lasting(&e, &m, own.User, c.cfg.Clock())
 	if kindOf(m.Body) == profile.KindCover {
 		e.Content, e.Timer, e.Expires = nil, 0, time.Time{}
 	}

@@ -93,7 +93,7 @@ func (c *Client) ClearOutbox(ctx context.Context, id qpq.ChannelID) (int, error)
 				continue
 			}
 			n++
-			if err := errors.Join(tx.Undo(e.Position), tx.SetEntry(e.Position, Failed, e.Time), tx.Dequeue(e.Position)); err != nil {
+			if err := errors.Join(tx.Undo(e.Position), tx.SetEntry(e.Position, Failed, e.Time, c.cfg.Clock()), tx.Dequeue(e.Position)); err != nil {
 				return err
 			}
 		}
@@ -271,7 +271,7 @@ func (c *Client) retime(st *step, ch *chat, o *profile.Outgoing) error {
 // settled notes that a message waits no longer.
 func (c *Client) settled(o profile.Outgoing, state MessageState, reply wire.SendReply) error {
 	err := c.cfg.Profile.Change(func(tx *profile.Tx) error {
-		err := errors.Join(tx.SetEntry(o.Position, state, reply.Time), tx.Dequeue(o.Position), tx.Empty(o.Position))
+		err := errors.Join(tx.SetEntry(o.Position, state, reply.Time, c.cfg.Clock()), tx.Dequeue(o.Position), tx.Empty(o.Position))
 		if err == nil && state == Accepted {
 			err = keepNone(tx, o.Position, o.Kind)
 		}

@@ -107,9 +107,12 @@ func (c *Client) expire() error {
 }
 
 // lasting notes on an entry how long its message stays.
-func lasting(e *profile.Entry, m *wire.Message, own qpq.UserID) {
+func lasting(e *profile.Entry, m *wire.Message, own qpq.UserID, now time.Time) {
 	e.Timer = time.Duration(m.ExpireSeconds) * time.Second
 	if e.Timer > 0 && e.Sender == own && e.State == Received { // by another device of this account
-		e.Expires = e.Time.Add(e.Timer)
+		e.Expires = now.Add(e.Timer)
+		if e.Time.Before(now) { // a server that says that it comes from the future could have it stay for ever
+			e.Expires = e.Time.Add(e.Timer)
+		}
 	}
 }

@@ -108,9 +108,12 @@ func (t *Tx) AddEntry(e Entry) (position int64, err error) {
 	return position, err
 }
 
-// SetEntry notes what became of a message written here, and when its hub took it: one that disappears does so from then on.
-func (t *Tx) SetEntry(position int64, state EntryState, at time.Time) error {
-	if err := t.p.exec(`UPDATE entries SET state = ?2, time = ?3, expires = iif(timer > 0 AND gone = 0, ?3 + timer * 1000, 0) WHERE position = ?1`, position, int64(state), at.UnixMilli()); err != nil {
+// SetEntry notes what became of a message written here, and when its hub took it, as that says. One that disappears does so from now on: a hub could
+// have it stay for ever otherwise.
+func (t *Tx) SetEntry(position int64, state EntryState, at, now time.Time) error {
+	err := t.p.exec(`UPDATE entries SET state = ?2, time = ?3, expires = iif(timer > 0 AND gone = 0, ?4 + timer * 1000, 0) WHERE position = ?1`,
+		position, int64(state), at.UnixMilli(), now.UnixMilli())
+	if err != nil {
 		return err
 	}
 	return t.retimed(position, at.UnixMilli())

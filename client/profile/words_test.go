@@ -60,7 +60,7 @@ func TestIndexFindsWhatIsThere(t *testing.T) {
 								return err
 							}
 							if r.IntN(3) == 0 { // it is never sent
-								if err := errors.Join(tx.SetEntry(at, profile.Failed, time.Now()), tx.Undo(at)); err != nil {
+								if err := errors.Join(tx.SetEntry(at, profile.Failed, time.Now(), time.Now()), tx.Undo(at)); err != nil {
 									return err
 								}
 								continue
@@ -168,7 +168,7 @@ func TestLookupByMarkAndTime(t *testing.T) {
 			t.Errorf("%s: %v, not %v", name, got, c.want)
 		}
 	}
-	check(t, p.Change(func(tx *profile.Tx) error { return tx.SetEntry(10, profile.Accepted, minute(4999)) }))
+	check(t, p.Change(func(tx *profile.Tx) error { return tx.SetEntry(10, profile.Accepted, minute(4999), minute(4999)) }))
 	if got := positions(profile.Lookup{Since: minute(4999)}); !slices.Equal(got, []int64{5000, 10}) {
 		t.Errorf("after a time has changed: %v", got)
 	}
