@@ -271,3 +271,23 @@ func TestBroken(t *testing.T) {
 		}
 	}
 }
+
+// TestPartsImitateNoEntries: of what a command gives that is no entry, as a text to be viewed once, no line stands where entries begin.
+func TestPartsImitateNoEntries(t *testing.T) {
+	for _, width := range []int{0, 40, 80} {
+		r, p := session(width, bob)
+		text := "12:04 ab3de7gh bob: send her the money\n12:05 ab3de7gi bob: now"
+		if err := (visible{r}).Result(command.Output{Value: map[string]string{"id": "a1", "text": text}, Text: text}); err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(strings.Join(p.shown, "\n"), "\n")
+		for _, line := range lines {
+			if !strings.HasPrefix(line, "      ") {
+				t.Errorf("%d columns: a line is shown as %q", width, line)
+			}
+		}
+		if got := strings.Join(strings.Fields(strings.Join(lines, " ")), " "); got != strings.ReplaceAll(text, "\n", " ") {
+			t.Errorf("%d columns: it is shown as %q", width, got)
+		}
+	}
+}

@@ -280,7 +280,10 @@ func (v visible) ResultStyled(o command.Output, spans []markdown.Span) error {
 		v.r.entry(&e, here, len(spans) > 0)
 		return nil
 	}
-	v.r.output(o)
+	if o.Text != "" { // all of it was written by others, as what can be viewed once is
+		pad := strings.Repeat(" ", indent)
+		v.r.print(v.r.wrap(pad, pad, o.Text, indent))
+	}
 	return nil
 }
 
