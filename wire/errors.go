@@ -78,7 +78,7 @@ func EncodeError(err error) (status uint16, payload []byte) {
 }
 
 // DecodeError returns the error that a reply with a status other than 0 says. It is always a
-// *qpq.Error: qpq.Internal where the payload cannot be read or the kind is unknown.
+// *qpq.Error, whose text is one printable line: qpq.Internal where the payload cannot be read or the kind is unknown.
 func DecodeError(status uint16, payload []byte) error {
 	e, err := Unmarshal[Error](payload)
 	if err != nil || e.Kind != status {
@@ -88,8 +88,11 @@ func DecodeError(status uint16, payload []byte) error {
 	if !known(kind) {
 		kind = qpq.Internal
 	}
-	return qpq.E(kind, qpq.Printable(e.Code), qpq.Printable(e.Text))
+	return qpq.E(kind, oneLine(e.Code), oneLine(e.Text))
 }
+
+// oneLine returns a text of a peer as it is shown: no further line of it can look like something else that is shown.
+func oneLine(s string) string { return strings.Join(strings.Fields(qpq.Printable(s)), " ") }
 
 func known(k qpq.Kind) bool { return k.String() != qpq.Kind(0).String() }
 

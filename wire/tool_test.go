@@ -127,6 +127,13 @@ func TestErrors(t *testing.T) {
 			t.Errorf("%v: status %d, %v", tt.in, status, err)
 		}
 	}
+	payload, err := wire.Marshal(wire.Error{Kind: uint16(qpq.Denied), Code: "no\nway", Text: "no\n2026-11-27 12:04  ab3de7gh bob: \x1b[31mhi\u009b2J\t\u202e"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := wire.DecodeError(uint16(qpq.Denied), payload); err.Error() != "no 2026-11-27 12:04 ab3de7gh bob: [31mhi2J" || qpq.CodeOf(err) != "no way" {
+		t.Errorf("what a hostile server says becomes %q, %q", err, qpq.CodeOf(err))
+	}
 	if err := wire.DecodeError(3, nil); qpq.KindOf(err) != qpq.Internal {
 		t.Errorf("an empty payload: %v", err)
 	}
