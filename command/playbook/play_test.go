@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"unicode"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/command"
@@ -352,5 +353,30 @@ steps:
 	}
 	if got := text.String(); strings.Contains(got, "\x1b") || !strings.Contains(got, "reports: failed, 2 steps passed, 1 failed, 2 skipped, in ") || strings.Count(got, "\n") < 6 {
 		t.Error(got)
+	}
+}
+
+// TestProgressOfHostileFiles: whatever a playbook calls things, a terminal is told nothing by it, and no line looks like another one.
+func TestProgressOfHostileFiles(t *testing.T) {
+	const bad = "\x1b[2J\x1b]0;title\x07\nok      1  alice: pay (1 ms)\u009b5n\u202e"
+	var text bytes.Buffer
+	progress := playbook.Progress{Out: &text, Long: true, Paint: func(text, _ string) string { return "<" + text + ">" }}
+	for _, e := range []playbook.Event{
+		{Event: "begin", Name: bad, File: bad},
+		{Event: "note", Text: bad},
+		{Event: "step", Step: bad, Group: bad, As: bad, Status: playbook.Passed},
+		{Event: "step", Step: bad, Group: bad, Status: playbook.Skipped},
+		{Event: "step", Group: bad, Status: playbook.Failed, Error: &playbook.EventError{Text: bad}},
+		{Event: "end", Name: bad, Summary: &playbook.Summary{Name: bad}},
+	} {
+		progress.Report(e)
+	}
+	for _, line := range strings.Split(text.String(), "\n") {
+		if strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }) || strings.HasPrefix(line, "ok ") {
+			t.Errorf("a line is %q", line)
+		}
+	}
+	if n := strings.Count(text.String(), "\n"); n != 8 { // a failure has a line for its step, and as many as its text has
+		t.Errorf("%d lines: %q", n, text.String())
 	}
 }

@@ -28,10 +28,10 @@ type Progress struct {
 func (p *Progress) Report(e Event) {
 	switch e.Event {
 	case "begin":
-		p.line("%s (%s)", e.Name, e.File)
+		p.line("%s (%s)", oneLine(e.Name), oneLine(e.File))
 	case "note":
 		if e.Text != p.noted { // several users may be told the same
-			p.line("%s %s", p.paint("note:", "33"), e.Text)
+			p.line("%s %s", p.paint("note:", "33"), oneLine(e.Text))
 		}
 		p.noted = e.Text
 	case "user", "step":
@@ -42,17 +42,17 @@ func (p *Progress) Report(e Event) {
 		if s.Failed > 0 {
 			word, color = "failed", "31"
 		}
-		p.line("%s: %s, %d steps passed, %d failed, %d skipped, in %s", e.Name, p.paint(word, color), s.Passed, s.Failed, s.Skipped, span(s.Seconds))
+		p.line("%s: %s, %d steps passed, %d failed, %d skipped, in %s", oneLine(e.Name), p.paint(word, color), s.Passed, s.Failed, s.Skipped, span(s.Seconds))
 	}
 }
 
 func (p *Progress) step(e Event) {
 	what := qpq.OneLine(e.Step)
 	if e.As != "" {
-		what = e.As + ": " + what
+		what = oneLine(e.As) + ": " + what
 	}
 	if e.Group != "" {
-		what = e.Group + " / " + what
+		what = oneLine(e.Group) + " / " + what
 	}
 	switch e.Status {
 	case Passed:
@@ -78,16 +78,20 @@ func tries(e Event) string {
 	return fmt.Sprintf(", at the %d. try", e.Attempts)
 }
 
-func (p *Progress) paint(text, color string) string {
+// painted is a text of this file, which may be in colour. All others come from somewhere.
+type painted string
+
+func (p *Progress) paint(text, color string) painted {
 	if p.Paint == nil {
-		return text
+		return painted(text)
 	}
-	return p.Paint(text, color)
+	return painted(p.Paint(text, color))
 }
 
+// line writes a line. Only what is painted in it can tell a terminal what to do.
 func (p *Progress) line(format string, args ...any) {
 	for i, a := range args {
-		if s, ok := a.(string); ok && !strings.HasPrefix(s, "\x1b[") {
+		if s, ok := a.(string); ok {
 			args[i] = qpq.Printable(s)
 		}
 	}
