@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"unicode"
-	"unicode/utf16"
 	"unicode/utf8"
 
 	"golang.org/x/term"
@@ -47,19 +46,7 @@ func writeJSON(w io.Writer, v any) error {
 	if err != nil {
 		return err
 	}
-	line := make([]byte, 0, len(b)+1)
-	for _, r := range string(b) {
-		switch {
-		case unicode.IsPrint(r):
-			line = utf8.AppendRune(line, r)
-		case r > 0xffff:
-			high, low := utf16.EncodeRune(r)
-			line = fmt.Appendf(line, `\u%04x\u%04x`, high, low)
-		default:
-			line = fmt.Appendf(line, `\u%04x`, r)
-		}
-	}
-	_, err = w.Write(append(line, '\n'))
+	_, err = w.Write(append(command.Legible(b), '\n'))
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"unicode"
 
 	"github.com/quicproquo/qpq/client"
 	"github.com/quicproquo/qpq/client/profile"
@@ -167,6 +168,44 @@ func TestWhoMaySpeak(t *testing.T) {
 	}{{1000, 1000, true}, {0, 1000, true}, {0, 0, true}, {1001, 1000, false}, {1000, 0, false}} {
 		if err := allowed(c.who, c.owner); (err == nil) != c.may {
 			t.Errorf("%d to %d: %v", c.who, c.owner, err)
+		}
+	}
+}
+
+// TestNothingForTerminals: whatever an entry, a name or an error says, the line that tells it has nothing that a terminal obeys, and means the same.
+func TestNothingForTerminals(t *testing.T) {
+	const bad = "a\x1b[2J\u009b5n\x7f\u202e\u2066\u200b\u2028\U000e0001\n\r<b>&👍é"
+	for _, v := range []any{
+		map[string]string{bad: bad},
+		&response{id: quote(bad), err: errRequest(bad)},
+		&response{id: null, result: json.RawMessage(quote(bad))},
+		notify("notice", noticeJSON{Code: "x", Text: bad}),
+	} {
+		line, err := encode(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i := strings.IndexFunc(string(line), func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 || !strings.Contains(string(line), "<b>&👍é") {
+			t.Errorf("%q has something at %d", line, i)
+		}
+		var found bool
+		var walk func(any)
+		walk = func(v any) {
+			switch v := v.(type) {
+			case string:
+				found = found || strings.Contains(v, bad)
+			case map[string]any:
+				for _, one := range v {
+					walk(one)
+				}
+			}
+		}
+		var decoded any
+		if err := json.Unmarshal(line, &decoded); err != nil {
+			t.Fatal(err)
+		}
+		if walk(decoded); !found {
+			t.Errorf("%q does not say it any more", line)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/command"
 )
 
 // response answers a request: with a result or an error.
@@ -73,11 +74,11 @@ type notification struct {
 
 func notify(method string, params any) notification { return notification{"2.0", method, params} }
 
-// encode returns a value as one line of JSON, without its end.
+// encode returns a value as one line of JSON, without its end. Terminals can show it: people look at answers with curl, and at lines as they come.
 func encode(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	err := e.Encode(v)
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+	return command.Legible(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), err
 }
