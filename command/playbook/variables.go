@@ -110,6 +110,9 @@ func (t *Text) value(s *scope) (any, error) {
 			}
 			b.WriteString(textOf(v))
 		}
+		if b.Len() > maxFilled {
+			return nil, errLargeValue(maxFilled)
+		}
 	}
 	return b.String(), nil
 }
@@ -181,15 +184,55 @@ func usesOf(tree any) (names []string) {
 	return names
 }
 
-// fill returns a value with those of its variables.
-func fill(tree any, s *scope) (_ any, err error) {
+// Bounds of values with those of their variables in them, in bytes.
+const (
+	maxFilled = 1 << 20  // of a text that is made of several parts
+	maxValue  = 16 << 20 // of all, nearly as JSON has it
+)
+
+func errLargeValue(most int) error {
+	return qpq.E(qpq.TooLarge, "usage", fmt.Sprintf("the value would have more than %d bytes: what a variable is made of has itself in it, perhaps", most))
+}
+
+// fill returns a value with those of its variables. It fails where that is too large.
+func fill(tree any, s *scope) (any, error) {
+	v, err := fillIn(tree, s)
+	if err == nil && sized(v, maxValue) < 0 {
+		return nil, errLargeValue(maxValue)
+	}
+	return v, err
+}
+
+// sized returns what a value leaves of a number of bytes, less than 0 where it is larger. What is in it several times counts as often.
+func sized(v any, room int) int {
+	room -= 2
+	switch v := v.(type) {
+	case string:
+		return room - len(v)
+	case []any:
+		for i := 0; i < len(v) && room >= 0; i++ {
+			room = sized(v[i], room)
+		}
+	case map[string]any:
+		for k := range v {
+			if room -= len(k) + 2; room < 0 {
+				return room
+			}
+			room = sized(v[k], room)
+		}
+	}
+	return room
+}
+
+// fillIn is fill without a bound.
+func fillIn(tree any, s *scope) (_ any, err error) {
 	switch v := tree.(type) {
 	case *Text:
 		return v.value(s)
 	case []any:
 		list := make([]any, len(v))
 		for i := range v {
-			if list[i], err = fill(v[i], s); err != nil {
+			if list[i], err = fillIn(v[i], s); err != nil {
 				return nil, err
 			}
 		}
@@ -197,7 +240,7 @@ func fill(tree any, s *scope) (_ any, err error) {
 	case map[string]any:
 		m := map[string]any{}
 		for k := range v {
-			if m[k], err = fill(v[k], s); err != nil {
+			if m[k], err = fillIn(v[k], s); err != nil {
 				return nil, err
 			}
 		}
