@@ -77,12 +77,17 @@ func (d *Daemon) serveWeb(ctx context.Context, l net.Listener, token string) err
 	return nil
 }
 
+// drainTime is how long the rest of a request that is refused may take to come in: the server reads it before it closes the connection.
+const drainTime = time.Second
+
 // guard lets in who has the token, and no page of a browser: a request that names another host came by a name that somebody pointed here, and
 // one with an origin is from a page.
 func (s *web) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		refuse := func(status int, err *qpq.Error) {
 			s.d.cfg.Log.Warn("request refused", "code", err.Code)
+			w.Header().Set("Connection", "close") // who has no token holds no place of those who have
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(drainTime))
 			s.answer(w, status, &response{id: null, err: err})
 		}
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.d.cfg.Stall)) // an older one may have passed

@@ -190,6 +190,24 @@ func TestWhoIsNotServed(t *testing.T) {
 	}
 }
 
+// TestStrangersHoldNoPlace: a connection of somebody without the token ends with the refusal, though the body that it promised never comes.
+func TestStrangersHoldNoPlace(t *testing.T) {
+	r := newServer(t).daemon(daemon.Config{})
+	for _, head := range []string{"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n", "POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{",
+		"POST /rpc HTTP/1.1\r\nHost: evil.example\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{"} {
+		conn, err := net.Dial("tcp", r.web)
+		check(t, err)
+		_, err = io.WriteString(conn, head)
+		check(t, err)
+		check(t, conn.SetReadDeadline(time.Now().Add(30*time.Second)))
+		answer, err := io.ReadAll(conn)
+		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 40") {
+			t.Errorf("%q: %q, %v", head, answer, err)
+		}
+		check(t, conn.Close())
+	}
+}
+
 func TestEventsGoOnWhereTheyWereCut(t *testing.T) {
 	s := newServer(t)
 	_, alice := s.registered("alice")
