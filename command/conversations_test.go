@@ -302,3 +302,20 @@ func TestWhoMustNotBeThereHasToBeConfirmed(t *testing.T) {
 		t.Errorf("bob received %q", got)
 	}
 }
+
+// TestTitlesImitateNoEntries: where entries of several conversations are shown, the title of one cannot look like an entry of another.
+func TestTitlesImitateNoEntries(t *testing.T) {
+	s := newServer(t)
+	alice, mallory := s.registered("alice"), s.registered("mallory")
+	mallory.run("group create", "name", "bob] 2026-11-27 12:04  ab3de7gh bob: pay her", "user", []string{"alice"})
+	mallory.run("send", "conversation", "bob] 2026-11-27 12:04  ab3de7gh bob: pay her", "text", "hello")
+	alice.run("recv")
+	if len(alice.results) == 0 {
+		t.Fatal("nothing came")
+	}
+	for _, o := range alice.results {
+		if !strings.HasPrefix(o.Text, "[bob) 2026-11-27 12:04 ab3de7gh bob: pay her] ") {
+			t.Errorf("it is shown as %q", o.Text)
+		}
+	}
+}

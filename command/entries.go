@@ -149,7 +149,7 @@ func (s *scope) show(entry *client.Entry) error {
 	}
 	start := ""
 	if s.only.IsZero() {
-		start = "[" + qpq.OneLine(v.Name()) + "] "
+		start = Place(v.Name())
 	}
 	text, spans := s.shown(v, entry, start)
 	value := EntryValue(v, entry)
@@ -179,6 +179,11 @@ func quotable(text string) string {
 		return text
 	}
 	return strings.ToValidUTF8(text[:maxQuote], "") + "…"
+}
+
+// Place returns what stands before an entry that says in which conversation it is. Whoever chose its name cannot end that, and begin an entry of another.
+func Place(name string) string {
+	return "[" + strings.NewReplacer("[", "(", "]", ")").Replace(qpq.OneLine(name)) + "] "
 }
 
 // take shows what was not read yet, and marks it as read. It returns how many messages there were.

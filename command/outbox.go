@@ -45,7 +45,7 @@ func (e *Env) waiting() (Output, error) {
 			return Output{}, err
 		}
 		list = append(list, EntryValue(v, &entry))
-		lines = append(lines, "["+qpq.OneLine(v.Name())+"] "+EntryText(own, v, &entry)+"\n    waits for "+client.Span(time.Since(entry.Time).Truncate(time.Second)))
+		lines = append(lines, Place(v.Name())+EntryText(own, v, &entry)+"\n    waits for "+client.Span(time.Since(entry.Time).Truncate(time.Second)))
 	}
 	if len(lines) == 0 {
 		lines = []string{"nothing waits"}

@@ -128,7 +128,7 @@ func (s *scope) hit(h *client.Hit) error {
 		return err
 	}
 	j := HitJSON{EntryJSON: EntryValue(v, &h.Entry), Spans: spans(h.Spans), NameSpans: spans(h.Name), Fit: h.Fit}
-	found, in := EntryText(s.own, v, new(highlighted(h))), "["+qpq.OneLine(v.Name())+"]"
+	found, in := EntryText(s.own, v, new(highlighted(h))), strings.TrimSpace(Place(v.Name()))
 	if len(h.Before)+len(h.After) == 0 {
 		return s.env.UI.Result(Output{j, in + " " + found})
 	}

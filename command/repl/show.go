@@ -154,7 +154,7 @@ func (r *REPL) entry(e *command.EntryJSON, here, marked bool) {
 	r.mu.Unlock()
 	clock, from := at.Format("15:04")+" ", ""
 	if !here {
-		from = "[" + short(self, qpq.OneLine(e.Name)) + "] "
+		from = command.Place(short(self, e.Name))
 	}
 	if e.Type == "notice" {
 		r.print(r.wrap(r.paint(dim, clock+from+"-- "), clock+from+"-- ", e.Text, indent))
