@@ -28,10 +28,10 @@ type Progress struct {
 func (p *Progress) Report(e Event) {
 	switch e.Event {
 	case "begin":
-		p.line("%s (%s)", oneLine(e.Name), oneLine(e.File))
+		p.line("%s (%s)", qpq.OneLine(e.Name), qpq.OneLine(e.File))
 	case "note":
 		if e.Text != p.noted { // several users may be told the same
-			p.line("%s %s", p.paint("note:", "33"), oneLine(e.Text))
+			p.line("%s %s", p.paint("note:", "33"), qpq.OneLine(e.Text))
 		}
 		p.noted = e.Text
 	case "user", "step":
@@ -42,17 +42,17 @@ func (p *Progress) Report(e Event) {
 		if s.Failed > 0 {
 			word, color = "failed", "31"
 		}
-		p.line("%s: %s, %d steps passed, %d failed, %d skipped, in %s", oneLine(e.Name), p.paint(word, color), s.Passed, s.Failed, s.Skipped, span(s.Seconds))
+		p.line("%s: %s, %d steps passed, %d failed, %d skipped, in %s", qpq.OneLine(e.Name), p.paint(word, color), s.Passed, s.Failed, s.Skipped, span(s.Seconds))
 	}
 }
 
 func (p *Progress) step(e Event) {
 	what := qpq.OneLine(e.Step)
 	if e.As != "" {
-		what = oneLine(e.As) + ": " + what
+		what = qpq.OneLine(e.As) + ": " + what
 	}
 	if e.Group != "" {
-		what = oneLine(e.Group) + " / " + what
+		what = qpq.OneLine(e.Group) + " / " + what
 	}
 	switch e.Status {
 	case Passed:
