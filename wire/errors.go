@@ -88,11 +88,8 @@ func DecodeError(status uint16, payload []byte) error {
 	if !known(kind) {
 		kind = qpq.Internal
 	}
-	return qpq.E(kind, oneLine(e.Code), oneLine(e.Text))
+	return qpq.E(kind, qpq.OneLine(e.Code), qpq.OneLine(e.Text))
 }
-
-// oneLine returns a text of a peer as it is shown: no further line of it can look like something else that is shown.
-func oneLine(s string) string { return strings.Join(strings.Fields(qpq.Printable(s)), " ") }
 
 func known(k qpq.Kind) bool { return k.String() != qpq.Kind(0).String() }
 
