@@ -66,3 +66,25 @@ func TestATimerHasBounds(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoIsAwayReadsAfterMuchDisappeared: of one sender more disappeared at the server than anybody's patience would count, and what is said then is read.
+func TestWhoIsAwayReadsAfterMuchDisappeared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		alice, bob, id := pair(t)
+		check(t, alice.SetTimer(t.Context(), id, time.Minute))
+		settle(t, alice, bob, alice)
+		for i := range 1200 {
+			must(alice.SendText(t.Context(), id, "for a moment"))
+			if i%100 == 99 {
+				check(t, alice.Sync(t.Context()))
+			}
+		}
+		time.Sleep(2 * time.Hour)
+		alice.says(id, "are you back?")
+		check(t, bob.Sync(t.Context()))
+		shows(t, id, []string{"alice: are you back?"}, bob)
+		if got := bob.codes(id); slices.Contains(got, "unreadable") || !slices.Contains(got, "late") {
+			t.Errorf("bob is told %q", got)
+		}
+	})
+}

@@ -59,7 +59,7 @@ type Config struct {
 	PublicHandshake bool
 
 	// MaxForward is how many messages of one sender may be missing before one is refused. Zero is 1000.
-	// As many keys of messages that were skipped are kept.
+	// As many keys of messages that were skipped are kept, but no more than 1000.
 	MaxForward uint32
 	// PastEpochs is for how many epochs late messages can be opened. Zero is 5, negative none.
 	PastEpochs int

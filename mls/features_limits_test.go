@@ -80,6 +80,20 @@ func TestMessageSizeLimit(t *testing.T) {
 	r.hears(bob, good(alice.Encrypt(text, nil))(t).Message, string(text))
 }
 
+// TestFewKeysAreKeptOfManyThatAreMissing: whoever was away for long reads what comes next, and does not carry along what never comes.
+func TestFewKeysAreKeptOfManyThatAreMissing(t *testing.T) {
+	r := newRig(t, 2, Config{MaxForward: 5000})
+	alice, bob := r.members[0], r.members[1]
+	var sent [][]byte
+	for i := range 3001 {
+		sent = append(sent, good(alice.Encrypt([]byte(fmt.Sprint(i)), nil))(t).Message)
+	}
+	r.hears(bob, sent[3000], "3000")
+	r.refuses(bob, sent[1999], ErrConsumed)
+	r.hears(bob, sent[2000], "2000")
+	r.hears(r.restored(bob), sent[2999], "2999")
+}
+
 func TestForwardLimit(t *testing.T) {
 	r := newRig(t, 3, Config{MaxForward: 10})
 	alice, bob, carol := r.members[0], r.members[1], r.members[2]

@@ -144,9 +144,12 @@ type opened struct {
 
 func (o *opened) accept(g *Group) {
 	if o.opening != nil {
-		o.opening.Commit(int(g.config.MaxForward))
+		o.opening.Commit(int(min(g.config.MaxForward, maxSkipped)))
 	}
 }
+
+// maxSkipped bounds how many keys of messages that were skipped are kept of one sender: they are part of what is stored with each message.
+const maxSkipped = 1000
 
 func (o *opened) drop() {
 	if o.opening != nil {

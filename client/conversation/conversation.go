@@ -45,13 +45,17 @@ type Config struct {
 	Rand io.Reader
 }
 
+// maxMissing is how many messages of one sender in an epoch may be missing before the next one is read: those that disappeared, or that a server dropped,
+// while a device was away.
+const maxMissing = 1 << 16
+
 // MLS returns what package mls is to go by.
 func (c Config) MLS() mls.Config {
 	return c.collecting(nil)
 }
 
 func (c Config) collecting(u *unknown) mls.Config {
-	return mls.Config{Credentials: credentials{c, u}, Clock: c.Clock, Rand: c.Rand, Padding: SizeClass,
+	return mls.Config{Credentials: credentials{c, u}, Clock: c.Clock, Rand: c.Rand, Padding: SizeClass, MaxForward: maxMissing,
 		Extensions: []message.ExtensionType{ExtensionStateVersion, ExtensionConversation}}
 }
 
