@@ -12,7 +12,7 @@ help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 run: build ## build, start a server for this machine on ./data, and talk; AS=NAME is somebody else, in another terminal
-	@./scripts/run $(AS)
+	@./scripts/run $(if $(filter default,$(origin AS)),,$(AS))
 
 build: ## build the programs into ./bin
 	$(GO) build -o bin/ ./cmd/...
