@@ -145,7 +145,9 @@ func TestClientsThatSayNothing(t *testing.T) {
 		defer c.Close()
 		conns = append(conns, c)
 	}
+	served := make(chan struct{})
 	go func() {
+		defer close(served)
 		if c, err := l.Accept(t.Context()); err != nil {
 			t.Error(err)
 		} else {
@@ -155,6 +157,7 @@ func TestClientsThatSayNothing(t *testing.T) {
 	honest, err := websocket.Dial(t.Context(), l.Addr().String(), client)
 	check(t, err)
 	check(t, honest.Close(transport.CodeDone, ""))
+	<-served // a listener that is closed accepts nothing, even what it has upgraded
 	for i, c := range conns[:silent+1-most] {
 		if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("silent client %d was not put out: %v", i, err)
