@@ -167,9 +167,9 @@ func (t *Tx) PutGroup(id qpq.ChannelID, records []Record) error {
 	return nil
 }
 
-// ClearGroup deletes a group's state.
+// ClearGroup deletes a group's state, and with it a commit that was not known to be accepted.
 func (t *Tx) ClearGroup(id qpq.ChannelID) error {
-	return t.p.exec(`DELETE FROM group_records WHERE channel = ?`, id[:])
+	return errors.Join(t.p.exec(`DELETE FROM group_records WHERE channel = ?`, id[:]), t.UntryAmendments(id))
 }
 
 // Commit is a commit that a hub ordered: for one that loses it.
@@ -303,12 +303,13 @@ func (p *Profile) disownGroups(s Standing) error {
 	return errors.Join(
 		p.exec(`DELETE FROM group_records`),
 		p.exec(`UPDATE outbox SET epoch = 0, ciphertext = x''`),
+		p.exec(`UPDATE amendments SET slot = 0`),
 		p.exec(`UPDATE channels SET standing = ?, settled = 0 WHERE standing <> ?`, int64(s), int64(Ended)))
 }
 
 // forgetChannels drops all conversations.
 func (p *Profile) forgetChannels() error {
-	for _, table := range []string{"outbox", "reactions", "receipts", "due", "thread_reads", "transfers", "entries", "inbox", "removals", "departures", "commits", "group_records", "channels", "changed", "owner"} {
+	for _, table := range []string{"amendments", "outbox", "reactions", "receipts", "due", "thread_reads", "transfers", "entries", "inbox", "removals", "departures", "commits", "group_records", "channels", "changed", "owner"} {
 		if err := p.exec(`DELETE FROM ` + table); err != nil {
 			return fmt.Errorf("forget %s: %w", table, err)
 		}

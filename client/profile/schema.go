@@ -118,6 +118,14 @@ var migrations = []string{
 		one INTEGER PRIMARY KEY CHECK (one = 1), position INTEGER NOT NULL
 	 ) STRICT;
 	 INSERT INTO indexed VALUES (1, 0);`,
+	`CREATE TABLE amendments ( -- changes of conversations that were asked for and are not known to be made
+		id INTEGER PRIMARY KEY AUTOINCREMENT, channel BLOB NOT NULL, kind INTEGER NOT NULL,
+		user TEXT NOT NULL, role INTEGER NOT NULL, title TEXT NOT NULL, timer INTEGER NOT NULL, -- what is to be so; the timer in seconds
+		asked INTEGER NOT NULL, -- when, in milliseconds
+		after INTEGER NOT NULL, -- position of the newest entry then
+		slot INTEGER NOT NULL, -- of the commit that makes it, 0 while none was handed in
+		problem TEXT NOT NULL -- why it waits
+	 ) STRICT;`,
 }
 
 // version returns that of the schema.
