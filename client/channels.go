@@ -156,34 +156,37 @@ func (c *Client) fill(ctx context.Context, s *session, users ...qpq.UserID) func
 // Invite adds users with all their devices. Those who are members already are left as they are.
 // Who left, and is in the group still because nobody who may has removed them yet, cannot be added: it fails with qpq.Conflict.
 func (c *Client) Invite(ctx context.Context, id qpq.ChannelID, users ...qpq.UserID) error {
-	return c.connected(ctx, func(s *session) error {
-		if ch := c.chats[id]; ch != nil && ch.group != nil && len(ch.departed) > 0 { // whose goodbye waits
-			if err := c.tidy(ctx, s, ch); err != nil {
-				return err
-			}
-		}
-		if err := c.commit(ctx, s, id, c.fill(ctx, s, users...)); err != nil {
+	return c.Amend(ctx, Amendment{Conversation: id, Kind: AmendInvite, Users: users})
+}
+
+// codeLeaving is that of the error of who cannot be added because they are not gone yet.
+const codeLeaving = "leaving"
+
+func (c *Client) invite(ctx context.Context, s *session, a Amendment, waiting int64) error {
+	id := a.Conversation
+	if ch := c.chats[id]; ch != nil && ch.group != nil && len(ch.departed) > 0 { // whose goodbye waits
+		if err := c.tidy(ctx, s, ch); err != nil {
 			return err
 		}
-		for _, u := range users {
-			if ch := c.chats[id]; ch != nil && slices.Contains(ch.departed, u) {
-				return qpq.E(qpq.Conflict, "leaving", fmt.Sprintf("%s left, and nobody who may has removed them from the group yet: try again once a moderator was there", u))
-			}
+	}
+	if err := c.commitOne(ctx, s, id, c.fill(ctx, s, a.Users...), waiting); err != nil {
+		return err
+	}
+	for _, u := range a.Users {
+		if ch := c.chats[id]; ch != nil && slices.Contains(ch.departed, u) {
+			return qpq.E(qpq.Conflict, codeLeaving, fmt.Sprintf("%s left, and nobody who may has removed them from the group yet: try again once a moderator was there", u))
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // Remove removes users with all their devices: they read nothing that comes after.
 func (c *Client) Remove(ctx context.Context, id qpq.ChannelID, users ...qpq.UserID) error {
-	own, err := c.cfg.Profile.Account()
-	if err != nil {
-		return err
-	}
-	if slices.Contains(users, own.User) {
-		return qpq.E(qpq.Invalid, "remove-self", "nobody removes themselves: leave the conversation instead")
-	}
-	return c.amend(ctx, id, func(g *conversation.Group) (conversation.Change, error) {
+	return c.Amend(ctx, Amendment{Conversation: id, Kind: AmendRemove, Users: users})
+}
+
+func removal(users []qpq.UserID) func(*conversation.Group) (conversation.Change, error) {
+	return func(g *conversation.Group) (conversation.Change, error) {
 		gone := slices.DeleteFunc(slices.Clone(users), func(u qpq.UserID) bool {
 			_, member := g.Role(u)
 			return !member
@@ -192,39 +195,49 @@ func (c *Client) Remove(ctx context.Context, id qpq.ChannelID, users ...qpq.User
 			return conversation.Change{}, errNothing
 		}
 		return conversation.Change{Remove: gone}, nil
-	})
+	}
 }
 
 // SetTitle gives a conversation a title.
 func (c *Client) SetTitle(ctx context.Context, id qpq.ChannelID, title string) error {
-	if err := checkTitle(title); err != nil {
-		return err
-	}
-	return c.amend(ctx, id, func(g *conversation.Group) (conversation.Change, error) {
+	return c.Amend(ctx, Amendment{Conversation: id, Kind: AmendTitle, Title: title})
+}
+
+func renaming(title string) func(*conversation.Group) (conversation.Change, error) {
+	return func(g *conversation.Group) (conversation.Change, error) {
 		if g.Conversation().Title == title {
 			return conversation.Change{}, errNothing
 		}
 		return conversation.Change{Title: &title}, nil
-	})
+	}
 }
 
 // SetRole gives a member a role.
 func (c *Client) SetRole(ctx context.Context, id qpq.ChannelID, u qpq.UserID, role wire.Role) error {
-	return c.amend(ctx, id, func(g *conversation.Group) (conversation.Change, error) {
-		before, member := g.Role(u)
-		switch {
-		case !member:
-			return conversation.Change{}, qpq.E(qpq.NotFound, "no-member", u.String()+" is no member of this conversation: invite them first")
-		case before == role:
-			return conversation.Change{}, errNothing
+	return c.Amend(ctx, Amendment{Conversation: id, Kind: AmendRole, Users: []qpq.UserID{u}, Role: role})
+}
+
+func promotion(users []qpq.UserID, role wire.Role) func(*conversation.Group) (conversation.Change, error) {
+	return func(g *conversation.Group) (change conversation.Change, err error) {
+		for _, u := range users {
+			before, member := g.Role(u)
+			if !member {
+				return change, qpq.E(qpq.NotFound, "no-member", u.String()+" is no member of this conversation: invite them first")
+			}
+			if before != role {
+				change.Members = append(change.Members, wire.MemberRole{User: u, Role: role})
+			}
 		}
-		return conversation.Change{Members: []wire.MemberRole{{User: u, Role: role}}}, nil
-	})
+		if len(change.Members) == 0 {
+			return change, errNothing
+		}
+		return change, nil
+	}
 }
 
 // UpdateKeys gives this device fresh keys: whoever stole the old ones reads nothing that comes after.
 func (c *Client) UpdateKeys(ctx context.Context, id qpq.ChannelID) error {
-	return c.amend(ctx, id, noChange)
+	return c.Amend(ctx, Amendment{Conversation: id, Kind: AmendKeys})
 }
 
 // Confirm accepts the members of a conversation as they are: the person looked at them.

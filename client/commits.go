@@ -23,6 +23,11 @@ var errNothing = errors.New("there is nothing to change")
 // commit changes a conversation. build is asked for the change again where somebody else's commit came first; errNothing ends it
 // without a commit. The caller holds chatting.
 func (c *Client) commit(ctx context.Context, s *session, id qpq.ChannelID, build func(*conversation.Group) (conversation.Change, error)) error {
+	return c.commitOne(ctx, s, id, build, 0)
+}
+
+// commitOne is commit for what makes a change that waits, unless waiting is 0: that the change waits no longer becomes durable with the commit itself.
+func (c *Client) commitOne(ctx context.Context, s *session, id qpq.ChannelID, build func(*conversation.Group) (conversation.Change, error), waiting int64) error {
 	for range tries {
 		st := &step{}
 		ch, err := c.ready(st, id)
@@ -44,6 +49,9 @@ func (c *Client) commit(ctx context.Context, s *session, id qpq.ChannelID, build
 		}
 		st.records(id, p.Records)
 		st.unsettle(ch) // where this is cut off, it is offered again
+		if slot := nextSlot(ch); waiting != 0 {
+			st.do(func(tx *profile.Tx) error { return tx.TryAmendment(waiting, slot) })
+		}
 		if err := c.save(st); err != nil {
 			return err
 		}
@@ -96,14 +104,13 @@ func (c *Client) ready(st *step, id qpq.ChannelID) (*chat, error) {
 
 // prepare makes the commit for the slot after the newest one.
 func (c *Client) prepare(ctx context.Context, s *session, ch *chat, build func(*conversation.Group) (conversation.Change, error)) (p *mls.PendingCommit, request *wire.ChannelCommit, err error) {
-	head, _ := ch.head()
 	if old := ch.group.Pending(); old != nil { // of a call that was cut off: whether it took a slot, receive would have told
 		c.discard(ch, old)
 	}
 	err = c.learning(ctx, s, func() error {
 		change, err := build(ch.group)
 		if err == nil {
-			p, request, err = ch.group.Commit(head.Slot+1, change)
+			p, request, err = ch.group.Commit(nextSlot(ch), change)
 		}
 		return err
 	})
@@ -114,10 +121,17 @@ func (c *Client) prepare(ctx context.Context, s *session, ch *chat, build func(*
 	return p, request, err
 }
 
+// nextSlot is the one after the newest.
+func nextSlot(ch *chat) uint64 {
+	head, _ := ch.head()
+	return head.Slot + 1
+}
+
 // discard drops a pending commit that took no slot.
 func (c *Client) discard(ch *chat, p *mls.PendingCommit) {
 	st := &step{}
 	st.records(ch.ID, p.Discard())
+	st.do(func(tx *profile.Tx) error { return tx.UntryAmendments(ch.ID) })
 	if err := c.save(st); err != nil {
 		c.notice("background", err.Error())
 	}
@@ -171,11 +185,6 @@ func (c *Client) apply(ch *chat, p *mls.PendingCommit, reply wire.ChannelCommitR
 		return err
 	}
 	return c.save(st)
-}
-
-// amend is commit for a person: it connects, and goes by the newest state.
-func (c *Client) amend(ctx context.Context, id qpq.ChannelID, build func(*conversation.Group) (conversation.Change, error)) error {
-	return c.connected(ctx, func(s *session) error { return c.commit(ctx, s, id, build) })
 }
 
 // connected runs f on a connection, after all that came was received.
@@ -301,6 +310,9 @@ func (c *Client) accepted(st *step, ch *chat, done *conversation.Accepted, r wir
 		return err
 	} else if done.Committer.Device != own.Device.ID() { // an answer of this device may be answered in turn
 		ch.answers = 0
+	} else if r.Receipt != nil {
+		id, slot := ch.ID, r.Receipt.Slot
+		st.do(func(tx *profile.Tx) error { return tx.MadeAmendment(id, slot) })
 	}
 	if err := st.group(ch, done.Records); err != nil {
 		return err

@@ -17,28 +17,23 @@ import (
 
 // Leave ends the membership of the own account. The last owner makes somebody else one first. A direct conversation cannot be left.
 func (c *Client) Leave(ctx context.Context, id qpq.ChannelID) error {
-	v, err := c.Conversation(id)
-	if err != nil {
-		return err
-	}
-	if v.Direct {
-		return qpq.E(qpq.Denied, wire.CodeDirect, "a direct conversation keeps its two people: nobody leaves it")
-	}
-	return c.connected(ctx, func(s *session) error {
-		for range tries {
-			if err := c.commit(ctx, s, id, c.handOver); err != nil {
-				return err
-			}
-			again, err := c.sayGoodbye(ctx, s, id)
-			if err != nil || !again {
-				return err
-			}
-			if err := c.receive(ctx, s); err != nil {
-				return err
-			}
+	return c.Amend(ctx, Amendment{Conversation: id, Kind: AmendLeave})
+}
+
+func (c *Client) leave(ctx context.Context, s *session, id qpq.ChannelID) error {
+	for range tries {
+		if err := c.commit(ctx, s, id, c.handOver); err != nil {
+			return err
 		}
-		return errBusy
-	})
+		again, err := c.sayGoodbye(ctx, s, id)
+		if err != nil || !again {
+			return err
+		}
+		if err := c.receive(ctx, s); err != nil {
+			return err
+		}
+	}
+	return errBusy
 }
 
 // handOver builds the change that has to come before this account leaves: its other devices go, an owner stays, and it has no role any more.

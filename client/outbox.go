@@ -69,30 +69,42 @@ func (c *Client) Wait(ctx context.Context, id qpq.ChannelID, message MessageID) 
 // maxOutbox is how many messages Outbox lists.
 const maxOutbox = 10_000
 
-// Outbox returns the messages that wait on this device, in the order in which they were queued. Each conversation sends its own in that order; what the
-// group needs first goes before them, and receipts after all.
+// Outbox returns the messages that wait on this device, in the order in which they were queued. Each conversation sends its own in that order, with the
+// changes that were asked for (Amendments) in between; what the group needs first goes before them, and receipts after all.
 func (c *Client) Outbox() ([]Entry, error) {
 	return c.read(c.cfg.Profile.Waiting(maxOutbox))
 }
 
-// ClearOutbox gives up the messages that wait in a conversation, or, where the id is zero, in all, and returns how many those were. What is just
-// being sent is not among them.
-func (c *Client) ClearOutbox(ctx context.Context, id qpq.ChannelID) (int, error) {
+// ClearOutbox gives up the messages and the changes that wait in a conversation, or, where the id is zero, in all, and returns how many those were. What
+// is just being sent is not among them, nor is a change that may have been made already.
+func (c *Client) ClearOutbox(ctx context.Context, id qpq.ChannelID) (messages, amendments int, err error) {
 	if err := c.chatting.take(ctx); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer c.chatting.give()
 	list, err := c.cfg.Profile.Waiting(maxOutbox)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	n := 0
+	asked, err := c.cfg.Profile.Amendments()
+	if err != nil {
+		return 0, 0, err
+	}
 	err = c.cfg.Profile.Change(func(tx *profile.Tx) error {
+		for _, a := range asked {
+			if !id.IsZero() && a.Channel != id || a.Slot != 0 {
+				continue
+			}
+			amendments++
+			if err := tx.DropAmendment(a.ID); err != nil {
+				return err
+			}
+		}
 		for _, e := range list {
 			if !id.IsZero() && e.Channel != id {
 				continue
 			}
-			n++
+			messages++
 			if err := errors.Join(tx.Undo(e.Position), tx.SetEntry(e.Position, Failed, e.Time, c.cfg.Clock()), tx.Dequeue(e.Position)); err != nil {
 				return err
 			}
@@ -100,20 +112,47 @@ func (c *Client) ClearOutbox(ctx context.Context, id qpq.ChannelID) (int, error)
 		return nil
 	})
 	c.news.tell()
-	return n, err
+	return messages, amendments, err
 }
 
-// flush sends what is queued: what people see, then the rest. The caller holds chatting.
+// flush makes the changes that wait and sends what is queued: in each conversation what people see in the order in which they asked for it and said it,
+// then the rest. The caller holds chatting.
 func (c *Client) flush(ctx context.Context, s *session) error {
-	held := map[qpq.ChannelID]bool{} // whose messages have to wait, in order
-	if err := c.flushOnly(ctx, s, false, held); err != nil {
-		return err
+	o := &order{held: map[qpq.ChannelID]bool{}}
+	for again := true; again; {
+		var err error
+		if o.newest, err = c.cfg.Profile.Newest(); err != nil {
+			return err
+		}
+		if err := c.amendWaiting(ctx, s, o); err != nil {
+			return err
+		}
+		if err := c.flushOnly(ctx, s, false, o); err != nil {
+			return err
+		}
+		again = false
+		for id := range o.upTo { // what was said before a change is sent now
+			again = again || !o.held[id]
+		}
 	}
-	return c.flushOnly(ctx, s, true, held)
+	return c.flushOnly(ctx, s, true, o)
 }
 
-// flushOnly sends those that people see, or the others.
-func (c *Client) flushOnly(ctx context.Context, s *session, hidden bool, held map[qpq.ChannelID]bool) error {
+// order says what goes out before what.
+type order struct {
+	held   map[qpq.ChannelID]bool  // conversations that have to wait
+	upTo   map[qpq.ChannelID]int64 // conversations with a change that waits: up to which position goes out before it
+	newest int64                   // position of the newest entry when it was looked what changes wait: of later messages it is not known what goes before them
+}
+
+// later reports whether a message has to wait.
+func (o *order) later(m profile.Outgoing) bool {
+	last, some := o.upTo[m.Channel]
+	return o.held[m.Channel] || m.Kind.Seen() && (m.Position > o.newest || some && m.Position > last)
+}
+
+// flushOnly sends those that people see, or the others. The order tells which have to wait, and learns which conversations have to.
+func (c *Client) flushOnly(ctx context.Context, s *session, hidden bool, order *order) error {
 	for after := int64(0); ; {
 		if err := c.load(); err != nil {
 			return err
@@ -124,7 +163,7 @@ func (c *Client) flushOnly(ctx context.Context, s *session, hidden bool, held ma
 		}
 		for _, o := range list {
 			after = o.Position
-			if held[o.Channel] {
+			if order.later(o) {
 				continue
 			}
 			sent, err := c.sendOne(ctx, s, o)
@@ -134,7 +173,7 @@ func (c *Client) flushOnly(ctx context.Context, s *session, hidden bool, held ma
 			if err != nil { // it holds up nobody else
 				c.notice("conversation", fmt.Sprintf("a message of the conversation %s could not be sent yet: %v", o.Channel, err))
 			}
-			held[o.Channel] = !sent
+			order.held[o.Channel] = !sent
 		}
 	}
 }

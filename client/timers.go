@@ -23,17 +23,25 @@ const (
 // SetTimer has what is said in a conversation from now on disappear so long after it was read, by its sender's devices after it was sent; 0 has it
 // stay. In a group it takes an admin.
 func (c *Client) SetTimer(ctx context.Context, id qpq.ChannelID, after time.Duration) error {
+	return c.Amend(ctx, Amendment{Conversation: id, Kind: AmendTimer, Timer: after})
+}
+
+func checkTimer(after time.Duration) error {
 	if after != 0 && (after < minTimer || after > maxTimer || after%time.Second != 0) {
 		return qpq.E(qpq.Invalid, "bad-timer", fmt.Sprintf("messages cannot disappear after %s: it takes whole seconds, from a second to a year", after))
 	}
-	return c.amend(ctx, id, func(g *conversation.Group) (conversation.Change, error) {
+	return nil
+}
+
+func timing(after time.Duration) func(*conversation.Group) (conversation.Change, error) {
+	return func(g *conversation.Group) (conversation.Change, error) {
 		policy := g.Conversation().Policy
 		if timerOf(policy) == after {
 			return conversation.Change{}, errNothing
 		}
 		policy.TimerSeconds = uint32(after / time.Second)
 		return conversation.Change{Policy: &policy}, nil
-	})
+	}
 }
 
 func timerOf(p wire.ChannelPolicy) time.Duration { return time.Duration(p.TimerSeconds) * time.Second }

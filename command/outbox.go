@@ -83,6 +83,6 @@ func clearOutbox(ctx context.Context, e *Env, a clearArgs) (Output, error) {
 		}
 		id = v.ID
 	}
-	n, err := e.Client.ClearOutbox(ctx, id)
+	n, _, err := e.Client.ClearOutbox(ctx, id)
 	return Output{map[string]int{"cleared": n}, count(n, "message") + " given up"}, err
 }
