@@ -42,7 +42,7 @@ var conversations = []*Command{
 	define(Command{
 		Name: "timer", Summary: "choose how long messages stay in a conversation",
 		Long: "With a time, what is said from now on disappears from every device so long after it was read there; from those of its sender after it was sent. The server drops what nobody fetched in that time: " +
-			"who is away for longer does not get it, and is told how many messages that were. With off, messages stay. In a group it takes an admin. Without a time, shows what is so. Nobody can make sure that others have not kept a copy.",
+			"who is away for longer does not get it, and is told how many messages that were. With off, messages stay. In a group it takes an admin. Without a time, shows what is so." + later + " Nobody can make sure that others have not kept a copy.",
 		Example: []string{"timer bob 1h", "timer team 1w", "timer bob off"},
 	}, timer),
 	define(Command{
@@ -53,7 +53,7 @@ var conversations = []*Command{
 	}, confirm),
 	define(Command{
 		Name: "update-key", Summary: "give this device fresh keys in a conversation",
-		Long:    "Whoever stole the old keys reads nothing that comes after. Each device does so by itself once a week.",
+		Long:    "Whoever stole the old keys reads nothing that comes after. Each device does so by itself once a week." + later,
 		Example: []string{"update-key team"},
 	}, updateKey),
 	define(Command{
@@ -172,7 +172,7 @@ func dm(ctx context.Context, e *Env, a dmArgs) (Output, error) {
 	}
 	id, err := e.Client.Direct(ctx, u)
 	if err != nil {
-		return Output{}, err
+		return Output{}, notMade(err)
 	}
 	v, err := e.Client.Conversation(id)
 	if err != nil {
@@ -316,10 +316,7 @@ func updateKey(ctx context.Context, e *Env, a conversationArgs) (Output, error) 
 	if err != nil {
 		return Output{}, err
 	}
-	if err := e.Client.UpdateKeys(ctx, v.ID); err != nil {
-		return Output{}, err
-	}
-	return e.changed(ctx, v.ID, func(title string) string { return "this device has fresh keys in " + title })
+	return e.amend(ctx, v, client.Amendment{Kind: client.AmendKeys}, func(title string) string { return "this device has fresh keys in " + title })
 }
 
 // changed sends what is queued, and returns a conversation as it is now, with a text about it.
@@ -389,7 +386,7 @@ func timer(ctx context.Context, e *Env, a timerArgs) (Output, error) {
 		if err != nil {
 			return Output{}, err
 		}
-		if err := e.Client.SetTimer(ctx, v.ID, after); err != nil {
+		if err := e.amendOrQueue(ctx, v, client.Amendment{Kind: client.AmendTimer, Timer: after}); err != nil {
 			return Output{}, err
 		}
 		if v, err = e.Client.Conversation(v.ID); err != nil {

@@ -21,24 +21,27 @@ var groups = []*Command{
 	}, createGroup),
 	define(Command{
 		Name: "group invite", Summary: "add people to a group",
-		Long: "Adds people with all their devices. They read what is said from then on, and nothing from before.", Example: []string{"group invite team bob carol"},
+		Long: "Adds people with all their devices. They read what is said from then on, and nothing from before." + later, Example: []string{"group invite team bob carol"},
 	}, inviteToGroup),
 	define(Command{
 		Name: "group remove", Summary: "remove people from a group",
-		Long: "Removes people with all their devices: they read nothing that is said from then on.", Example: []string{"group remove team bob"},
+		Long: "Removes people with all their devices: they read nothing that is said from then on." + later, Example: []string{"group remove team bob"},
 	}, removeFromGroup),
 	define(Command{
 		Name: "group leave", Summary: "leave a group",
-		Long:    "Ends your membership, on all your devices; what they have of the history stays there. The last owner makes somebody else one first.",
+		Long:    "Ends your membership, on all your devices; what they have of the history stays there. The last owner makes somebody else one first." + later,
 		Example: []string{"group leave team"},
 	}, leaveGroup),
 	define(Command{Name: "group info", Summary: "show what is known of a conversation", Example: []string{"group info team"}}, groupInfo),
-	define(Command{Name: "group rename", Summary: "give a group another title", Example: []string{"group rename team Dream team"}}, renameGroup),
+	define(Command{Name: "group rename", Summary: "give a group another title", Long: "Admins give titles." + later, Example: []string{"group rename team Dream team"}}, renameGroup),
 	define(Command{
 		Name: "group role", Summary: "give a member another role",
-		Long: "Roles are member, moderator, admin and owner; each may do what those before it may. Moderators remove members; admins also change titles, and give roles up to their own.", Example: []string{"group role team bob admin"},
+		Long: "Roles are member, moderator, admin and owner; each may do what those before it may. Moderators remove members; admins also change titles, and give roles up to their own." + later, Example: []string{"group role team bob admin"},
 	}, setRole),
 }
+
+// later is what happens to changes without the server.
+const later = " Where the server cannot be reached, the change waits on this device, in order with what you say meanwhile: outbox list shows it."
 
 // users reads names of users.
 func (e *Env) users(names []string) ([]qpq.UserID, error) {
@@ -64,7 +67,7 @@ func createGroup(ctx context.Context, e *Env, a createArgs) (Output, error) {
 	}
 	id, err := e.Client.CreateGroup(ctx, a.Name, users...)
 	if err != nil {
-		return Output{}, err
+		return Output{}, notMade(err)
 	}
 	v, err := e.Client.Conversation(id)
 	if err != nil {
@@ -110,10 +113,7 @@ func inviteToGroup(ctx context.Context, e *Env, a groupUsersArgs) (Output, error
 	if err != nil {
 		return Output{}, err
 	}
-	if err := e.Client.Invite(ctx, v.ID, users...); err != nil {
-		return Output{}, err
-	}
-	return e.changed(ctx, v.ID, func(title string) string { return title + " now has " + userList(users) + " as members" })
+	return e.amend(ctx, v, client.Amendment{Kind: client.AmendInvite, Users: users}, func(title string) string { return title + " now has " + userList(users) + " as members" })
 }
 
 func removeFromGroup(ctx context.Context, e *Env, a groupUsersArgs) (Output, error) {
@@ -122,14 +122,16 @@ func removeFromGroup(ctx context.Context, e *Env, a groupUsersArgs) (Output, err
 		return Output{}, err
 	}
 	for _, u := range users {
-		if !slices.ContainsFunc(v.Members, func(m client.Member) bool { return m.User == u }) {
+		if slices.ContainsFunc(v.Members, func(m client.Member) bool { return m.User == u }) {
+			continue
+		}
+		if invited, err := e.invited(v, u); err != nil {
+			return Output{}, err
+		} else if !invited {
 			return Output{}, qpq.E(qpq.NotFound, "no-member", fmt.Sprintf("%s is no member of %s: members lists them", u, title(v)))
 		}
 	}
-	if err := e.Client.Remove(ctx, v.ID, users...); err != nil {
-		return Output{}, err
-	}
-	return e.changed(ctx, v.ID, func(title string) string { return userList(users) + " removed from " + title })
+	return e.amend(ctx, v, client.Amendment{Kind: client.AmendRemove, Users: users}, func(title string) string { return userList(users) + " removed from " + title })
 }
 
 // userList lists users for people.
@@ -150,10 +152,7 @@ func leaveGroup(ctx context.Context, e *Env, a groupArgs) (Output, error) {
 	if err != nil {
 		return Output{}, err
 	}
-	if err := e.Client.Leave(ctx, v.ID); err != nil {
-		return Output{}, err
-	}
-	return e.changed(ctx, v.ID, func(title string) string { return "you left " + title })
+	return e.amend(ctx, v, client.Amendment{Kind: client.AmendLeave}, func(title string) string { return "you left " + title })
 }
 
 func groupInfo(ctx context.Context, e *Env, a conversationArgs) (Output, error) {
@@ -179,7 +178,20 @@ func groupInfo(ctx context.Context, e *Env, a conversationArgs) (Output, error) 
 		}
 		line(name, fmt.Sprintf("%s, %s", m.User, m.Role))
 	}
-	return Output{conversationValue(v), strings.TrimSuffix(b.String(), "\n")}, nil
+	waiting, err := e.waitingIn(v)
+	if err != nil {
+		return Output{}, err
+	}
+	for _, a := range waiting {
+		line("waits", a.text())
+	}
+	return Output{infoJSON{conversationValue(v), waiting}, strings.TrimSuffix(b.String(), "\n")}, nil
+}
+
+// infoJSON is a conversation with the changes that wait on this device, for programs.
+type infoJSON struct {
+	conversationJSON
+	Waiting []amendmentJSON `json:"waiting,omitempty"`
 }
 
 type renameGroupArgs struct {
@@ -192,10 +204,7 @@ func renameGroup(ctx context.Context, e *Env, a renameGroupArgs) (Output, error)
 	if err != nil {
 		return Output{}, err
 	}
-	if err := e.Client.SetTitle(ctx, v.ID, a.Title); err != nil {
-		return Output{}, err
-	}
-	return e.changed(ctx, v.ID, func(title string) string { return "the group is now called " + title })
+	return e.amend(ctx, v, client.Amendment{Kind: client.AmendTitle, Title: a.Title}, func(title string) string { return "the group is now called " + title })
 }
 
 type roleArgs struct {
@@ -220,10 +229,7 @@ func setRole(ctx context.Context, e *Env, a roleArgs) (Output, error) {
 	if err != nil {
 		return Output{}, err
 	}
-	if err := e.Client.SetRole(ctx, v.ID, u, wire.Role(role)); err != nil {
-		return Output{}, err
-	}
-	return e.changed(ctx, v.ID, func(title string) string {
+	return e.amend(ctx, v, client.Amendment{Kind: client.AmendRole, Users: []qpq.UserID{u}, Role: wire.Role(role)}, func(title string) string {
 		return fmt.Sprintf("%s is now %s of %s", userList([]qpq.UserID{u}), Roles[role], title)
 	})
 }

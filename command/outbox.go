@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -14,60 +15,117 @@ import (
 var outbox = []*Command{
 	define(Command{
 		Name: "outbox list", Summary: "list what waits on this device to be sent",
-		Long: "What is written while the server cannot be reached waits here, over restarts too, and goes out in order with whatever connects next: changes of groups first, then messages, then receipts. " +
-			"Receipts that wait for more than a week are dropped.",
+		Long: "What is written while the server cannot be reached waits here, over restarts too, and goes out with whatever connects next. So do changes of conversations that you ask for meanwhile (group invite, remove, role, rename and leave, timer, update-key). " +
+			"Each conversation keeps the order in which you asked and wrote: who is invited reads what you wrote after that, and nothing from before. Receipts come after all else; those that wait for more than a week are dropped.\n\n" +
+			"A change that is so already when its turn comes ends quietly. One that is refused for good is told in the history, and holds up nothing; one that has to wait holds up what you wrote after it, and says why here.",
 	}, listOutbox),
 	define(Command{
-		Name: "outbox flush", Summary: "send now what waits", Long: "Connects, sends what waits, and tells what still does and why.",
+		Name: "outbox flush", Summary: "send now what waits", Long: "Connects, sends what waits, makes changes that wait, and tells how much still does; outbox list shows why.",
 	}, flushOutbox),
 	define(Command{
 		Name: "outbox clear", Summary: "give up what waits, in a conversation or in all",
-		Long: "What waits is not sent any more; it stays in the history of this device, marked as failed.", Example: []string{"outbox clear bob", "outbox clear"},
+		Long: "What waits is not sent any more, and changes that wait are not made; a message stays in the history of this device, marked as failed. " +
+			"A change that was handed in before the connection was lost (\"trying\") may have been made already, and is not given up.", Example: []string{"outbox clear bob", "outbox clear"},
 	}, clearOutbox),
 }
 
-func listOutbox(_ context.Context, e *Env, _ noArgs) (Output, error) { return e.waiting() }
-
-// waiting shows what waits.
-func (e *Env) waiting() (Output, error) {
-	own, _, err := e.Client.Self()
+func listOutbox(_ context.Context, e *Env, _ noArgs) (Output, error) {
+	messages, err := e.Client.Outbox()
 	if err != nil {
 		return Output{}, err
 	}
-	entries, err := e.Client.Outbox()
+	changes, err := e.Client.Amendments()
 	if err != nil {
 		return Output{}, err
 	}
-	list, lines := []EntryJSON{}, []string{}
-	for _, entry := range entries {
-		v, err := e.Client.Conversation(entry.Channel)
-		if err != nil {
+	l := waitingList{env: e, values: []any{}}
+	if l.own, _, err = e.Client.Self(); err != nil {
+		return Output{}, err
+	}
+	for _, m := range messages {
+		for ; len(changes) > 0 && changes[0].After < m.Position && err == nil; changes = changes[1:] {
+			err = l.change(&changes[0])
+		}
+		if err = errors.Join(err, l.message(&m)); err != nil {
 			return Output{}, err
 		}
-		list = append(list, EntryValue(v, &entry))
-		lines = append(lines, Place(v.Name())+EntryText(own, v, &entry)+"\n    waits for "+client.Span(time.Since(entry.Time).Truncate(time.Second)))
 	}
-	if len(lines) == 0 {
-		lines = []string{"nothing waits"}
+	for _, a := range changes {
+		if err := l.change(&a); err != nil {
+			return Output{}, err
+		}
 	}
-	return Output{list, strings.Join(lines, "\n")}, nil
+	if len(l.lines) == 0 {
+		l.lines = []string{"nothing waits"}
+	}
+	return Output{l.values, strings.Join(l.lines, "\n")}, nil
+}
+
+// waitingList is what waits, for programs and for people.
+type waitingList struct {
+	env    *Env
+	own    qpq.UserID
+	values []any
+	lines  []string
+}
+
+func (l *waitingList) message(entry *client.Entry) error {
+	v, err := l.env.Client.Conversation(entry.Channel)
+	if err != nil {
+		return err
+	}
+	l.values = append(l.values, EntryValue(v, entry))
+	l.lines = append(l.lines, Place(v.Name())+EntryText(l.own, v, entry)+"\n    waits for "+since(entry.Time))
+	return nil
+}
+
+func (l *waitingList) change(a *client.WaitingAmendment) error {
+	v, err := l.env.Client.Conversation(a.Conversation)
+	if err != nil {
+		return err
+	}
+	value := amendmentValue(v, a)
+	l.values = append(l.values, value)
+	l.lines = append(l.lines, Place(v.Name())+value.text()+"\n    waits for "+since(a.Asked))
+	return nil
+}
+
+// since returns how long ago something was.
+func since(at time.Time) string { return client.Span(time.Since(at).Truncate(time.Second)) }
+
+// waitingCount counts what waits.
+func (e *Env) waitingCount() (messages, changes int, err error) {
+	list, err := e.Client.Outbox()
+	if err != nil {
+		return 0, 0, err
+	}
+	asked, err := e.Client.Amendments()
+	return len(list), len(asked), err
 }
 
 func flushOutbox(ctx context.Context, e *Env, _ noArgs) (Output, error) {
-	before, err := e.Client.Outbox()
+	messages, changes, err := e.waitingCount()
 	if err != nil {
 		return Output{}, err
 	}
 	if err := e.Client.Sync(ctx); err != nil {
 		return Output{}, err
 	}
-	after, err := e.Client.Outbox()
+	waiting, waitingChanges, err := e.waitingCount()
 	if err != nil {
 		return Output{}, err
 	}
-	sent := max(len(before)-len(after), 0)
-	text := fmt.Sprintf("%s went out, %s", count(sent, "message"), count(len(after), "message")+" still waiting")
-	return Output{map[string]int{"sent": sent, "waiting": len(after)}, text}, nil
+	sent, settled := max(messages-waiting, 0), max(changes-waitingChanges, 0)
+	text := fmt.Sprintf("%s went out, %s still waiting", both(sent, settled), both(waiting, waitingChanges))
+	return Output{map[string]int{"sent": sent, "waiting": waiting, "changes": settled, "changes_waiting": waitingChanges}, text}, nil
+}
+
+// both counts messages, and changes where there are some.
+func both(messages, changes int) string {
+	if changes == 0 {
+		return count(messages, "message")
+	}
+	return count(messages, "message") + " and " + count(changes, "change")
 }
 
 type clearArgs struct {
@@ -83,6 +141,6 @@ func clearOutbox(ctx context.Context, e *Env, a clearArgs) (Output, error) {
 		}
 		id = v.ID
 	}
-	n, _, err := e.Client.ClearOutbox(ctx, id)
-	return Output{map[string]int{"cleared": n}, count(n, "message") + " given up"}, err
+	messages, changes, err := e.Client.ClearOutbox(ctx, id)
+	return Output{map[string]int{"cleared": messages, "changes": changes}, both(messages, changes) + " given up"}, err
 }
