@@ -118,6 +118,9 @@ func (c *Client) ClearOutbox(ctx context.Context, id qpq.ChannelID) (messages, a
 // flush makes the changes that wait and sends what is queued: in each conversation what people see in the order in which they asked for it and said it,
 // then the rest. The caller holds chatting.
 func (c *Client) flush(ctx context.Context, s *session) error {
+	if err := c.dropStale(s); err != nil {
+		return err
+	}
 	o := &order{held: map[qpq.ChannelID]bool{}}
 	for again := true; again; {
 		var err error

@@ -1,11 +1,15 @@
 package client_test
 
 import (
+	"context"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/wire"
 )
 
 // sent returns the texts that wait on a device.
@@ -48,5 +52,69 @@ func TestWhatWaitsIsListedSentAndGivenUp(t *testing.T) {
 	shows(t, two, nil, carol)
 	if m := alice.line(two, given).Message; m.State != client.Failed {
 		t.Errorf("what was given up is %v", m.State)
+	}
+}
+
+// TestAReceiptThatWaitsForAWeekIsDropped: one that was cut off is sent when the device connects within a week, and later never.
+func TestAReceiptThatWaitsForAWeekIsDropped(t *testing.T) {
+	for name, c := range map[string]struct {
+		away time.Duration
+		told bool
+	}{"six days": {6 * 24 * time.Hour, true}, "eight days": {8 * 24 * time.Hour, false}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newServer(t, nil)
+				b := &breaking{server: s}
+				alice, bob := s.device(t), s.device(t)
+				bob.reopen(b.dial)
+				alice.register("alice")
+				bob.register("bob")
+				ctx := context.Background()
+				id := must(alice.Direct(ctx, bob.user()))
+				settle(t, alice, bob)
+				said := alice.says(id, "hello")
+				b.method.Store(int32(wire.Send{}.Method().Ordinal))
+				wants(t, bob.Sync(ctx), qpq.Unavailable, "connection-lost")
+				if list := must(bob.profile.Outbox(true, 0, 10)); len(list) != 1 {
+					t.Fatalf("%d receipts wait", len(list))
+				}
+				time.Sleep(c.away)
+				settle(t, bob, alice)
+				if list := must(bob.profile.Outbox(true, 0, 10)); len(list) != 0 {
+					t.Errorf("%d receipts wait", len(list))
+				}
+				if got := alice.line(id, said).Message.Receipts; (len(got) == 1) != c.told {
+					t.Errorf("alice was told %v", got)
+				}
+			})
+		})
+	}
+}
+
+// TestTypingIsNeverQueued: where nobody can be told at once, nobody is told later.
+func TestTypingIsNeverQueued(t *testing.T) {
+	s := newServer(t, nil)
+	tap := &tap{dial: s.dial, calls: map[uint16]int{}}
+	alice, bob := s.device(t), s.device(t)
+	alice.register("alice")
+	bob.register("bob")
+	ctx := t.Context()
+	id := must(alice.Direct(ctx, bob.user()))
+	settle(t, alice, bob)
+	s.Stop()
+	alice.reopen(tap.connect)
+	wants(t, alice.SendTyping(ctx, id, true), qpq.Unavailable, "cannot-connect")
+	for _, hidden := range []bool{false, true} {
+		if list := must(alice.profile.Outbox(hidden, 0, 10)); len(list) > 0 {
+			t.Errorf("%d messages wait", len(list))
+		}
+	}
+	s.Start()
+	settle(t, alice, bob)
+	if n := tap.called(wire.SendEphemeral{}) + tap.called(wire.Send{}); n > 0 {
+		t.Errorf("%d messages went out", n)
+	}
+	if got := bob.Typing(id); len(got) > 0 {
+		t.Errorf("%v types", got)
 	}
 }

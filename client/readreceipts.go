@@ -131,12 +131,6 @@ func (c *Client) sendReceipts(ctx context.Context, s *session, now bool) error {
 	if !now && c.confirmed == s && c.receiptsIn() != 0 {
 		return nil
 	}
-	if c.confirmed != s {
-		stale := c.cfg.Clock().Add(-receiptLife)
-		if err := c.cfg.Profile.Change(func(tx *profile.Tx) error { return tx.DropStale(stale) }); err != nil {
-			return err
-		}
-	}
 	c.owing.Store(0) // before looking: who owes from here on is not missed
 	for {
 		owed, err := c.cfg.Profile.Owed(4 * maxReceipt)
@@ -155,6 +149,15 @@ func (c *Client) sendReceipts(ctx context.Context, s *session, now bool) error {
 	}
 	c.confirmed = s
 	return nil
+}
+
+// dropStale drops receipts that wait for too long, on each connection before any is sent.
+func (c *Client) dropStale(s *session) error {
+	if c.confirmed == s {
+		return nil
+	}
+	stale := c.cfg.Clock().Add(-receiptLife)
+	return c.cfg.Profile.Change(func(tx *profile.Tx) error { return tx.DropStale(stale) })
 }
 
 // receiptsIn returns how long until receipts are to be sent: 0 where that is now, and less where there is nothing to send.
