@@ -13,7 +13,8 @@
 //
 // # Talk
 //
-// Direct and CreateGroup make conversations, Invite, Remove, SetRole, SetTitle and Leave change them. SendText and Send queue a message:
+// Direct and CreateGroup make conversations, Invite, Remove, SetRole, SetTitle and Leave change them, and AmendLater has changes wait where the hub
+// cannot be reached. SendText and Send queue a message:
 // once they return it is safe on this device. Run stays connected, receives, and sends what is queued; Sync does so once. Entries iterates
 // over what there is and then over what comes, History looks back. Wait returns when the server has a message for good.
 //

@@ -1,6 +1,7 @@
 package command_test
 
 import (
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -187,6 +188,53 @@ func TestAMessageWaitsForTheServer(t *testing.T) {
 	alice.run("sync")
 	if got := bob.texts("recv"); !slices.Equal(got, []string{"one", "two"}) {
 		t.Errorf("bob received %q", got)
+	}
+}
+
+func TestAChangeWaitsForTheServer(t *testing.T) {
+	s := newServer(t)
+	alice, bob := s.registered("alice"), s.registered("bob")
+	alice.run("group create", "name", "team")
+	s.Stop()
+	queued := func(name string, args ...any) {
+		t.Helper()
+		_, err := alice.try(t.Context(), name, args...)
+		if !errors.Is(err, qpq.Unavailable) || qpq.CodeOf(err) != "queued" || !strings.Contains(err.Error(), "do not ask for it again") {
+			t.Errorf("%s without a server: %v", name, err)
+		}
+	}
+	queued("group invite", "group", "team", "user", []string{"bob"})
+	queued("group role", "group", "team", "user", "bob", "role", "moderator")
+	alice.run("send", "conversation", "team", "text", "welcome", "no-wait", true)
+	queued("group rename", "group", "team", "title", "two")
+	queued("group remove", "group", "team", "user", []string{"bob"}) // who is no member yet
+	queued("update-key", "conversation", "team")
+	if v := alice.run("group info", "conversation", "team"); len(v["waiting"].([]any)) != 5 {
+		t.Errorf("group info has %v", v["waiting"])
+	}
+	out, err := alice.try(t.Context(), "outbox list")
+	check(t, err)
+	raw, err := json.Marshal(out.Value)
+	check(t, err)
+	var list []struct{ Type, Kind, Text, User, Role, Title, State string }
+	check(t, json.Unmarshal(raw, &list))
+	var got []string
+	for _, a := range list {
+		got = append(got, strings.TrimSpace(strings.Join([]string{a.Type, a.Kind, a.User, a.Role, a.Title, a.State}, " ")))
+	}
+	if want := []string{"change invite bob@example.org   queued", "change role bob@example.org moderator  queued", "message text    queued", "change rename   two queued",
+		"change remove bob@example.org   queued", "change update-key    queued"}; !slices.Equal(got, want) {
+		t.Errorf("%q waits", got)
+	}
+	s.Start()
+	if v := alice.run("outbox flush"); v["sent"] != 1.0 || v["changes"] != 5.0 || v["waiting"] != 0.0 || v["changes_waiting"] != 0.0 {
+		t.Errorf("flushed: %v", v)
+	}
+	if got := bob.texts("recv"); !slices.Equal(got, []string{"welcome"}) {
+		t.Errorf("bob received %q", got)
+	}
+	if v := alice.run("group info", "conversation", "two"); v["waiting"] != nil || len(v["members"].([]any)) != 1 {
+		t.Errorf("the group is %v", v)
 	}
 }
 

@@ -16,7 +16,7 @@ var outbox = []*Command{
 	define(Command{
 		Name: "outbox list", Summary: "list what waits on this device to be sent",
 		Long: "What is written while the server cannot be reached waits here, over restarts too, and goes out with whatever connects next. So do changes of conversations that you ask for meanwhile (group invite, remove, role, rename and leave, timer, update-key). " +
-			"Each conversation keeps the order in which you asked and wrote: who is invited reads what you wrote after that, and nothing from before. Receipts come after all else; those that wait for more than a week are dropped.\n\n" +
+			"Each conversation keeps the order in which you asked and wrote: who is invited reads what you wrote after that, and nothing from before. Receipts come after all else; one that could not be sent for a week is dropped, and that you are typing is never kept.\n\n" +
 			"A change that is so already when its turn comes ends quietly. One that is refused for good is told in the history, and holds up nothing; one that has to wait holds up what you wrote after it, and says why here.",
 	}, listOutbox),
 	define(Command{
