@@ -3,6 +3,7 @@ package world
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -109,19 +110,29 @@ func group(ctx context.Context, d *Device, args []string) error {
 func invite(ctx context.Context, d *Device, args []string) error {
 	return d.within(args[0], func(r *running, c *chat, id qpq.ChannelID) error {
 		end := c.changing(d, true, args[1:]...)
-		err := r.Invite(ctx, id, userIDs(args[1:])...)
-		end(outcomeOf(d, err))
-		return err
+		return d.amend(ctx, r, client.Amendment{Conversation: id, Kind: client.AmendInvite, Users: userIDs(args[1:])}, end)
 	})
+}
+
+// amend changes a conversation, now or, where that cannot be, later: then end is not told how that ended, for it is under way.
+func (d *Device) amend(ctx context.Context, r *running, a client.Amendment, end func(outcome)) error {
+	err := r.Amend(ctx, a)
+	if errors.Is(err, qpq.Unavailable) && !d.disk.Dead() {
+		if later := r.AmendLater(a); later == nil || d.disk.Dead() {
+			return fmt.Errorf("it waits: %w", err)
+		}
+	}
+	if end != nil {
+		end(outcomeOf(d, err))
+	}
+	return err
 }
 
 // remove removes users from a group.
 func remove(ctx context.Context, d *Device, args []string) error {
 	return d.within(args[0], func(r *running, c *chat, id qpq.ChannelID) error {
 		end := c.changing(d, false, args[1:]...)
-		err := r.Remove(ctx, id, userIDs(args[1:])...)
-		end(outcomeOf(d, err))
-		return err
+		return d.amend(ctx, r, client.Amendment{Conversation: id, Kind: client.AmendRemove, Users: userIDs(args[1:])}, end)
 	})
 }
 
@@ -129,15 +140,15 @@ func remove(ctx context.Context, d *Device, args []string) error {
 func leave(ctx context.Context, d *Device, args []string) error {
 	return d.within(args[0], func(r *running, c *chat, id qpq.ChannelID) error {
 		end := c.changing(d, false, d.user.name)
-		err := r.Leave(ctx, id)
-		end(outcomeOf(d, err))
-		return err
+		return d.amend(ctx, r, client.Amendment{Conversation: id, Kind: client.AmendLeave}, end)
 	})
 }
 
 // title gives a group another title.
 func title(ctx context.Context, d *Device, args []string) error {
-	return d.within(args[0], func(r *running, _ *chat, id qpq.ChannelID) error { return r.SetTitle(ctx, id, args[1]) })
+	return d.within(args[0], func(r *running, _ *chat, id qpq.ChannelID) error {
+		return d.amend(ctx, r, client.Amendment{Conversation: id, Kind: client.AmendTitle, Title: args[1]}, nil)
+	})
 }
 
 // role gives a member another role.
@@ -145,7 +156,7 @@ func role(ctx context.Context, d *Device, args []string) error {
 	return d.within(args[0], func(r *running, _ *chat, id qpq.ChannelID) error {
 		for _, to := range []wire.Role{wire.RoleMember, wire.RoleModerator, wire.RoleAdmin, wire.RoleOwner} {
 			if to.String() == args[2] {
-				return r.SetRole(ctx, id, userID(args[1]), to)
+				return d.amend(ctx, r, client.Amendment{Conversation: id, Kind: client.AmendRole, Users: userIDs(args[1:2]), Role: to}, nil)
 			}
 		}
 		panic("no role " + args[2])
@@ -154,7 +165,9 @@ func role(ctx context.Context, d *Device, args []string) error {
 
 // updateKeys gives the device fresh keys in a conversation.
 func updateKeys(ctx context.Context, d *Device, args []string) error {
-	return d.within(args[0], func(r *running, _ *chat, id qpq.ChannelID) error { return r.UpdateKeys(ctx, id) })
+	return d.within(args[0], func(r *running, _ *chat, id qpq.ChannelID) error {
+		return d.amend(ctx, r, client.Amendment{Conversation: id, Kind: client.AmendKeys}, nil)
+	})
 }
 
 // confirm accepts the members of a conversation.

@@ -103,11 +103,12 @@ func (s *survey) device(d *Device, r *running) error {
 	hidden, err3 := r.profile.Outbox(true, 0, 1000)
 	unseen, err4 := r.profile.Entries(d.eyes.position(), 1)
 	channels, err5 := r.profile.Channels()
-	if err := errors.Join(err, err2, err3, err4, err5); err != nil {
+	asked, err6 := r.profile.Amendments()
+	if err := errors.Join(err, err2, err3, err4, err5, err6); err != nil {
 		return err
 	}
 	outbox = append(outbox, hidden...)
-	s.state += fmt.Sprintf("%s %v %d %d\n", d.name, inbox, len(outbox), d.eyes.position())
+	s.state += fmt.Sprintf("%s %v %d %d %d\n", d.name, inbox, len(outbox), len(asked), d.eyes.position())
 	if inbox.Processed != inbox.Acknowledged {
 		s.wait("%s has not acknowledged its inbox", d.name)
 	}
@@ -135,6 +136,11 @@ func (s *survey) device(d *Device, r *running) error {
 	for _, o := range outbox {
 		if active[o.Channel] {
 			s.wait("%s has still to send to %s", d.name, o.Channel)
+		}
+	}
+	for _, a := range asked {
+		if active[a.Channel] {
+			s.wait("%s has still to change %s", d.name, a.Channel)
 		}
 	}
 	return nil
