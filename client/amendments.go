@@ -279,6 +279,13 @@ func forGood(err error) bool {
 	return false
 }
 
+// tries notes that the commit for the next slot makes a change that waits, unless its number is 0.
+func (st *step) tries(ch *chat, waiting int64) {
+	if slot := nextSlot(ch); waiting != 0 {
+		st.do(func(tx *profile.Tx) error { return tx.TryAmendment(waiting, slot) })
+	}
+}
+
 // settleAmendment notes that a change waits no longer, and tells in the history why it was not made, if so.
 func (c *Client) settleAmendment(a profile.Amendment, ch *chat, why error) error {
 	st := &step{told: true}

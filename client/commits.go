@@ -49,9 +49,7 @@ func (c *Client) commitOne(ctx context.Context, s *session, id qpq.ChannelID, bu
 		}
 		st.records(id, p.Records)
 		st.unsettle(ch) // where this is cut off, it is offered again
-		if slot := nextSlot(ch); waiting != 0 {
-			st.do(func(tx *profile.Tx) error { return tx.TryAmendment(waiting, slot) })
-		}
+		st.tries(ch, waiting)
 		if err := c.save(st); err != nil {
 			return err
 		}
@@ -310,9 +308,9 @@ func (c *Client) accepted(st *step, ch *chat, done *conversation.Accepted, r wir
 		return err
 	} else if done.Committer.Device != own.Device.ID() { // an answer of this device may be answered in turn
 		ch.answers = 0
+		st.do(func(tx *profile.Tx) error { return tx.UntryAmendments(ch.ID) }) // a commit of this device that waited is of an epoch that is over
 	} else if r.Receipt != nil {
-		id, slot := ch.ID, r.Receipt.Slot
-		st.do(func(tx *profile.Tx) error { return tx.MadeAmendment(id, slot) })
+		st.do(func(tx *profile.Tx) error { return tx.MadeAmendment(ch.ID, r.Receipt.Slot) })
 	}
 	if err := st.group(ch, done.Records); err != nil {
 		return err
