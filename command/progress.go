@@ -98,7 +98,7 @@ func (p *ProgressJSON) text() string {
 	const width = 20
 	part := 1.0
 	if p.Total > 0 {
-		part = float64(p.Done) / float64(p.Total)
+		part = min(max(float64(p.Done)/float64(p.Total), 0), 1) // a file may grow or shrink under way
 	}
 	full := int(part * width)
 	line := fmt.Sprintf("%s [%s%s] %3.0f%%  %s of %s", qpq.OneLine(p.Name), strings.Repeat("#", full), strings.Repeat("-", width-full), part*100, Bytes(p.Done), Bytes(p.Total))

@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 )
@@ -56,6 +57,15 @@ func TestBytes(t *testing.T) {
 	for n, want := range map[int64]string{0: "0 bytes", 1023: "1023 bytes", 1024: "1.0 KiB", 1<<20 - 1: "1.0 MiB", 1536: "1.5 KiB", 1 << 40: "1.0 TiB", 1 << 52: "4096.0 TiB"} {
 		if got := Bytes(n); got != want {
 			t.Errorf("%d is %q, not %q", n, got, want)
+		}
+	}
+}
+
+// TestBar: what another process says is shown, whatever it says.
+func TestBar(t *testing.T) {
+	for done, want := range map[int64]string{-1: "--------------------]   0%", 150: "####################] 100%", 50: "##########----------]  50%"} {
+		if got := (&ProgressJSON{Name: "film.mp4", Done: done, Total: 100}).text(); !strings.Contains(got, want) {
+			t.Errorf("%d of 100 is %q, not %q", done, got, want)
 		}
 	}
 }
