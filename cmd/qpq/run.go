@@ -20,6 +20,7 @@ import (
 	"github.com/quicproquo/qpq/client/profile/keyring"
 	"github.com/quicproquo/qpq/command"
 	"github.com/quicproquo/qpq/config"
+	"github.com/quicproquo/qpq/internal/files"
 	"github.com/quicproquo/qpq/transport/dial"
 )
 
@@ -207,19 +208,14 @@ func (k *keeper) hold() (h *holding, err error) {
 // share takes the commands of other processes until the function that it returns is called, which waits for those under way.
 func (p *program) share(ctx context.Context, holder *command.Holder) (func() error, error) {
 	path := profile.Socket(p.settings.data)
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err // left by a process that was killed: this one holds the profile now
-	}
-	l, err := net.Listen("unix", path)
+	l, err := files.Listen(path) // in place of one left by a process that was killed: this one holds the profile now
 	if err != nil {
 		return nil, err
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(err, l.Close())
 	}
 	var served sync.WaitGroup
 	served.Go(func() { _ = holder.Serve(ctx, l) })
 	return func() error {
+		_ = os.Remove(path)
 		_ = l.Close()
 		served.Wait()
 		return nil

@@ -88,6 +88,15 @@ func TestSocketFile(t *testing.T) {
 		t.Errorf("a path that is too long: %v", err)
 	}
 
+	check(t, os.RemoveAll(path))
+	busy, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"}) // it listens, and does not answer
+	check(t, err)
+	if _, err := daemon.Listen(path); qpq.CodeOf(err) != "socket-taken" {
+		t.Errorf("one that somebody else has: %v", err)
+	}
+	check(t, busy.Close())
+	check(t, os.RemoveAll(path))
+
 	check(t, os.WriteFile(path, []byte("mine"), 0o600))
 	if _, err := daemon.Listen(path); qpq.CodeOf(err) != "not-a-socket" {
 		t.Errorf("a file: %v", err)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/internal/files"
 )
 
 // fileSocket and fileToken are the names of what a daemon keeps in the folder of a profile.
@@ -34,25 +35,12 @@ func Listen(path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fail(err)
 	}
-	private, err := os.MkdirTemp(filepath.Dir(path), ".s") // of mode 0700: nobody reaches it before its own mode is right
+	l, err := files.Listen(path)
+	if errors.Is(err, files.ErrLongPath) {
+		return nil, qpq.Wrap(qpq.Invalid, "socket-path", fmt.Sprintf("the path %s cannot be used: %v: name another one with --socket", path, err), err)
+	}
 	if err != nil {
 		return fail(err)
-	}
-	defer os.Remove(private)
-	made := filepath.Join(private, "s")
-	if len(made) > maxPath {
-		return nil, qpq.E(qpq.Invalid, "socket-path", fmt.Sprintf("the path %s is too long for a socket, of which systems take %d bytes: name another one with --socket", path, maxPath))
-	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: made, Net: "unix"})
-	if err != nil {
-		return fail(err)
-	}
-	l.SetUnlinkOnClose(false)
-	if err = os.Chmod(made, 0o600); err == nil {
-		err = os.Rename(made, path)
-	}
-	if err != nil {
-		return fail(errors.Join(err, l.Close(), os.Remove(made)))
 	}
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -60,9 +48,6 @@ func Listen(path string) (net.Listener, error) {
 	}
 	return &socket{l, path, info}, nil
 }
-
-// maxPath is how long the path of a socket may be, in bytes, on the system that takes the shortest.
-const maxPath = 103
 
 // vacant fails where a path is not free for a socket.
 func vacant(path string) error {
@@ -74,8 +59,11 @@ func vacant(path string) error {
 		return qpq.E(qpq.Exists, "not-a-socket", path+" is there and is no socket: name another one with --socket")
 	}
 	conn, err := net.Dial("unix", path)
-	if err != nil {
+	if err != nil && files.Refused(err) {
 		return nil // left by a process that was killed
+	}
+	if err != nil { // it may be that more want to be heard than it has room for
+		return qpq.Wrap(qpq.Exists, "socket-taken", fmt.Sprintf("the socket %s is somebody's, it seems: %v: end that process, or name another socket with --socket", path, err), err)
 	}
 	return errors.Join(conn.Close(), qpq.E(qpq.Exists, "daemon-runs", "a daemon is there already and answers at "+path+": use that one, or end it"))
 }
