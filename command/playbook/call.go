@@ -187,8 +187,7 @@ func (a *attempt) capture(e Entry[Capture], v any) error {
 			return err
 		}
 	}
-	a.at.scope.set(e.Name, v)
-	return nil
+	return a.at.scope.set(e.Name, v)
 }
 
 // result returns what a call gave.

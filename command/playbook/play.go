@@ -91,7 +91,7 @@ const maxSteps = 2_000_000
 // Play carries a playbook out, and returns what it came to. The error is that of the first step that failed, a *Failure. Steps of always are done in
 // any case, also after ctx is done, for which they have a minute.
 func (p *Playbook) Play(ctx context.Context, cfg Config) (*Summary, error) {
-	r := &run{Playbook: p, cfg: cfg, users: map[string]*user{}, variables: &variables{values: map[string]any{}, changed: make(chan struct{})}}
+	r := &run{Playbook: p, cfg: cfg, users: map[string]*user{}, variables: newVariables()}
 	began := time.Now()
 	if err := r.prepare(); err != nil {
 		return nil, err
@@ -139,10 +139,12 @@ func (r *run) prepare() error {
 	}
 	for _, e := range r.Vars {
 		v, err := r.initial(e, sc)
+		if err == nil {
+			err = sc.set(e.Name, v)
+		}
 		if err != nil {
 			return r.failure(e.At, "the variable "+e.Name, err)
 		}
-		values[e.Name] = v
 		if e.Value.Secret {
 			if err := r.variables.conceal(e.Name, textOf(v)); err != nil {
 				return r.failure(e.At, "the variable "+e.Name, err)

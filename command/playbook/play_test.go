@@ -380,18 +380,3 @@ func TestProgressOfHostileFiles(t *testing.T) {
 		t.Errorf("%d lines: %q", n, text.String())
 	}
 }
-
-// TestGrowingValues: a variable that is made of itself again and again does not take all the memory there is.
-func TestGrowingValues(t *testing.T) {
-	s := newServer(t)
-	for _, value := range []string{`"${a}${a}"`, `["${a}", "${a}"]`, `{x: "${a}", y: {z: ["${a}"]}}`} {
-		p := s.play(t.Context(), "growing", "users: {alice: }\nvars: {a: four}\nsteps:\n- {set: {a: "+value+"}, repeat: 64}\n", nil)
-		if qpq.KindOf(p.err) != qpq.TooLarge || !strings.Contains(fmt.Sprint(p.err), "growing:4:3: ") {
-			t.Errorf("%s: %v", value, p.err)
-		}
-	}
-	p := s.play(t.Context(), "fits", "users: {alice: }\nvars: {a: four}\nsteps:\n- {set: {a: '${a}${a}'}, repeat: 18}\n- {set: {b: ['${a}', '${a}']}}\n", nil)
-	if p.err != nil {
-		t.Errorf("a mebibyte: %v", p.err)
-	}
-}

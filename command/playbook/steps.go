@@ -93,10 +93,12 @@ func (r *run) set(ctx context.Context, s *Step, at place) error {
 	began := time.Now()
 	for _, e := range s.Set {
 		v, err := r.filled(ctx, e.Value.tree, at.scope)
+		if err == nil {
+			err = at.scope.set(e.Name, v)
+		}
 		if err != nil {
 			return r.ended(s, at, began, 1, err)
 		}
-		at.scope.set(e.Name, v)
 	}
 	return r.ended(s, at, began, 1, nil)
 }
@@ -153,6 +155,7 @@ func (r *run) iteration(ctx context.Context, s *Step, at place, local map[string
 		return r.failure(s.At, s.title(), given(ctx))
 	}
 	at.scope = at.scope.within(local)
+	defer at.scope.leave()
 	return r.single(ctx, s, at)
 }
 

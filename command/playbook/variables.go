@@ -186,8 +186,9 @@ func usesOf(tree any) (names []string) {
 
 // Bounds of values with those of their variables in them, in bytes.
 const (
-	maxFilled = 1 << 20  // of a text that is made of several parts
-	maxValue  = 16 << 20 // of all, nearly as JSON has it
+	maxFilled = 1 << 20   // of a text that is made of several parts
+	maxValue  = 16 << 20  // of one, nearly as JSON has it
+	maxValues = 256 << 20 // of all variables at a time
 )
 
 func errLargeValue(most int) error {
@@ -272,6 +273,8 @@ func textOf(v any) string {
 type variables struct {
 	mu      sync.Mutex
 	values  map[string]any
+	sizes   map[string]int // of values, as sized counts
+	sum     int            // of all sizes, those of iterations that go on too
 	secrets []secret
 	changed chan struct{} // closed when a value was set
 }
@@ -312,15 +315,28 @@ func (v *variables) redact(text string) string {
 	return text
 }
 
+func newVariables() *variables {
+	return &variables{values: map[string]any{}, sizes: map[string]int{}, changed: make(chan struct{})}
+}
+
 // scope is what a step sees: the variables of the run, and those of the iterations that it is within.
 type scope struct {
 	all    *variables
 	parent *scope
 	local  map[string]any
+	sizes  map[string]int // of what was set in it
 }
 
-// within returns a scope with variables of an iteration.
-func (s *scope) within(local map[string]any) *scope { return &scope{s.all, s, local} }
+// within returns a scope with variables of an iteration. leave is to be called when that ends.
+func (s *scope) within(local map[string]any) *scope { return &scope{s.all, s, local, map[string]int{}} }
+
+func (s *scope) leave() {
+	s.all.mu.Lock()
+	defer s.all.mu.Unlock()
+	for _, n := range s.sizes {
+		s.all.sum -= n
+	}
+}
 
 func (s *scope) lookUp(name string) (any, error) {
 	s.all.mu.Lock()
@@ -336,18 +352,31 @@ func (s *scope) lookUp(name string) (any, error) {
 	return nil, qpq.E(qpq.NotFound, "no-value", fmt.Sprintf("the variable %s has no value yet: the step that sets it comes later, or was not done", name))
 }
 
-// set sets a variable, for the iteration that goes on and for what comes after it.
-func (s *scope) set(name string, v any) {
+// set sets a variable, for the iteration that goes on and for what comes after it. It fails where all of them together would be too large.
+func (s *scope) set(name string, v any) error {
+	size := len(name) + maxValues - sized(v, maxValues)
 	s.all.mu.Lock()
 	defer s.all.mu.Unlock()
+	held := []*scope{{local: s.all.values, sizes: s.all.sizes}} // who keeps it
 	for at := s; at != nil; at = at.parent {
 		if at.local != nil {
-			at.local[name] = v
+			held = append(held, at)
 		}
 	}
-	s.all.values[name] = v
+	sum := s.all.sum
+	for _, at := range held {
+		sum += size - at.sizes[name]
+	}
+	if sum > maxValues {
+		return qpq.E(qpq.TooLarge, "usage", fmt.Sprintf("all variables would have more than %d bytes: keep less in %s, or in others", maxValues, name))
+	}
+	s.all.sum = sum
+	for _, at := range held {
+		at.local[name], at.sizes[name] = v, size
+	}
 	close(s.all.changed)
 	s.all.changed = make(chan struct{})
+	return nil
 }
 
 // news returns a channel that is closed when a variable is set after the call.
