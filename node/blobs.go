@@ -92,9 +92,9 @@ func blobsOf(q wire.Send) (list [][32]byte, err error) {
 // sweepBlobs drops the blobs that nobody needs any more.
 func (s *Server) sweepBlobs(ctx context.Context, now time.Time) error {
 	for {
-		removed, err := s.cfg.Store.SweepBlobs(ctx, s.blobRules(), now, sweepBatch)
+		removed, more, err := s.cfg.Store.SweepBlobs(ctx, s.blobRules(), now, sweepBatch)
 		s.metrics.swept.Add(float64(removed))
-		if err != nil || removed == 0 {
+		if err != nil || !more {
 			return err
 		}
 	}

@@ -211,11 +211,25 @@ func (s *Store) ReadBlob(ctx context.Context, id BlobID, by Uploader, offset int
 	if n == len(p) {
 		err = nil
 	}
-	if errors.Is(err, qpq.NotFound) { // lost: whoever has it may upload it anew
-		defer s.blobs.lock(id)()
-		return 0, 0, errors.Join(errBlob, s.forgetBlob(ctx, id))
+	if errors.Is(err, qpq.NotFound) {
+		return 0, 0, errors.Join(errBlob, s.forgetLost(ctx, id))
 	}
 	return n, b.size, err
+}
+
+// forgetLost drops the row of a complete blob whose contents are lost: whoever has it may upload it anew. That may have happened since they were missed.
+func (s *Store) forgetLost(ctx context.Context, id BlobID) error {
+	defer s.blobs.lock(id)()
+	var b blob
+	found := false
+	err := s.view(ctx, "look for a file", func(tx Tx) (err error) {
+		b, found, err = readBlob(tx, id)
+		return err
+	})
+	if err != nil || !found || b.complete == 0 || s.whole(b) {
+		return err
+	}
+	return s.forgetBlob(ctx, id)
 }
 
 // takeBlob notes who read a blob to its end.

@@ -10,10 +10,11 @@ import (
 )
 
 // SweepBlobs looks after up to limit blobs that are due, and returns how many went: uploads that nobody goes on with, blobs that no
-// message refers to, and those whose message no inbox needs any more, or whose time is over. Call it again until that is 0.
-func (s *Store) SweepBlobs(ctx context.Context, r BlobRules, now time.Time, limit int64) (removed int64, err error) {
+// message refers to, and those whose message no inbox needs any more, or whose time is over. The others are looked at again in their time. Call it
+// again where there may be more.
+func (s *Store) SweepBlobs(ctx context.Context, r BlobRules, now time.Time, limit int64) (removed int64, more bool, err error) {
 	if s.contents == nil {
-		return 0, nil
+		return 0, false, nil
 	}
 	due, err := s.dueBlobs(ctx, now, limit)
 	for _, b := range due {
@@ -25,7 +26,7 @@ func (s *Store) SweepBlobs(ctx context.Context, r BlobRules, now time.Time, limi
 			removed++
 		}
 	}
-	return removed, err
+	return removed, int64(len(due)) == limit, err
 }
 
 func (s *Store) dueBlobs(ctx context.Context, now time.Time, limit int64) (list []blob, err error) {

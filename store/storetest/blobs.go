@@ -164,8 +164,8 @@ func testBlobsGo(t *testing.T, e store.Engine) {
 	ch := newChannel(t, s, 1, "alice", "bob")
 	sweep := func(after time.Duration, want int64) {
 		t.Helper()
-		n, err := s.SweepBlobs(ctx, blobRules, Epoch.Add(after), 100)
-		if err != nil || n != want {
+		n, more, err := s.SweepBlobs(ctx, blobRules, Epoch.Add(after), 100)
+		if err != nil || n != want || more {
 			t.Fatalf("after %v %d went, %v, want %d", after, n, err, want)
 		}
 	}
@@ -267,7 +267,7 @@ func testBlobsOnce(t *testing.T, e store.Engine) {
 	g.once = true
 	upload(t, s, g)
 	g.want(t, s, "bob")
-	if n, err := s.SweepBlobs(ctx, blobRules, Epoch.Add(time.Hour), 100); err != nil || n != 1 || left(t, c) != 0 {
+	if n, _, err := s.SweepBlobs(ctx, blobRules, Epoch.Add(time.Hour), 100); err != nil || n != 1 || left(t, c) != 0 {
 		t.Errorf("of what was taken and not dropped %d went, %v", n, err)
 	}
 }

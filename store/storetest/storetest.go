@@ -43,6 +43,8 @@ func Run(t *testing.T, open func(testing.TB) store.Engine) {
 		{"Leaving", testLeaving},
 		{"Blobs", testBlobs},
 		{"BlobsGo", testBlobsGo},
+		{"BlobsPutOff", testBlobsPutOff},
+		{"BlobsMissed", testBlobsMissed},
 		{"BlobsOnce", testBlobsOnce},
 		{"BlobsSurviveKills", testBlobsSurviveKills},
 		{"Races", testRaces},
