@@ -268,11 +268,22 @@ func (c *Client) message(own qpq.UserID, e *profile.Entry, at map[int64]profile.
 		}
 		m.Text, m.Mentions = said(body.Body)
 		m.Edited = true
+		m.disappearsWith(&edit)
 	}
 	if !e.Kind.Line() {
 		return m, nil
 	}
 	return m, c.around(m, e.Position)
+}
+
+// disappearsWith notes that a message disappears with the edit in force, where that does earlier.
+func (m *Message) disappearsWith(edit *profile.Entry) {
+	if edit.Timer > 0 && (m.Timer == 0 || edit.Timer < m.Timer) {
+		m.Timer = edit.Timer
+	}
+	if !edit.Expires.IsZero() && (m.Expires.IsZero() || edit.Expires.Before(m.Expires)) {
+		m.Expires = edit.Expires
+	}
 }
 
 // around reads what others did with a message.

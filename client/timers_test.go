@@ -39,6 +39,47 @@ func TestMessagesDisappear(t *testing.T) {
 	})
 }
 
+// TestAnEditTakesWhatItEditsWithIt: what was said before a timer was set, and edited then, does not say again what it said before.
+func TestAnEditTakesWhatItEditsWithIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		alice, bob, id := pair(t)
+		ctx := t.Context()
+		settle(t, alice, bob)
+		kept, m := alice.says(id, "this stays"), alice.says(id, "at noon")
+		must(alice.EditMessage(ctx, id, alice.line(id, kept).Ref(), "this stays too"))
+		settle(t, alice, bob) // before there is a timer
+		check(t, alice.SetTimer(ctx, id, time.Minute))
+		settle(t, alice, bob)
+		must(alice.EditMessage(ctx, id, alice.line(id, m).Ref(), "at one"))
+		settle(t, alice, bob)
+		alice.says(id, "well?")
+		settle(t, bob)
+		check(t, bob.MarkRead(id, bob.last(id).Position))
+		for _, d := range []*device{alice, bob} {
+			if e := d.line(id, m).Message; e.Timer != time.Minute || e.Expires.IsZero() {
+				t.Errorf("%s shows that it disappears after %s, at %s", d.user(), e.Timer, e.Expires)
+			}
+		}
+		for _, want := range [][]string{{"this stays too", "at one", "well?"}, {"this stays too"}} {
+			for _, d := range []*device{alice, bob} {
+				var got []string
+				for _, e := range must(d.History(id, 0, 10)) {
+					if e.Message != nil {
+						got = append(got, e.Message.Text)
+					}
+				}
+				if !slices.Equal(got, want) {
+					t.Errorf("%s shows %q", d.user(), got)
+				}
+			}
+			time.Sleep(61 * time.Second)
+		}
+		if m := must(alice.At(alice.line(id, kept).Position)).Message; m.Timer != 0 || !m.Expires.IsZero() {
+			t.Errorf("what was edited before disappears too: %+v", m)
+		}
+	})
+}
+
 func TestTheServerDropsWhatDisappeared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		alice, bob, id := pair(t)

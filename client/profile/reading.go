@@ -95,12 +95,14 @@ func (p *Profile) Replies(root, before int64, limit int) ([]Entry, error) {
 		root, before, int64(Expired), int64(limit))
 }
 
-// Expire forgets what has had its time, and returns when the next one has, the zero time where there is none.
+// Expire forgets what has had its time, and returns when the next one has, the zero time where there is none. An edit that is in force takes what it
+// edits with it, which would say again what it said before.
 func (p *Profile) Expire(now time.Time) (next time.Time, err error) {
 	for {
 		next = time.Time{}
 		var over []int64
-		err := p.read(`SELECT position, expires FROM entries WHERE expires > 0 ORDER BY expires LIMIT 256`, func(s *sqlite3.Stmt) error {
+		err := p.read(`SELECT coalesce((SELECT t.position FROM entries t WHERE t.position = e.target AND t.edit = e.position), position), expires
+			FROM entries e WHERE expires > 0 ORDER BY expires LIMIT 256`, func(s *sqlite3.Stmt) error {
 			switch at := s.ColumnInt64(1); {
 			case at <= now.UnixMilli():
 				over = append(over, s.ColumnInt64(0))
