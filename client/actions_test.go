@@ -12,6 +12,7 @@ import (
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
 	"github.com/quicproquo/qpq/client/profile"
+	"github.com/quicproquo/qpq/opaque"
 	"github.com/quicproquo/qpq/wire"
 )
 
@@ -333,4 +334,36 @@ func TestTypingIsShownWhileItLasts(t *testing.T) {
 	shows(t, id, []string{"alice: hello", "alice: done"}, bob)
 	cancel()
 	check(t, <-done)
+}
+
+// TestTypingThatIsOverIsNotShown: a server kept it back, which bob sees at his clock.
+func TestTypingThatIsOverIsNotShown(t *testing.T) {
+	for late, shown := range map[time.Duration]bool{0: true, 9 * time.Second: true, 10 * time.Second: false, time.Hour: false} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newServer(t, nil)
+			alice, bob := s.device(t), s.device(t)
+			alice.register("alice")
+			bob.register("bob")
+			id := must(alice.Direct(t.Context(), bob.user()))
+			alice.says(id, "hello")
+			settle(t, alice, bob)
+			check(t, bob.Client.Close())
+			bob.Client = client.New(client.Config{Profile: bob.profile, Dial: s.dial, Server: domain, KSF: opaque.Identity, Clock: func() time.Time { return time.Now().Add(late) }})
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- bob.Run(ctx) }()
+			time.Sleep(100 * time.Millisecond)
+			check(t, alice.SendTyping(ctx, id, true))
+			time.Sleep(100 * time.Millisecond)
+			if got := bob.Typing(id); (len(got) == 1) != shown {
+				t.Errorf("%s late, bob sees %v", late, got)
+			}
+			time.Sleep(10*time.Second - late)
+			if got := bob.Typing(id); len(got) > 0 {
+				t.Errorf("%s late, bob still sees %v", late, got)
+			}
+			cancel()
+			check(t, <-done)
+		})
+	}
 }

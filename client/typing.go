@@ -135,8 +135,8 @@ func (c *Client) takeEphemeral(ctx context.Context, e wire.EphemeralPush) error 
 		return nil
 	}
 	var typing wire.TypingBody
+	var m wire.Message
 	if err == nil && text != nil {
-		var m wire.Message
 		if m, err = wire.Unmarshal[wire.Message](text.Content); err == nil {
 			var fleeting bool
 			if typing, fleeting = m.Body.(wire.TypingBody); !fleeting {
@@ -153,21 +153,25 @@ func (c *Client) takeEphemeral(ctx context.Context, e wire.EphemeralPush) error 
 	if err := c.save(st); err != nil {
 		return err
 	}
-	return c.types(ch.ID, text.From.User, typing.Active)
+	return c.types(ch.ID, text.From.User, typing.Active, m.Sent)
 }
 
 var errNotFleeting = errors.New("a message that is to be kept came as one that is not")
 
-// types notes that somebody began or ceased to write.
-func (c *Client) types(id qpq.ChannelID, u qpq.UserID, active bool) error {
+// types notes that somebody began or ceased to write, at a time by his clock: a server may have kept it back until that was long over.
+func (c *Client) types(id qpq.ChannelID, u qpq.UserID, active bool, at time.Time) error {
 	own, err := c.cfg.Profile.Account()
 	if err != nil || u == own.User {
 		return err
 	}
 	now, until := c.cfg.Clock(), time.Time{}
 	if active {
-		until = now.Add(TypingLasts)
-		time.AfterFunc(TypingLasts, c.news.tell)
+		lasts := min(TypingLasts, at.Add(TypingLasts).Sub(now))
+		if lasts <= 0 {
+			return nil
+		}
+		until = now.Add(lasts)
+		time.AfterFunc(lasts, c.news.tell)
 	}
 	if c.typists.set(id, u, until, now) {
 		c.news.tell()
