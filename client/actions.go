@@ -204,8 +204,7 @@ func add(tx *profile.Tx, e *profile.Entry, body wire.MessageBody) error {
 			return nil
 		}
 		if e.Kind != KindReaction && target.Sender != e.Sender {
-			_, err := tx.AddEntry(trespass(e, target))
-			return err
+			return trespass(tx, e, target)
 		}
 		if e.Kind == KindEdit && !editable(target.Kind) {
 			return nil
@@ -270,11 +269,26 @@ func targetOf(body wire.MessageBody) *wire.MessageRef {
 }
 
 // trespass tells of somebody who would change what another one said.
-func trespass(e, target *profile.Entry) profile.Entry {
+func trespass(tx *profile.Tx, e, target *profile.Entry) error {
+	const code = "not-own"
+	told, err := tx.Noticed(e.Channel, code, amongEntries)
+	if err != nil || told >= maxTrespasses {
+		return err
+	}
 	what := "edit"
+// How many trespasses are told of among the newest entries of a conversation: somebody could fill it with them.
+const (
+	maxTrespasses = 8
+	amongEntries  = 256
+)
+
 	if e.Kind == KindDelete {
 		what = "delete"
 	}
 	text := fmt.Sprintf("%s tried to %s the message %s of %s: that was ignored", e.Sender, what, MessageID(target.ID).Short(), target.Sender)
-	return profile.Entry{Channel: e.Channel, Time: e.Time, State: profile.Noticed, Code: "not-own", Content: []byte(text)}
+	if told == maxTrespasses-1 {
+		text += "; of further ones nothing is said for a while"
+	}
+	_, err = tx.AddEntry(profile.Entry{Channel: e.Channel, Time: e.Time, State: profile.Noticed, Code: code, Content: []byte(text)})
+	return err
 }

@@ -195,6 +195,29 @@ func TestOthersChangeNothing(t *testing.T) {
 	}
 }
 
+// TestTrespassesAreToldOfWithABound: somebody who tries it again and again does not fill the history of others.
+func TestTrespassesAreToldOfWithABound(t *testing.T) {
+	alice, bob, id := pair(t)
+	m := alice.says(id, "mine")
+	settle(t, bob)
+	for range 40 {
+		e := profile.Entry{Channel: id, State: client.Queued, Sender: bob.user()}
+		rand.Read(e.ID[:])
+		e.Content = must(wire.Marshal(wire.Message{ID: e.ID, Sent: time.Now(), Body: wire.DeleteBody{Target: wire.MessageRef{Sender: alice.user(), ID: m}}}))
+		check(t, bob.profile.Change(func(tx *profile.Tx) error { // around what the engine checks
+			position, err := tx.AddEntry(e)
+			return errors.Join(err, tx.Enqueue(position))
+		}))
+	}
+	settle(t, bob, alice)
+	if got := alice.codes(id); len(got) != 8 {
+		t.Errorf("alice is told %q", got)
+	}
+	if e := alice.line(id, m).Message; e.Gone != client.There {
+		t.Errorf("alice shows %+v", e)
+	}
+}
+
 func TestReceiptsSayWhoHadAMessageAndWhoReadIt(t *testing.T) {
 	alice, bob, id := pair(t)
 	m := alice.says(id, "are you there?")

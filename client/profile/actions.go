@@ -91,6 +91,15 @@ func (t *Tx) Entry(id qpq.ChannelID, sender qpq.UserID, message [16]byte) (*Entr
 	return first(t.p.list(entryOf, id[:], sender.String(), message[:]))
 }
 
+// Noticed returns how many of the newest entries of a conversation, of so many, are notices with a code.
+func (t *Tx) Noticed(id qpq.ChannelID, code string, among int) (n int, err error) {
+	err = t.p.query(`SELECT count(*) FROM (SELECT code FROM entries WHERE channel = ? ORDER BY position DESC LIMIT ?) WHERE code = ?`, func(s *sqlite3.Stmt) error {
+		n = s.ColumnInt(0)
+		return nil
+	}, id[:], int64(among), code)
+	return n, err
+}
+
 // Reaction is an emoji that an account put on an entry.
 type Reaction struct {
 	Target int64
