@@ -61,6 +61,9 @@ func (c *Client) EditMessage(ctx context.Context, id qpq.ChannelID, message Ref,
 // forgets its file at once too, and else in its time.
 func (c *Client) DeleteMessage(ctx context.Context, id qpq.ChannelID, message Ref) (MessageID, error) {
 	e, err := c.ownLine(id, message, "deleted")
+	if qpq.CodeOf(err) == "message-gone" {
+		e, err = c.sentOnce(message, err)
+	}
 	if err != nil {
 		return MessageID{}, err
 	}
@@ -200,7 +203,7 @@ func add(tx *profile.Tx, e *profile.Entry, body wire.MessageBody) error {
 			return err
 		}
 	case wire.ReactionBody, wire.EditBody, wire.DeleteBody:
-		if target == nil || target.Gone != profile.There {
+		if target == nil || target.Gone != profile.There && !(e.Kind == KindDelete && target.Gone == profile.Viewed) {
 			return nil
 		}
 		if e.Kind != KindReaction && target.Sender != e.Sender {
@@ -268,6 +271,12 @@ func targetOf(body wire.MessageBody) *wire.MessageRef {
 	return nil
 }
 
+// How many trespasses are told of among the newest entries of a conversation: somebody could fill it with them.
+const (
+	maxTrespasses = 8
+	amongEntries  = 256
+)
+
 // trespass tells of somebody who would change what another one said.
 func trespass(tx *profile.Tx, e, target *profile.Entry) error {
 	const code = "not-own"
@@ -276,12 +285,6 @@ func trespass(tx *profile.Tx, e, target *profile.Entry) error {
 		return err
 	}
 	what := "edit"
-// How many trespasses are told of among the newest entries of a conversation: somebody could fill it with them.
-const (
-	maxTrespasses = 8
-	amongEntries  = 256
-)
-
 	if e.Kind == KindDelete {
 		what = "delete"
 	}

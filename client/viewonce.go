@@ -44,6 +44,15 @@ func (c *Client) ViewText(id qpq.ChannelID, message Ref, show func(text string) 
 	return err
 }
 
+// sentOnce returns what this account sent to be viewed once: what is gone here others may have still. It fails with gone where it is none of that.
+func (c *Client) sentOnce(message Ref, gone error) (*Entry, error) {
+	e, err := c.At(message.Position)
+	if err == nil && (e == nil || e.Message == nil || !e.Message.Own || e.Message.Gone != Viewed) {
+		err = gone
+	}
+	return e, err
+}
+
 // keepNone forgets what is to be viewed once and was sent by this account: as the last of a change that adds it, or notes that it was sent.
 func keepNone(tx *profile.Tx, position int64, kind Kind) error {
 	if kind != KindViewOnce {
