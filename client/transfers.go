@@ -46,7 +46,7 @@ type Transfer struct {
 type transfers struct {
 	mu      sync.Mutex
 	movers  map[int64]*mover
-	sent    map[int64]MessageID // what uploads became
+	sent    map[int64]MessageID // what uploads became, as many as maxSent
 	running bool                // somebody moves all that wait
 }
 
@@ -79,6 +79,18 @@ func (t *transfers) leave(id int64, m *mover, p *Progress) {
 	defer t.mu.Unlock()
 	if delete(m.users, p); len(m.users) == 0 {
 		delete(t.movers, id)
+	}
+}
+
+// maxSent is of how many uploads that are done it is known what they became: of the newest ones.
+const maxSent = 256
+
+// became notes the message of an upload that is done.
+func (t *transfers) became(id int64, m MessageID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.sent[id] = m; len(t.sent) > maxSent {
+		delete(t.sent, slices.Min(slices.Collect(maps.Keys(t.sent))))
 	}
 }
 

@@ -143,9 +143,7 @@ func (c *Client) queueFile(s *profile.Transfer, body wire.MessageBody) error {
 	if err != nil {
 		return err
 	}
-	c.transfers.mu.Lock()
-	c.transfers.sent[s.ID] = m.ID
-	c.transfers.mu.Unlock()
+	c.transfers.became(s.ID, m.ID)
 	c.news.tell()
 	c.kick()
 	return nil
