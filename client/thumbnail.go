@@ -10,10 +10,10 @@ import (
 	"io"
 )
 
-// Bounds of pictures that thumbnails are made of: so that decoding one takes no more than about 100 MB, whatever it says of itself.
+// Bounds of pictures that thumbnails are made of, in bytes: of their files, and about what decoding one takes, whatever it says of itself.
 const (
-	thumbnailSource = 64 << 20 // bytes
-	thumbnailPixels = 25 << 20
+	thumbnailSource = 64 << 20
+	thumbnailMemory = 100 << 20
 )
 
 // Bounds of thumbnails.
@@ -28,7 +28,8 @@ func thumbnail(r io.ReaderAt, size int64) []byte {
 		return nil
 	}
 	shape, _, err := image.DecodeConfig(io.NewSectionReader(r, 0, size))
-	if err != nil || shape.Width < 1 || shape.Height < 1 || int64(shape.Width)*int64(shape.Height) > thumbnailPixels {
+	held := jpegShapeOf(io.NewSectionReader(r, 0, size))
+	if err != nil || shape.Width < 1 || shape.Height < 1 || int64(shape.Width)*int64(shape.Height) > thumbnailMemory/pixelSize(shape.ColorModel, held.progressive) {
 		return nil
 	}
 	picture, _, err := image.Decode(io.NewSectionReader(r, 0, size))
@@ -36,6 +37,9 @@ func thumbnail(r io.ReaderAt, size int64) []byte {
 		return nil
 	}
 	small := shrink(picture, thumbnailEdge)
+	if held.orientation != 1 {
+		small = turned{small, held.orientation}
+	}
 	for quality := 75; quality > 0; quality -= 20 {
 		var b bytes.Buffer
 		if jpeg.Encode(&b, small, &jpeg.Options{Quality: quality}) == nil && b.Len() <= thumbnailBytes {
@@ -43,6 +47,20 @@ func thumbnail(r io.ReaderAt, size int64) []byte {
 		}
 	}
 	return nil
+}
+
+// pixelSize returns how many bytes the decoder takes for a pixel, at most.
+func pixelSize(model color.Model, progressive bool) int64 {
+	const coefficient = 4 // of which there is one for each pixel and component of a progressive JPEG, until all are there
+	switch {
+	case progressive && model == color.CMYKModel:
+		return 4 + 4*coefficient
+	case progressive:
+		return 3 + 3*coefficient
+	case model == color.RGBA64Model, model == color.NRGBA64Model:
+		return 8
+	}
+	return 4
 }
 
 // shrink returns a picture whose edges are no longer than edge, each pixel the mean of those that it stands for, on white.

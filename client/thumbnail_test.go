@@ -2,11 +2,13 @@ package client_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"image"
 	"image/color"
 	"image/gif"
 	"image/jpeg"
 	"image/png"
+	"slices"
 	"testing"
 
 	"github.com/quicproquo/qpq/client"
@@ -47,6 +49,83 @@ func TestThumbnails(t *testing.T) {
 	}
 }
 
+// held returns a JPEG that says how it was held, in Exif.
+func held(t testing.TB, p image.Image, orientation uint16, order binary.AppendByteOrder) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, p, &jpeg.Options{Quality: 95}); err != nil {
+		t.Fatal(err)
+	}
+	exif := []byte("Exif\x00\x00MM\x00*")
+	if order == binary.LittleEndian {
+		exif = []byte("Exif\x00\x00II*\x00")
+	}
+	exif = order.AppendUint32(exif, 8)
+	exif = order.AppendUint16(exif, 2)
+	for _, e := range [][2]uint16{{0x0103, 6}, {0x0112, orientation}} { // of one SHORT each
+		exif = order.AppendUint16(order.AppendUint16(exif, e[0]), 3)
+		exif = order.AppendUint16(order.AppendUint16(order.AppendUint32(exif, 1), e[1]), 0)
+	}
+	segment := binary.BigEndian.AppendUint16([]byte{0xff, 0xe1}, uint16(len(exif)+2))
+	return slices.Concat(b.Bytes()[:2], segment, exif, b.Bytes()[2:])
+}
+
+// TestThumbnailsAreUpright, however the camera was held.
+func TestThumbnailsAreUpright(t *testing.T) {
+	p := image.NewRGBA(image.Rect(0, 0, 64, 32))
+	for y := range 32 {
+		for x := range 64 {
+			p.SetRGBA(x, y, color.RGBA{uint8(x * 4), uint8(y * 8), 0, 255}) // red to the right, green downwards
+		}
+	}
+	// Where the corners of the picture are that is stored: top left, and top right.
+	for orientation, want := range map[uint16]struct {
+		size, dark, red image.Point
+	}{
+		0: {image.Pt(64, 32), image.Pt(0, 0), image.Pt(63, 0)}, 1: {image.Pt(64, 32), image.Pt(0, 0), image.Pt(63, 0)}, 9: {image.Pt(64, 32), image.Pt(0, 0), image.Pt(63, 0)},
+		2: {image.Pt(64, 32), image.Pt(63, 0), image.Pt(0, 0)}, 3: {image.Pt(64, 32), image.Pt(63, 31), image.Pt(0, 31)}, 4: {image.Pt(64, 32), image.Pt(0, 31), image.Pt(63, 31)},
+		5: {image.Pt(32, 64), image.Pt(0, 0), image.Pt(0, 63)}, 6: {image.Pt(32, 64), image.Pt(31, 0), image.Pt(31, 63)},
+		7: {image.Pt(32, 64), image.Pt(31, 63), image.Pt(31, 0)}, 8: {image.Pt(32, 64), image.Pt(0, 63), image.Pt(0, 0)},
+	} {
+		for _, order := range []binary.AppendByteOrder{binary.BigEndian, binary.LittleEndian} {
+			data := held(t, p, orientation, order)
+			made, err := jpeg.Decode(bytes.NewReader(client.Thumbnail(bytes.NewReader(data), int64(len(data)))))
+			check(t, err)
+			at := func(p image.Point) (red, green uint32) {
+				red, green, _, _ = made.At(p.X, p.Y).RGBA()
+				return red >> 8, green >> 8
+			}
+			darkRed, darkGreen := at(want.dark)
+			red, green := at(want.red)
+			if made.Bounds().Size() != want.size || darkRed > 64 || darkGreen > 64 || red < 192 || green > 64 {
+				t.Errorf("orientation %d, %v: %v, the corners are %d %d and %d %d", orientation, order, made.Bounds(), darkRed, darkGreen, red, green)
+			}
+		}
+	}
+}
+
+// progressive returns a grey JPEG of blocks of 8 by 8 that comes in passes, of which it has the first.
+func progressive(width, height int) []byte {
+	b := []byte{0xff, 0xd8, 0xff, 0xc2, 0, 11, 8, byte(height >> 8), byte(height), byte(width >> 8), byte(width), 1, 1, 0x11, 0}
+	b = append(append(b, 0xff, 0xdb, 0, 67, 0), bytes.Repeat([]byte{1}, 64)...)                               // quantization
+	b = append(append(b, 0xff, 0xc4, 0, 20, 0), []byte{1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}...) // one code, of a bit: as the block before
+	b = append(b, 0xff, 0xda, 0, 8, 1, 1, 0, 0, 0, 0)
+	return append(append(b, make([]byte, width*height/512+1)...), 0xff, 0xd9)
+}
+
+// TestPassesOfAPictureAreNotKeptWithoutBound: a progressive JPEG takes five times as much memory.
+func TestPassesOfAPictureAreNotKeptWithoutBound(t *testing.T) {
+	for size, want := range map[image.Point]bool{{2400, 2400}: true, {3200, 2400}: false} {
+		data := progressive(size.X, size.Y)
+		if _, err := jpeg.DecodeConfig(bytes.NewReader(data)); err != nil {
+			t.Fatal(err)
+		}
+		if made := client.Thumbnail(bytes.NewReader(data), int64(len(data))); (made != nil) != want {
+			t.Errorf("of a picture of %v there is a thumbnail of %d bytes", size, len(made))
+		}
+	}
+}
+
 func TestMediaTypes(t *testing.T) {
 	s := newServer(t, nil)
 	alice, bob, id := friends(t, s)
@@ -68,6 +147,8 @@ func FuzzThumbnail(f *testing.F) {
 		func(b *bytes.Buffer) error { return png.Encode(b, small) },
 		func(b *bytes.Buffer) error { return jpeg.Encode(b, small, nil) },
 		func(b *bytes.Buffer) error { return gif.Encode(b, small, nil) },
+		func(b *bytes.Buffer) error { _, err := b.Write(held(f, small, 6, binary.LittleEndian)); return err },
+		func(b *bytes.Buffer) error { _, err := b.Write(progressive(64, 32)); return err },
 	} {
 		var b bytes.Buffer
 		if err := encode(&b); err != nil {
