@@ -93,13 +93,18 @@ func (m *meter) at(now time.Time, done, total int64) (Output, bool) {
 	return Output{progressing{p}, p.text()}, true
 }
 
+// Part returns how much is done, from 0 to 1. A file may grow or shrink under way.
+func (p *ProgressJSON) Part() float64 {
+	if p.Total <= 0 {
+		return 1
+	}
+	return min(max(float64(p.Done)/float64(p.Total), 0), 1)
+}
+
 // text returns a line with a bar.
 func (p *ProgressJSON) text() string {
 	const width = 20
-	part := 1.0
-	if p.Total > 0 {
-		part = min(max(float64(p.Done)/float64(p.Total), 0), 1) // a file may grow or shrink under way
-	}
+	part := p.Part()
 	full := int(part * width)
 	line := fmt.Sprintf("%s [%s%s] %3.0f%%  %s of %s", qpq.OneLine(p.Name), strings.Repeat("#", full), strings.Repeat("-", width-full), part*100, Bytes(p.Done), Bytes(p.Total))
 	if p.Rate > 0 {

@@ -63,6 +63,7 @@ type REPL struct {
 	offline bool
 	blocked bool          // it was told that UDP does not get through
 	slow    bool          // the server takes its time with what is to be sent
+	moving  string        // the file that a line moves, and how much of it is done
 	back    chan struct{} // closed when it is connected again
 	unsent  int           // messages of this session that are not known to be sent
 	queued  int           // of them those that waited for the server to come back
@@ -243,6 +244,7 @@ func (r *REPL) line(ctx context.Context, line string) error {
 		if r.cfg.Person {
 			r.print(r.paint(dim, "> "+qpq.OneLine(trimmed)))
 		}
+		defer r.moves("")
 		return r.slash(ctx, trimmed[1:])
 	}
 	return r.say(ctx, line)

@@ -1,6 +1,8 @@
 package repl
 
 import (
+	"encoding/json"
+	"fmt"
 	"reflect"
 	"regexp"
 	"slices"
@@ -152,6 +154,11 @@ func TestComplete(t *testing.T) {
 	}
 }
 
+// progress is how far a transfer is, as it comes from another process.
+func progress(done, total int) command.Output {
+	return command.Output{Value: json.RawMessage(fmt.Sprintf(`{"progress":{"transfer":1,"name":"holiday.jpg","done":%d,"total":%d}}`, done, total))}
+}
+
 func TestPrompt(t *testing.T) {
 	r, p := session(80, bob, team, former)
 	for _, c := range []struct {
@@ -163,6 +170,9 @@ func TestPrompt(t *testing.T) {
 		{func() { r.offline = true }, "bob [Dream team 2] (offline)> "},
 		{func() { r.unsent = 3 }, "bob [Dream team 2] (offline, 3 queued)> "},
 		{func() { r.offline, r.slow = false, true }, "bob [Dream team 2] (sending 3)> "},
+		{func() { visible{r}.Show(progress(45, 100)) }, "bob [Dream team 2] (holiday.jpg 45%) (sending 3)> "},
+		{func() { visible{r}.Show(progress(100, 100)) }, "bob [Dream team 2] (holiday.jpg 100%) (sending 3)> "},
+		{func() { r.moves("") }, "bob [Dream team 2] (sending 3)> "},
 		{func() { r.unsent, r.current = 0, nil }, "[Dream team 2]> "},
 		{func() { r.places[1].name = "evil\x1b[31m\n" + strings.Repeat("x", 100) }, "[evil[31m xxxxxxxxxxxxxx… 2]> "},
 	} {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/client/disk"
 	"github.com/quicproquo/qpq/client/profile"
 	"github.com/quicproquo/qpq/command"
 	"github.com/quicproquo/qpq/command/repl"
@@ -96,7 +98,7 @@ func (s *server) sits(edits bool) *sitter {
 	in, out := io.Pipe()
 	who := &sitter{t: t, in: out, ended: make(chan error, 1), more: make(chan struct{}, 1)}
 	var r *repl.REPL
-	c := client.New(client.Config{Profile: p, Server: testserver.Domain, KSF: opaque.Identity, Backoff: time.Millisecond, Dial: s.Dial,
+	c := client.New(client.Config{Profile: p, Server: testserver.Domain, KSF: opaque.Identity, Files: disk.Files{}, Backoff: time.Millisecond, Dial: s.Dial,
 		Notice: func(n client.Notice) { r.Notice(n) }})
 	cfg := repl.Config{Person: edits, DeviceName: "desk", Call: func(ctx context.Context, q *command.Command, args json.RawMessage, ui command.UI) (command.Output, error) {
 		return q.Run(ctx, &command.Env{Client: c, UI: ui}, args)
@@ -146,6 +148,11 @@ func TestSessions(t *testing.T) {
 	alice.types("hello\r")
 	alice.sees("alice: hello")
 	bob.sees("[alice] hello")
+	picture := filepath.Join(t.TempDir(), "x.bin")
+	check(t, os.WriteFile(picture, make([]byte, 3<<20), 0o600))
+	alice.types("/send-file " + picture + "\r")
+	alice.sees("(x.bin 100%)")
+	alice.sees("x.bin is sent")
 	bob.types("/recv\n")
 	bob.sees("alice: hello")
 	bob.types("/switch alice@example.org\n")

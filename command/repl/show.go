@@ -224,6 +224,9 @@ func (r *REPL) where() string {
 	if len(elsewhere) > 0 {
 		text += "[" + strings.Join(elsewhere, ", ") + "] "
 	}
+	if r.moving != "" {
+		text += "(" + r.moving + ") "
+	}
 	switch {
 	case r.offline && r.unsent > 0:
 		text += fmt.Sprintf("(offline, %d queued) ", r.unsent)
@@ -233,6 +236,17 @@ func (r *REPL) where() string {
 		text += fmt.Sprintf("(sending %d) ", r.unsent)
 	}
 	return strings.TrimSuffix(text, " ")
+}
+
+// moves shows at the prompt what a line moves, and takes it away where that is nothing.
+func (r *REPL) moves(what string) {
+	r.mu.Lock()
+	same := r.moving == what
+	r.moving = what
+	r.mu.Unlock()
+	if !same {
+		r.prompt()
+	}
 }
 
 // brief returns a name that leaves room for what is typed.
@@ -261,8 +275,9 @@ func (v visible) Show(o command.Output) {
 	if decode(o.Value, &notice) == nil && notice.Notice != nil {
 		return
 	}
-	if _, ok := o.Progress(); ok {
-		return // the result says when it is done
+	if p, ok := o.Progress(); ok { // the result says when it is done
+		v.r.moves(fmt.Sprintf("%s %d%%", brief(p.Name), int(100*p.Part())))
+		return
 	}
 	v.r.cfg.Console.Note(clean(o.Text))
 }
