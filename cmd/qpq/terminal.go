@@ -34,7 +34,7 @@ func (p *program) print(o command.Output) error {
 	if p.settings.json {
 		return p.printJSON(o.Value)
 	}
-	_, err := fmt.Fprintln(p.stdout, qpq.Printable(o.Text))
+	_, err := fmt.Fprintln(p.stdout, p.result(o.Text))
 	return err
 }
 
@@ -64,11 +64,7 @@ func (p *program) ResultStyled(o command.Output, spans []markdown.Span) error {
 		return p.Result(o)
 	}
 	p.endProgress()
-	var b strings.Builder
-	for _, s := range spans {
-		b.WriteString(markdown.SGR(s))
-	}
-	if _, err := fmt.Fprintln(p.stdout, b.String()); err != nil {
+	if _, err := fmt.Fprintln(p.stdout, p.styled(spans)); err != nil {
 		return qpq.Wrap(qpq.Unavailable, "output", fmt.Sprintf("the output cannot be written: %v", err), err)
 	}
 	return nil
@@ -164,14 +160,17 @@ type ascii struct{ w io.Writer }
 var nearest = strings.NewReplacer("…", "...", "–", "-", "—", "-", "“", `"`, "”", `"`, "’", "'")
 
 func (a ascii) Write(b []byte) (int, error) {
-	text := strings.Map(func(r rune) rune {
+	_, err := io.WriteString(a.w, inASCII(string(b)))
+	return len(b), err
+}
+
+func inASCII(text string) string {
+	return strings.Map(func(r rune) rune {
 		if r > unicode.MaxASCII {
 			return '?'
 		}
 		return r
-	}, nearest.Replace(string(b)))
-	_, err := io.WriteString(a.w, text)
-	return len(b), err
+	}, nearest.Replace(text))
 }
 
 // Ask implements command.UI: from the file or descriptor that a flag names, else from the terminal.

@@ -5,11 +5,7 @@
 // it is shown. The work that a text takes is bounded by a multiple of its length.
 package markdown
 
-import (
-	"strings"
-
-	"github.com/quicproquo/qpq"
-)
+import "strings"
 
 // Bounds.
 const (
@@ -84,9 +80,6 @@ func parse(text string) (*Document, int) {
 	p.end()
 	return p.doc, p.steps
 }
-
-// clean returns a text without what must not be shown, with spaces for tabs.
-func clean(text string) string { return strings.ReplaceAll(qpq.Printable(text), "\t", "    ") }
 
 // Styled reports whether showing a document differs from showing what was written.
 func (d *Document) Styled() bool {

@@ -262,26 +262,6 @@ func TestEntries(t *testing.T) {
 	}
 }
 
-func TestBroken(t *testing.T) {
-	for _, c := range []struct {
-		line          string
-		first, others int
-		want          []string
-	}{
-		{"one two three", 20, 20, []string{"one two three"}},
-		{"one two three", 7, 20, []string{"one two", "three"}},
-		{"one two three", 8, 5, []string{"one two", "three"}},
-		{"abcdefgh", 3, 4, []string{"abc", "defg", "h"}},
-		{"日本語です", 5, 4, []string{"日本", "語で", "す"}},
-		{"", 5, 5, []string{""}},
-		{"a      b", 3, 3, []string{"a  ", "b"}},
-	} {
-		if got := broken(c.line, c.first, c.others); !slices.Equal(got, c.want) {
-			t.Errorf("%q is broken into %q and not %q", c.line, got, c.want)
-		}
-	}
-}
-
 // TestPartsImitateNoEntries: of what a command gives that is no entry, as a text to be viewed once, no line stands where entries begin.
 func TestPartsImitateNoEntries(t *testing.T) {
 	for _, width := range []int{0, 40, 80} {

@@ -49,57 +49,26 @@ func (r *REPL) wrap(painted, head, text string, indent int) string {
 	width := r.cfg.Console.Width() - 1
 	first := width - displaywidth.String(head)
 	if width < 20 {
-		return painted + strings.ReplaceAll(clean(text), "\n", "\n"+strings.Repeat(" ", indent))
+		return painted + strings.ReplaceAll(markdown.Clean(text), "\n", "\n"+strings.Repeat(" ", indent))
 	}
 	var rows []string
 	if first < 10 { // it begins below the head
 		rows, first = []string{""}, width-indent
 	}
-	for i, line := range strings.Split(clean(text), "\n") {
+	for i, line := range strings.Split(markdown.Clean(text), "\n") {
 		room := width - indent
 		if i == 0 {
 			room = first
 		}
-		rows = append(rows, broken(line, room, width-indent)...)
+		rows = append(rows, markdown.Break(line, room, width-indent)...)
 	}
 	return painted + strings.Join(rows, "\n"+strings.Repeat(" ", indent))
-}
-
-func clean(text string) string {
-	return strings.ReplaceAll(strings.TrimRight(qpq.Printable(text), "\n"), "\t", "    ")
-}
-
-// broken breaks a line between words, or in words that do not fit, into a first row and others of given widths.
-func broken(line string, first, others int) []string {
-	var rows []string
-	for room := first; displaywidth.String(line) > room; room = others {
-		fits, space, width := 0, 0, 0
-		for g := displaywidth.StringGraphemes(line); g.Next(); {
-			if width += g.Width(); width > room {
-				if g.Value() == " " {
-					space = fits
-				}
-				break
-			}
-			if g.Value() == " " {
-				space = fits
-			}
-			fits += len(g.Value())
-		}
-		if space > 0 {
-			rows, line = append(rows, line[:space]), strings.TrimLeft(line[space:], " ")
-			continue
-		}
-		fits = max(fits, 1)
-		rows, line = append(rows, line[:fits]), line[fits:]
-	}
-	return append(rows, line)
 }
 
 // styled is wrap for the words of a message whose text is shown as its marks say.
 func (r *REPL) styled(painted, head string, e *command.EntryJSON, indent int) string {
 	before, doc, after := e.Document()
-	before, after = clean(before), clean(after)
+	before, after = markdown.Clean(before), markdown.Clean(after)
 	painted, head = painted+before, head+before
 	if !r.cfg.Color {
 		return r.wrap(painted, head, doc.Plain()+after, indent)
@@ -124,7 +93,7 @@ func (r *REPL) styled(painted, head string, e *command.EntryJSON, indent int) st
 			if min(room, width-indent)-len(start) < 8 {
 				start = start[:min(len(start), 2)] // how deep a quote is has no room here
 			}
-			parts = broken(parts[0], room-len(start), width-indent-len(start))
+			parts = markdown.Break(parts[0], room-len(start), width-indent-len(start))
 		}
 		for _, spans := range l.Broken(parts) {
 			row := start
@@ -279,7 +248,7 @@ func (v visible) Show(o command.Output) {
 		v.r.moves(fmt.Sprintf("%s %d%%", brief(p.Name), int(100*p.Part())))
 		return
 	}
-	v.r.cfg.Console.Note(clean(o.Text))
+	v.r.cfg.Console.Note(markdown.Clean(o.Text))
 }
 
 // Result implements command.UI.
@@ -314,6 +283,6 @@ func (v visible) Ask(ctx context.Context, q command.Question) ([]byte, error) {
 // output shows the result of a command.
 func (r *REPL) output(o command.Output) {
 	if o.Text != "" {
-		r.print(clean(o.Text))
+		r.print(markdown.Clean(o.Text))
 	}
 }
