@@ -374,3 +374,12 @@ func UserText(own, u qpq.UserID) string {
 	}
 	return u.String()
 }
+
+// ShortUser is UserText of users that are text, as programs have them. Where self is empty, user is returned as it is.
+func ShortUser(self, user string) string {
+	_, domain, ok := strings.Cut(self, "@")
+	if !ok {
+		return user
+	}
+	return strings.TrimSuffix(user, "@"+domain)
+}

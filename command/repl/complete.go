@@ -20,13 +20,13 @@ func (r *REPL) named(of command.Of) (list []string) {
 	case command.OfConversations:
 		for _, p := range r.places {
 			if !p.ended {
-				list = append(list, short(r.self, qpq.OneLine(p.name)))
+				list = append(list, command.ShortUser(r.self, qpq.OneLine(p.name)))
 			}
 		}
 	case command.OfUsers:
 		for _, p := range r.places {
 			for _, m := range p.members {
-				list = append(list, short(r.self, qpq.OneLine(m)))
+				list = append(list, command.ShortUser(r.self, qpq.OneLine(m)))
 			}
 		}
 	case command.OfSwitch:

@@ -123,13 +123,13 @@ func (r *REPL) entry(e *command.EntryJSON, here, marked bool) {
 	r.mu.Unlock()
 	clock, from := at.Format("15:04")+" ", ""
 	if !here {
-		from = command.Place(short(self, e.Name))
+		from = command.Place(command.ShortUser(self, e.Name))
 	}
 	if e.Type == "notice" {
 		r.print(r.wrap(r.paint(dim, clock+from+"-- "), clock+from+"-- ", e.Text, indent))
 		return
 	}
-	head := short(self, qpq.OneLine(e.Sender)) + e.Mark()
+	head := command.ShortUser(self, qpq.OneLine(e.Sender)) + e.Mark()
 	if !here && e.Name == e.Sender {
 		head = strings.TrimPrefix(e.Mark(), ": ")
 	}
@@ -150,15 +150,6 @@ func (r *REPL) entry(e *command.EntryJSON, here, marked bool) {
 	r.print(r.wrap(painted, head, e.Words(), indent))
 }
 
-// short returns a user without the domain, where that is the own one.
-func short(self, user string) string {
-	_, domain, ok := strings.Cut(self, "@")
-	if !ok {
-		return user
-	}
-	return strings.TrimSuffix(user, "@"+domain)
-}
-
 // prompt shows where one is, and where there is something new.
 func (r *REPL) prompt() {
 	r.showing.Lock()
@@ -175,7 +166,7 @@ func (r *REPL) where() string {
 	defer r.mu.Unlock()
 	text, more := "", 0
 	if r.current != nil {
-		text = brief(short(r.self, r.current.name)) + " "
+		text = brief(command.ShortUser(r.self, r.current.name)) + " "
 	}
 	var elsewhere []string
 	for _, p := range r.places {
@@ -184,7 +175,7 @@ func (r *REPL) where() string {
 		case len(elsewhere) == 3:
 			more++
 		default:
-			elsewhere = append(elsewhere, fmt.Sprintf("%s %d", brief(short(r.self, p.name)), p.unread))
+			elsewhere = append(elsewhere, fmt.Sprintf("%s %d", brief(command.ShortUser(r.self, p.name)), p.unread))
 		}
 	}
 	if more > 0 {
