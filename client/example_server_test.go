@@ -8,6 +8,7 @@ import (
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/client/disk"
 	"github.com/quicproquo/qpq/client/profile"
 	"github.com/quicproquo/qpq/internal/testserver"
 	"github.com/quicproquo/qpq/opaque"
@@ -64,7 +65,7 @@ func (s *exampleServer) SignUp(name string) *member {
 
 func (m *member) open() {
 	m.profile = must(m.memory.Open(m.key))
-	m.Client = client.New(client.Config{Profile: m.profile, Dial: m.server.Dial, Server: domain, KSF: opaque.Identity})
+	m.Client = client.New(client.Config{Profile: m.profile, Dial: m.server.Dial, Server: domain, KSF: opaque.Identity, Files: disk.Files{}})
 }
 
 func (m *member) close() { _ = must(0, errors.Join(m.Client.Close(), m.profile.Close())) }
