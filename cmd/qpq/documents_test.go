@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"flag"
 	"os"
+	"path/filepath"
+	"regexp"
 	"testing"
 )
 
@@ -37,5 +39,43 @@ func TestManual(t *testing.T) {
 	got, err := os.ReadFile(path)
 	if err != nil || string(got) != want {
 		t.Errorf("%s is not what the commands say (%v): write it anew with -update", path, err)
+	}
+}
+
+// TestEveryCommandIsExplained: pages that people write say something of each command, besides the reference, which is made of what commands say of themselves.
+func TestEveryCommandIsExplained(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := ""
+	for _, page := range append(pages, "../../README.md") {
+		if filepath.Base(page) == "commands.md" {
+			continue
+		}
+		b, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text += string(b)
+	}
+	p := &program{lookup: func(string) (string, bool) { return "", false }, settings: newSettings(), secrets: &secrets{sources: map[string]*source{}}}
+	for _, c := range p.root().Commands() {
+		name := regexp.QuoteMeta(c.Name())
+		if !c.Hidden && !regexp.MustCompile("(?m)(qpq |`|`/)"+name+"([ `|]|$)").MatchString(text) {
+			t.Errorf("no page but the reference has %s", c.Name())
+		}
+	}
+}
+
+// TestTheChangelogHasRoom for what is not released yet.
+func TestTheChangelogHasRoom(t *testing.T) {
+	b, err := os.ReadFile("../../CHANGELOG.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	headings := regexp.MustCompile(`(?m)^## .*$`).FindAllString(string(b), -1)
+	if len(headings) == 0 || headings[0] != "## Unreleased" {
+		t.Errorf("its parts are %q", headings)
 	}
 }
