@@ -30,18 +30,18 @@ type searchArgs struct {
 	Context *int   `flag:"context" help:"show so many lines before and after each, too"`
 }
 
-// HitJSON is a message that was found, for programs.
-type HitJSON struct {
+// hitJSON is a message that was found, for programs.
+type hitJSON struct {
 	EntryJSON
-	Spans     []SpanJSON  `json:"spans"`                // where in the text, in bytes
-	NameSpans []SpanJSON  `json:"name_spans,omitempty"` // where in the name of a file
+	Spans     []spanJSON  `json:"spans"`                // where in the text, in bytes
+	NameSpans []spanJSON  `json:"name_spans,omitempty"` // where in the name of a file
 	Fit       float64     `json:"fit"`                  // the more the better
 	Earlier   []EntryJSON `json:"earlier,omitempty"`    // lines before it
 	Later     []EntryJSON `json:"later,omitempty"`      // and after
 }
 
-// SpanJSON is a part of a text, in bytes of UTF-8.
-type SpanJSON struct {
+// spanJSON is a part of a text, in bytes of UTF-8.
+type spanJSON struct {
 	Start int `json:"start"`
 	End   int `json:"end"`
 }
@@ -127,8 +127,8 @@ func (s *scope) hit(h *client.Hit) error {
 	if err != nil {
 		return err
 	}
-	j := HitJSON{EntryJSON: EntryValue(v, &h.Entry), Spans: spans(h.Spans), NameSpans: spans(h.Name), Fit: h.Fit}
-	found, in := EntryText(s.own, v, new(highlighted(h))), strings.TrimSpace(Place(v.Name()))
+	j := hitJSON{EntryJSON: EntryValue(v, &h.Entry), Spans: spans(h.Spans), NameSpans: spans(h.Name), Fit: h.Fit}
+	found, in := EntryText(s.own, v, new(marked(h))), strings.TrimSpace(Place(v.Name()))
 	if len(h.Before)+len(h.After) == 0 {
 		return s.env.UI.Result(Output{j, in + " " + found})
 	}
@@ -145,24 +145,24 @@ func (s *scope) hit(h *client.Hit) error {
 	return s.env.UI.Result(Output{j, strings.Join(lines, "\n")})
 }
 
-func spans(list []client.Range) []SpanJSON {
-	out := make([]SpanJSON, len(list))
+func spans(list []client.Range) []spanJSON {
+	out := make([]spanJSON, len(list))
 	for i, s := range list {
-		out[i] = SpanJSON(s)
+		out[i] = spanJSON(s)
 	}
 	return out
 }
 
-// highlighted returns what was found with marks in its text.
-func highlighted(h *client.Hit) client.Entry {
+// marked returns what was found with marks in its text.
+func marked(h *client.Hit) client.Entry {
 	e, m := h.Entry, *h.Entry.Message
-	m.Text = Highlighted(m.Text, h.Spans)
+	m.Text = highlighted(m.Text, h.Spans)
 	e.Message = &m
 	return e
 }
 
-// Highlighted returns a text with what was found in it between « and ».
-func Highlighted(text string, spans []client.Range) string {
+// highlighted returns a text with what was found in it between « and ».
+func highlighted(text string, spans []client.Range) string {
 	var b strings.Builder
 	at := 0
 	for _, s := range spans {

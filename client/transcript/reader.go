@@ -34,7 +34,7 @@ func Verify(r io.Reader, f func(*Line) error) (*Result, error) {
 		return nil, err
 	}
 	for {
-		line, err := v.line(MaxLine)
+		line, err := v.line(maxLine)
 		if err != nil {
 			return nil, err
 		}
@@ -63,7 +63,7 @@ func Redact(w io.Writer, r io.Reader, which func(*Line) bool) (*Result, error) {
 		return nil, err
 	}
 	for {
-		line, err := v.line(MaxLine)
+		line, err := v.line(maxLine)
 		if err != nil {
 			return nil, err
 		}
@@ -134,7 +134,7 @@ func (r *reader) copy(line []byte) error {
 
 // header reads the first line, and who made the archive.
 func (r *reader) header() error {
-	line, err := r.line(MaxHeader)
+	line, err := r.line(maxHeader)
 	if err != nil {
 		return err
 	}

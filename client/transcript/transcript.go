@@ -23,8 +23,8 @@ const Format = 1
 
 // Bounds of lines, in bytes.
 const (
-	MaxHeader = 32 << 20
-	MaxLine   = 4 << 20
+	maxHeader = 32 << 20
+	maxLine   = 4 << 20
 )
 
 const saltSize = 32

@@ -246,7 +246,7 @@ func TestAlteredArchives(t *testing.T) {
 		"nothing":                  {"", CodeDamaged},
 		"something else":           {"{}\n", CodeDamaged},
 		"a later format":           {strings.Replace(whole, `"qpq-transcript":1`, `"qpq-transcript":2`, 1), "transcript-format"},
-		"a line without end":       {lines[0] + `{"n":1,"salt":"` + strings.Repeat("A", MaxLine+10), CodeDamaged},
+		"a line without end":       {lines[0] + `{"n":1,"salt":"` + strings.Repeat("A", maxLine+10), CodeDamaged},
 		"no account":               {"{\"qpq-transcript\":1}\n", CodeDamaged},
 	} {
 		if v.text == whole {
@@ -275,7 +275,7 @@ func TestLongestEntries(t *testing.T) {
 	}
 	w, err := NewWriter(&bytes.Buffer{}, m.rand, Header{}, m.state.User, m.device.ID())
 	check(t, err)
-	if err := w.Add(Entry{Message: make([]byte, MaxLine)}, false); !errors.Is(err, qpq.TooLarge) {
+	if err := w.Add(Entry{Message: make([]byte, maxLine)}, false); !errors.Is(err, qpq.TooLarge) {
 		t.Errorf("an entry that could not be read again: %v", err)
 	}
 }

@@ -27,7 +27,7 @@ func NewWriter(w io.Writer, rand io.Reader, h Header, user qpq.UserID, device qp
 	if err != nil {
 		return nil, err
 	}
-	if len(line) > MaxHeader {
+	if len(line) > maxHeader {
 		return nil, qpq.E(qpq.TooLarge, "transcript-header", fmt.Sprintf("the header of the transcript would have %d bytes", len(line)))
 	}
 	return &Writer{w: w, rand: rand, user: user, device: device, head: digest(labelHeader, line)}, writeLine(w, line)
@@ -50,7 +50,7 @@ func (w *Writer) Add(e Entry, redact bool) error {
 		l.Redact()
 	}
 	line := l.bytes()
-	if len(line) > MaxLine {
+	if len(line) > maxLine {
 		return qpq.E(qpq.TooLarge, "transcript-line", fmt.Sprintf("the entry %s has %d bytes in the transcript, more than are read again", e.ID, len(line)))
 	}
 	return writeLine(w.w, line)

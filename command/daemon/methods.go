@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/quicproquo/qpq"
-	"github.com/quicproquo/qpq/command"
 )
 
 // method is one that the daemon has beside the commands.
@@ -122,11 +121,4 @@ func (s *session) unsubscribe(r *request) (any, error) {
 	}
 	end(errCancelled)
 	return map[string]bool{"unsubscribed": true}, nil
-}
-
-// Offers reports whether other programs can call a command.
-func Offers(c *command.Command) bool {
-	_, taken := ownMethod(methodName(c))
-	found, err := find(methodName(c))
-	return !taken && err == nil && found == c
 }

@@ -42,26 +42,6 @@ func (d AppDataDictionary) Find(id ComponentID) ([]byte, bool) {
 	return nil, false
 }
 
-// With returns a copy of d in which the data of a component is set.
-func (d AppDataDictionary) With(id ComponentID, data []byte) AppDataDictionary {
-	out := slices.Clone(d)
-	i, ok := out.search(id)
-	if ok {
-		out[i].Data = data
-		return out
-	}
-	return slices.Insert(out, i, ComponentData{id, data})
-}
-
-// Without returns a copy of d that lacks a component.
-func (d AppDataDictionary) Without(id ComponentID) AppDataDictionary {
-	out := slices.Clone(d)
-	if i, ok := out.search(id); ok {
-		out = slices.Delete(out, i, i+1)
-	}
-	return out
-}
-
 // Marshal returns the encoding of d.
 func (d AppDataDictionary) Marshal() []byte {
 	return codec.AppendList(nil, d, func(b []byte, e ComponentData) []byte {
