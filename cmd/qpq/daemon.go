@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -123,15 +122,14 @@ func (p *program) tell(named doors, opened daemon.Doors) {
 
 // waitForEngine gets the profile, from a command that is about to end if need be.
 func (k *keeper) waitForEngine(ctx context.Context) (*client.Client, error) {
-	for deadline := time.Now().Add(holdPatience); ; {
+	for wait := newPatience(); ; {
 		engine, err := k.engine()
 		if qpq.CodeOf(err) != "profile-in-use" {
 			return engine, err
 		}
-		if time.Now().After(deadline) || ctx.Err() != nil {
+		if !wait.more(ctx) {
 			return nil, qpq.Wrap(qpq.Exists, "profile-in-use", "another process holds the profile "+k.p.settings.profile+
 				", as another daemon, a session or a watch does: end it, or let the daemon begin first", err)
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 }

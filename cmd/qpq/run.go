@@ -27,6 +27,24 @@ import (
 // holdPatience is how long to try when a profile is held by a process that takes no commands, because it begins or ends.
 const holdPatience = 5 * time.Second
 
+// patience is what is left of holdPatience.
+type patience struct{ until time.Time }
+
+func newPatience() patience { return patience{time.Now().Add(holdPatience)} }
+
+// more waits for a moment, and reports whether to try again.
+func (p patience) more(ctx context.Context) bool {
+	if time.Now().After(p.until) {
+		return false
+	}
+	select {
+	case <-time.After(20 * time.Millisecond):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // execute runs a command: in this process if it gets the profile, else in the process that holds it.
 func (p *program) execute(ctx context.Context, c *command.Command, args json.RawMessage) error {
 	out, err := p.perform(ctx, c, args)
@@ -95,7 +113,7 @@ func (k *keeper) call(ctx context.Context, c *command.Command, args json.RawMess
 	if args, err = c.Whole(args, os.Getwd); err != nil {
 		return out, err
 	}
-	for deadline := time.Now().Add(holdPatience); ; {
+	for wait := newPatience(); ; {
 		engine, err := k.engine()
 		if err == nil {
 			return c.Run(ctx, &command.Env{Client: engine, UI: ui}, args)
@@ -109,15 +127,14 @@ func (k *keeper) call(ctx context.Context, c *command.Command, args json.RawMess
 				Release: config.Release(), Server: k.p.settings.server, Fingerprint: k.p.settings.fingerprint, Command: c.Name, Args: args}, ui)
 			var moved *command.Moved
 			if errors.As(err, &moved) {
-				args, deadline = moved.Args, time.Now().Add(holdPatience)
+				args, wait = moved.Args, newPatience()
 			} else if qpq.CodeOf(err) != command.CodeHolderLeft {
 				return out, err
 			}
 		}
-		if time.Now().After(deadline) || ctx.Err() != nil {
+		if !wait.more(ctx) {
 			return out, err
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 }
 
