@@ -77,59 +77,53 @@ func (e *Env) message(ctx context.Context, conversation, name string) (*client.C
 }
 
 type messageArgs struct {
-	Conversation string `arg:"conversation" of:"conversations" help:"its name, or the beginning of its id"`
-	Message      string `arg:"message" of:"messages" help:"its id, as history shows it"`
+	conversationArgs
+	Message string `arg:"message" of:"messages" help:"its id, as history shows it"`
 }
 
 type textArgs struct {
-	Conversation string `arg:"conversation" of:"conversations" help:"its name, or the beginning of its id"`
-	Message      string `arg:"message" of:"messages" help:"the id of the message, as history shows it"`
-	Text         string `arg:"text?" takes:"input" help:"what to say"`
-	NoWait       bool   `flag:"no-wait" help:"only queue it: it goes out when something connects"`
+	messageArgs
+	Text   string `arg:"text?" takes:"input" help:"what to say"`
+	NoWait bool   `flag:"no-wait" help:"only queue it: it goes out when something connects"`
 }
 
 func replyTo(ctx context.Context, e *Env, a textArgs) (Output, error) {
-	v, m, err := e.message(ctx, a.Conversation, a.Message)
-	if err != nil {
-		return Output{}, err
-	}
-	return e.act(ctx, v, a.NoWait, func() (client.MessageID, error) { return e.Client.Reply(ctx, v.ID, m.Ref(), a.Text) })
+	return e.act(ctx, a.messageArgs, a.NoWait, func(id qpq.ChannelID, m client.Ref) (client.MessageID, error) {
+		return e.Client.Reply(ctx, id, m, a.Text)
+	})
 }
 
 func edit(ctx context.Context, e *Env, a textArgs) (Output, error) {
-	v, m, err := e.message(ctx, a.Conversation, a.Message)
-	if err != nil {
-		return Output{}, err
-	}
-	return e.act(ctx, v, a.NoWait, func() (client.MessageID, error) { return e.Client.EditMessage(ctx, v.ID, m.Ref(), a.Text) })
+	return e.act(ctx, a.messageArgs, a.NoWait, func(id qpq.ChannelID, m client.Ref) (client.MessageID, error) {
+		return e.Client.EditMessage(ctx, id, m, a.Text)
+	})
 }
 
 func deleteMessage(ctx context.Context, e *Env, a messageArgs) (Output, error) {
-	v, m, err := e.message(ctx, a.Conversation, a.Message)
-	if err != nil {
-		return Output{}, err
-	}
-	return e.act(ctx, v, false, func() (client.MessageID, error) { return e.Client.DeleteMessage(ctx, v.ID, m.Ref()) })
+	return e.act(ctx, a, false, func(id qpq.ChannelID, m client.Ref) (client.MessageID, error) {
+		return e.Client.DeleteMessage(ctx, id, m)
+	})
 }
 
 type reactArgs struct {
-	Conversation string `arg:"conversation" of:"conversations" help:"its name, or the beginning of its id"`
-	Message      string `arg:"message" of:"messages" help:"its id, as history shows it"`
-	Emoji        string `arg:"emoji" help:"one emoji, or a short word"`
-	Remove       bool   `flag:"remove" help:"take it off"`
+	messageArgs
+	Emoji  string `arg:"emoji" help:"one emoji, or a short word"`
+	Remove bool   `flag:"remove" help:"take it off"`
 }
 
 func react(ctx context.Context, e *Env, a reactArgs) (Output, error) {
+	return e.act(ctx, a.messageArgs, false, func(id qpq.ChannelID, m client.Ref) (client.MessageID, error) {
+		return e.Client.React(ctx, id, m, a.Emoji, a.Remove)
+	})
+}
+
+// act queues what f does to a message, and sends it as say does.
+func (e *Env) act(ctx context.Context, a messageArgs, queue bool, f func(qpq.ChannelID, client.Ref) (client.MessageID, error)) (Output, error) {
 	v, m, err := e.message(ctx, a.Conversation, a.Message)
 	if err != nil {
 		return Output{}, err
 	}
-	return e.act(ctx, v, false, func() (client.MessageID, error) { return e.Client.React(ctx, v.ID, m.Ref(), a.Emoji, a.Remove) })
-}
-
-// act queues what f does, and sends it as say does.
-func (e *Env) act(ctx context.Context, v *client.Conversation, queue bool, f func() (client.MessageID, error)) (Output, error) {
-	sent, err := e.queued(ctx, v, queue, f)
+	sent, err := e.queued(ctx, v, queue, func() (client.MessageID, error) { return f(v.ID, m.Ref()) })
 	return Output{sent, sent.text()}, err
 }
 
@@ -213,14 +207,13 @@ type threadJSON struct {
 }
 
 type threadsArgs struct {
-	Conversation string `arg:"conversation" of:"conversations" help:"its name, or the beginning of its id"`
-	Offline      bool   `flag:"offline" help:"what this device has, without asking the server"`
+	conversationArgs
+	Offline bool `flag:"offline" help:"what this device has, without asking the server"`
 }
 
 type threadArgs struct {
-	Conversation string `arg:"conversation" of:"conversations" help:"its name, or the beginning of its id"`
-	Message      string `arg:"message" of:"messages" help:"its id, as history shows it"`
-	Offline      bool   `flag:"offline" help:"what this device has, without asking the server"`
+	messageArgs
+	Offline bool `flag:"offline" help:"what this device has, without asking the server"`
 }
 
 // maxThreads is how many threads are listed.
@@ -296,8 +289,8 @@ func showThread(ctx context.Context, e *Env, a threadArgs) (Output, error) {
 }
 
 type switchArgs struct {
-	Conversation string `arg:"conversation" of:"conversations" help:"its name, or the beginning of its id"`
-	State        string `arg:"state?" of:"switch" help:"on or off"`
+	conversationArgs
+	State string `arg:"state?" of:"switch" help:"on or off"`
 }
 
 // on reads on and off; given is false where neither stands there.

@@ -133,13 +133,13 @@ func All() []*Command { return slices.Clone(all) }
 // question mark at the end is optional, "help" says what they are, "of" what they name. Slices are lists; "takes" of a text is "rest",
 // "input" where it may come from the front end's input too, or "path".
 func define[A any](c Command, f func(context.Context, *Env, A) (Output, error)) *Command {
-	t := reflect.TypeFor[A]()
-	for i := range t.NumField() {
-		c.Params = append(c.Params, param(c.Name, t.Field(i)))
+	fields := slices.DeleteFunc(reflect.VisibleFields(reflect.TypeFor[A]()), func(f reflect.StructField) bool { return f.Anonymous })
+	for _, f := range fields {
+		c.Params = append(c.Params, param(c.Name, f))
 	}
 	c.run = func(ctx context.Context, e *Env, raw json.RawMessage) (Output, error) {
 		var a A
-		if err := parse(&c, raw, reflect.ValueOf(&a).Elem()); err != nil {
+		if err := parse(&c, raw, fields, reflect.ValueOf(&a).Elem()); err != nil {
 			return Output{}, err
 		}
 		return f(ctx, e, a)
@@ -166,8 +166,8 @@ func param(command string, f reflect.StructField) Param {
 	return p
 }
 
-// parse reads arguments into the fields of a, which are in the order of the Params.
-func parse(c *Command, raw json.RawMessage, a reflect.Value) error {
+// parse reads arguments into fields of a, which are in the order of the Params.
+func parse(c *Command, raw json.RawMessage, fields []reflect.StructField, a reflect.Value) error {
 	values := map[string]json.RawMessage{}
 	if len(raw) > 0 {
 		if err := json.Unmarshal(raw, &values); err != nil {
@@ -183,10 +183,10 @@ func parse(c *Command, raw json.RawMessage, a reflect.Value) error {
 		if !ok {
 			continue
 		}
-		if err := json.Unmarshal(v, a.Field(i).Addr().Interface()); err != nil {
+		f := a.FieldByIndex(fields[i].Index)
+		if err := json.Unmarshal(v, f.Addr().Interface()); err != nil {
 			return usage(c, p.Name+" is of the wrong type")
 		}
-		f := a.Field(i)
 		switch {
 		case f.Kind() == reflect.String && f.String() == "" && !p.Optional, f.Kind() == reflect.Slice && f.Len() == 0 && !p.Optional:
 			return usage(c, p.Name+" is empty")

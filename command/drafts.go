@@ -3,9 +3,9 @@ package command
 import "context"
 
 type draftArgs struct {
-	Conversation string `arg:"conversation" of:"conversations" help:"its name, or the beginning of its id"`
-	Text         string `arg:"text?" takes:"rest" help:"what to keep"`
-	Clear        bool   `flag:"clear" help:"drop what is kept"`
+	conversationArgs
+	Text  string `arg:"text?" takes:"rest" help:"what to keep"`
+	Clear bool   `flag:"clear" help:"drop what is kept"`
 }
 
 // draftJSON is a draft, for programs.

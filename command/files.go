@@ -57,10 +57,10 @@ var files = []*Command{
 }
 
 type sendFileArgs struct {
-	Conversation string `arg:"conversation" of:"conversations" help:"its name, or the beginning of its id"`
-	Path         string `arg:"path" takes:"path" help:"the file"`
-	Caption      string `flag:"caption" help:"what to say with it"`
-	ViewOnce     bool   `flag:"view-once" help:"have it viewed once"`
+	conversationArgs
+	Path     string `arg:"path" takes:"path" help:"the file"`
+	Caption  string `flag:"caption" help:"what to say with it"`
+	ViewOnce bool   `flag:"view-once" help:"have it viewed once"`
 }
 
 func sendFile(ctx context.Context, e *Env, a sendFileArgs) (Output, error) {
@@ -140,8 +140,8 @@ func (e *Env) transferOf(id int64) (*client.Transfer, error) {
 }
 
 type sendOnceArgs struct {
-	Conversation string `arg:"conversation" of:"conversations" help:"its name, or the beginning of its id"`
-	Text         string `arg:"text" takes:"rest" help:"what to say"`
+	conversationArgs
+	Text string `arg:"text" takes:"rest" help:"what to say"`
 }
 
 func sendOnce(ctx context.Context, e *Env, a sendOnceArgs) (Output, error) {
@@ -154,9 +154,9 @@ func sendOnce(ctx context.Context, e *Env, a sendOnceArgs) (Output, error) {
 }
 
 type downloadArgs struct {
-	Conversation string `arg:"conversation" of:"conversations" help:"its name, or the beginning of its id"`
-	Message      string `arg:"message" help:"the id of the message"`
-	To           string `flag:"to" takes:"path" help:"save it there: in a folder, or under a name"`
+	conversationArgs
+	Message string `arg:"message" help:"the id of the message"`
+	To      string `flag:"to" takes:"path" help:"save it there: in a folder, or under a name"`
 }
 
 func download(ctx context.Context, e *Env, a downloadArgs) (Output, error) {
@@ -196,8 +196,8 @@ func view(ctx context.Context, e *Env, a downloadArgs) (Output, error) {
 }
 
 type filesArgs struct {
-	Conversation string `arg:"conversation" of:"conversations" help:"its name, or the beginning of its id"`
-	Limit        *int   `flag:"limit" help:"list so many at most; 50 unless you say otherwise"`
+	conversationArgs
+	Limit *int `flag:"limit" help:"list so many at most; 50 unless you say otherwise"`
 }
 
 // FileJSON is a file of a message, for programs.

@@ -51,9 +51,9 @@ var messages = []*Command{
 }
 
 type sendArgs struct {
-	Conversation string `arg:"conversation" of:"conversations" help:"its name, or the beginning of its id"`
-	Text         string `arg:"text?" takes:"input" help:"what to say"`
-	NoWait       bool   `flag:"no-wait" help:"only queue it: it goes out when something connects"`
+	conversationArgs
+	Text   string `arg:"text?" takes:"input" help:"what to say"`
+	NoWait bool   `flag:"no-wait" help:"only queue it: it goes out when something connects"`
 }
 
 // sentJSON is a message that was sent, for programs.
@@ -257,12 +257,12 @@ func (a watchArgs) goOn(ctx context.Context, position int64) error {
 }
 
 type historyArgs struct {
-	Conversation string `arg:"conversation" of:"conversations" help:"its name, or the beginning of its id"`
-	Limit        *int   `flag:"limit" help:"show so many entries at most; 50 unless you say otherwise"`
-	Before       string `flag:"before" help:"only those before the message with this id"`
-	Position     *int64 `flag:"position" help:"only those before the entry at this position"`
-	After        *int64 `flag:"after" help:"only those after the entry at this position, and of them the oldest"`
-	Offline      bool   `flag:"offline" help:"what this device has, without asking the server"`
+	conversationArgs
+	Limit    *int   `flag:"limit" help:"show so many entries at most; 50 unless you say otherwise"`
+	Before   string `flag:"before" help:"only those before the message with this id"`
+	Position *int64 `flag:"position" help:"only those before the entry at this position"`
+	After    *int64 `flag:"after" help:"only those after the entry at this position, and of them the oldest"`
+	Offline  bool   `flag:"offline" help:"what this device has, without asking the server"`
 }
 
 func history(ctx context.Context, e *Env, a historyArgs) (Output, error) {

@@ -43,12 +43,12 @@ var transcripts = []*Command{
 }
 
 type exportArgs struct {
-	Conversation string `arg:"conversation" of:"conversations" help:"its name, or the beginning of its id"`
-	To           string `flag:"to" takes:"path" help:"save it there: in a folder, or under a name"`
-	Print        bool   `flag:"print" help:"give it line by line, and save nothing"`
-	After        string `flag:"after" help:"only what came after the message with this id, or from this day or time on: 2026-11-01, 2026-11-01T18:00:00Z"`
-	Before       string `flag:"before" help:"only what came before the message with this id, or before this day or time"`
-	Redact       string `flag:"redact" help:"leave out what the messages with these ids say: one, or several with commas between them"`
+	conversationArgs
+	To     string `flag:"to" takes:"path" help:"save it there: in a folder, or under a name"`
+	Print  bool   `flag:"print" help:"give it line by line, and save nothing"`
+	After  string `flag:"after" help:"only what came after the message with this id, or from this day or time on: 2026-11-01, 2026-11-01T18:00:00Z"`
+	Before string `flag:"before" help:"only what came before the message with this id, or before this day or time"`
+	Redact string `flag:"redact" help:"leave out what the messages with these ids say: one, or several with commas between them"`
 }
 
 // exportedJSON is what came of an export, for programs.
