@@ -85,9 +85,9 @@ func (m *Model) anywhere(action Action) (tea.Cmd, bool) {
 	case "profiles":
 		m.above = m.profileChooser()
 	case "page-up":
-		s.scroll(max(height-1, 1), height, rows)
+		s.turn(max(height-1, 1), height, rows)
 	case "page-down":
-		s.scroll(-max(height-1, 1), height, rows)
+		s.turn(-max(height-1, 1), height, rows)
 	case "first", "first-message":
 		return m.first(), true
 	case "last", "last-message":
@@ -145,6 +145,9 @@ func (m *Model) last() {
 	}
 	if m.focus == onMessages {
 		s.selected = s.newest()
+		if !s.last {
+			s.selected = toBeRead
+		}
 	}
 }
 
@@ -234,7 +237,7 @@ func (m *Model) mouse(msg tea.MouseMsg) tea.Cmd {
 		case at.X < m.drawn.left:
 			return m.goBy(-by/3, false)
 		case m.at != nil:
-			m.at.messages.scroll(by, m.bodyHeight(), m.rows(m.at))
+			m.at.messages.turn(by, m.bodyHeight(), m.rows(m.at))
 		}
 	case tea.MouseClickMsg:
 		if at.Button == tea.MouseLeft && m.at != nil && len(m.asking) == 0 {

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"math"
 	"slices"
 	"sort"
 
@@ -12,6 +13,9 @@ const (
 	pageSize  = 100
 	maxWindow = 1000
 )
+
+// toBeRead stands for the newest entry as what is selected, until that is read.
+const toBeRead = math.MaxInt64
 
 // messages is the window onto the history of a conversation: some entries in a row, and what of them is on the screen. Older and newer ones
 // are read when the person comes near.
@@ -32,6 +36,9 @@ type messages struct {
 
 	selected int64 // position of the entry that keys are about; 0 for none
 	fresh    int64 // entries after this position were new when the conversation was opened
+
+	before, after stand // where the screen was before its size changed last, and after
+	seen          bool  // before that, what is selected was on it
 }
 
 // key names what is shown, for drafts: those of threads are not stored.
@@ -78,6 +85,9 @@ func (m *messages) take(q query, list []command.EntryJSON) {
 	case newestPage:
 		m.entries, m.loaded, m.last, m.first = list, true, true, len(list) < q.limit
 		m.follow = true
+		if m.selected == toBeRead {
+			m.selected = m.newest()
+		}
 	case olderPage:
 		if len(m.entries) == 0 || m.entries[0].Position != q.from {
 			return // the window moved meanwhile

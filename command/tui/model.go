@@ -86,10 +86,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 func (m *Model) update(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
-		m.width, m.height = msg.Width, msg.Height
-		if m.at != nil && m.at.messages.selected > 0 {
-			m.at.messages.reveal(m.at.messages.selected, m.bodyHeight(), m.rows(m.at))
-		}
+		m.resize(msg.Width, msg.Height)
 	case tea.BackgroundColorMsg:
 		m.theme = newTheme(msg.IsDark(), m.cfg.ASCII)
 	case tea.FocusMsg:
@@ -112,6 +109,18 @@ func (m *Model) update(msg tea.Msg) tea.Cmd {
 		}
 	}
 	return nil
+}
+
+func (m *Model) resize(width, height int) {
+	if m.at == nil {
+		m.width, m.height = width, height
+		return
+	}
+	rows := func(i int) []row { return m.at.entryRows(i, m.rightWidth()) } // of the size as it is then
+	m.at.messages.resized(func() int {
+		m.width, m.height = width, height
+		return m.bodyHeight()
+	}, m.bodyHeight(), rows)
 }
 
 // settle begins what the state asks for: entries to be read, a list to be read anew, a draft to be kept.

@@ -1,5 +1,7 @@
 package tui
 
+import "slices"
+
 // shownRow is a row of the message view, with the entry that it belongs to.
 type shownRow struct {
 	row
@@ -121,6 +123,67 @@ func (m *messages) reveal(position int64, height int, rowsOf func(i int) []row) 
 	}
 	m.position, m.above = position, 0
 	m.follow = m.last && at == len(m.entries)-1
+}
+
+// stand is where the screen is in the window, and what is selected.
+type stand struct {
+	follow             bool
+	position, selected int64
+	above              int
+}
+
+// stands returns that.
+func (m *messages) stands() stand { return stand{m.follow, m.position, m.selected, m.above} }
+
+// resized carries out a change of the size of the screen. What was the lowest row stays that, so that a size that comes back brings back what was
+// seen; an entry that is selected stays on the screen, if it was there.
+func (m *messages) resized(change func() (height int), height int, rowsOf func(i int) []row) {
+	if now := m.stands(); now != m.after { // somebody moved since the size changed last
+		m.before, m.seen = now, m.sees(m.selected, height, rowsOf)
+	}
+	m.follow, m.position, m.above = m.before.follow, m.before.position, m.before.above
+	if height = change(); m.seen && height > 0 && !m.sees(m.selected, height, rowsOf) {
+		m.reveal(m.selected, height, rowsOf)
+	}
+	m.after = m.stands()
+}
+
+// sees reports whether an entry is on the screen, in part at least.
+func (m *messages) sees(position int64, height int, rowsOf func(i int) []row) bool {
+	rows, _, _ := m.onScreen(height, rowsOf)
+	return slices.ContainsFunc(rows, func(r shownRow) bool { return r.position == position })
+}
+
+// turn scrolls, and takes along what is selected: it stays on the screen. At the end of the history it goes to the last entry there is.
+func (m *messages) turn(by, height int, rowsOf func(i int) []row) {
+	was := m.stands()
+	m.scroll(by, height, rowsOf)
+	if m.selected == 0 || len(m.entries) == 0 {
+		return
+	}
+	first, last := m.whole(height, rowsOf)
+	switch i := m.index(m.selected); {
+	case m.stands() == was && by > 0, i < first:
+		m.selected = m.entries[first].Position
+	case m.stands() == was && by < 0, i > last:
+		m.selected = m.entries[last].Position
+	}
+}
+
+// whole returns the first and the last entry of which all rows are on the screen, or what is there where none is whole.
+func (m *messages) whole(height int, rowsOf func(i int) []row) (first, last int) {
+	rows, first, last := m.onScreen(height, rowsOf)
+	shown := map[int64]int{}
+	for _, r := range rows {
+		shown[r.position]++
+	}
+	for first < last && shown[m.entries[first].Position] < len(rowsOf(first)) {
+		first++
+	}
+	for last > first && shown[m.entries[last].Position] < len(rowsOf(last)) {
+		last--
+	}
+	return first, last
 }
 
 // step selects the entry after the one selected, or before it with a negative step. Where none is, it begins with the lowest on the screen.

@@ -64,6 +64,53 @@ func TestScrolling(t *testing.T) {
 	}
 }
 
+// TestSizesChange: whatever sizes come between, the size that was there shows what it showed; what is selected stays on the screen, and pages take
+// it along.
+func TestSizesChange(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		s := &messages{conversation: "c", first: true, last: true, loaded: true, follow: true}
+		for i := range int64(1 + r.IntN(40)) {
+			s.entries = append(s.entries, command.EntryJSON{Position: i*3 + 1})
+		}
+		lengths := make([]int, len(s.entries))
+		for i := range lengths {
+			lengths[i] = 1 + r.IntN(200)
+		}
+		width, height := 30, 1+r.IntN(30)
+		rows := func(i int) (list []row) {
+			for j := range 1 + lengths[i]/width {
+				list = append(list, row{{text: fmt.Sprint(s.entries[i].Position, "/", j)}})
+			}
+			return list
+		}
+		for step := range 20 {
+			switch r.IntN(3) {
+			case 0:
+				s.turn(r.IntN(50)-25, height, rows)
+			case 1:
+				s.step(1-2*r.IntN(2), height, rows)
+			default:
+				s.turn(height*(1-2*r.IntN(2)), height, rows)
+			}
+			if s.selected > 0 && !s.sees(s.selected, height, rows) {
+				t.Fatalf("seed %d, step %d: %d is selected, and not on the screen", seed, step, s.selected)
+			}
+			was, wide, high := fmt.Sprint(s.onScreen(height, rows)), width, height
+			for range r.IntN(4) {
+				s.resized(func() int { width, height = 5+r.IntN(60), r.IntN(40); return height }, height, rows)
+				if s.selected > 0 && height > 0 && !s.sees(s.selected, height, rows) {
+					t.Fatalf("seed %d, step %d: %d is not on a screen of %d by %d any more", seed, step, s.selected, width, height)
+				}
+			}
+			s.resized(func() int { width, height = wide, high; return height }, height, rows)
+			if shown := fmt.Sprint(s.onScreen(height, rows)); shown != was {
+				t.Fatalf("seed %d, step %d: before there was\n%s\nand now\n%s", seed, step, was, shown)
+			}
+		}
+	}
+}
+
 // find returns where a screen is on the paper, -1 where it is no piece of it.
 func (p paper) find(shown []shownRow) int {
 	if len(shown) == 0 {
