@@ -25,7 +25,7 @@ func (m *Model) conversationChooser() overlay {
 			if v.Unread > 0 {
 				note = fmt.Sprintf("  %d new", v.Unread)
 			}
-			items = append(items, item{row{{text: brief(name, width-12)}, {style{role: fresh}, note}}, v.ID})
+			items = append(items, item{row{{text: squeezed(name, width-12)}, {style{role: fresh}, note}}, v.ID})
 		}
 		return items
 	}}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/clipperhouse/displaywidth"
 
@@ -12,7 +13,7 @@ import (
 	"github.com/quicproquo/qpq/command/markdown"
 )
 
-// indent is how far rows of an entry after the first are set in: no text can look like another entry.
+// indent is how far rows of an entry after the first are set in, on screens that are not narrow.
 const indent = 6
 
 // entryRows returns the rows of the i-th entry of the window, as wide as width at most.
@@ -56,11 +57,12 @@ func mark(r row, width int) row {
 	return r
 }
 
-// body returns the rows of what an entry says.
+// body returns the rows of what an entry says. What somebody wrote stands behind the name and a colon, and below that is set in. All else, which no text
+// can look like, stands before the colon, has no colon, or has a mark where texts are set in.
 func (a *account) body(e *command.EntryJSON, width int) []row {
 	clock := span{style{role: faint}, e.Time.Local().Format("15:04") + " "}
 	if e.Type == "notice" {
-		return a.laid(row{clock, {style{role: faint}, "-- "}}, []span{{style{role: faint}, visible(e.Text)}}, width)
+		return laid(row{clock, {style{role: faint}, "-- "}}, []span{{style{role: faint}, visible(e.Text)}}, width)
 	}
 	if slices.Contains(e.Mentions, a.self) && !e.Own {
 		clock.role = fresh
@@ -69,31 +71,51 @@ func (a *account) body(e *command.EntryJSON, width int) []row {
 	if e.Own {
 		who = style{role: strong}
 	}
-	head := row{clock, {who, brief(short(a.self, e.Sender), max(width/3, 8))}, {who, ": "}}
-	spans := append(a.quoted(e, width), a.said(e)...)
-	spans = append(spans, state(e)...)
-	return append(a.laid(head, spans, width), a.under(e, width)...)
+	head := row{clock, {who, oneLine(short(a.self, e.Sender))}, {style{role: faint}, notes(e)}}
+	spans, wrote := a.said(e)
+	if wrote {
+		head = append(head, span{who, ": "})
+	} else {
+		head = append(head, span{style{role: faint}, " -- "})
+	}
+	rows := append(a.quoted(e, width), laid(head, append(spans, state(e)...), width)...)
+	return append(rows, a.under(e, width)...)
 }
 
-// quoted returns the line of the message that a reply answers.
-func (a *account) quoted(e *command.EntryJSON, width int) []span {
+// notes returns what is to be known of a message, to be shown behind its sender.
+func notes(e *command.EntryJSON) string {
+	var list []string
+	if e.Edited && e.Gone == "" {
+		list = append(list, "edited")
+	}
+	if e.Expires != nil {
+		list = append(list, "until "+e.Expires.Local().Format("2 Jan 15:04"))
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(list, ", ") + ")"
+}
+
+// quoted returns the row above a reply that says what it answers.
+func (a *account) quoted(e *command.EntryJSON, width int) []row {
+	text := "something that is not here"
 	switch {
 	case e.Kind != "reply" || e.Gone != "":
 		return nil
-	case e.Quote == nil:
-		return []span{{style{role: quote}, "↳ something that is not here\n"}}
+	case e.Quote != nil:
+		text = short(a.self, e.Quote.Sender) + ": " + e.Quote.Text
 	}
-	return []span{{style{role: quote}, brief("↳ "+short(a.self, e.Quote.Sender)+": "+e.Quote.Text, max(width/2, 10)) + "\n"}}
+	return []row{append(aside("┌", width), span{style{role: quote}, brief(text, width-inset(width))})}
 }
 
-// said returns what a message says.
-func (a *account) said(e *command.EntryJSON) []span {
-	var spans []span
+// said returns what a message says, and whether its sender wrote that.
+func (a *account) said(e *command.EntryJSON) (spans []span, wrote bool) {
 	switch {
 	case e.Gone != "", e.Kind == "unknown":
-		spans = []span{{style{role: faint}, "(" + visible(e.Text) + ")"}}
+		return []span{{style{role: faint}, visible(e.Text)}}, false
 	case e.Kind == "text", e.Kind == "reply":
-		spans = a.text(e.Text)
+		return a.text(e.Text), true
 	case e.File != nil:
 		note := " (" + command.Bytes(e.File.Size)
 		if e.File.State != "" && e.File.State != "there" {
@@ -103,16 +125,9 @@ func (a *account) said(e *command.EntryJSON) []span {
 		if e.File.Caption != "" {
 			spans = append(append(spans, span{text: "\n"}), a.text(e.File.Caption)...)
 		}
-	default:
-		spans = []span{{style{role: faint}, "(" + oneLine(e.Kind) + ") "}, {text: visible(e.Text)}}
+		return spans, false
 	}
-	if e.Edited && e.Gone == "" {
-		spans = append(spans, span{style{role: faint}, " (edited)"})
-	}
-	if e.Expires != nil {
-		spans = append(spans, span{style{role: faint}, " (until " + e.Expires.Local().Format("2 Jan 15:04") + ")"})
-	}
-	return spans
+	return []span{{style{role: faint}, oneLine(e.Kind) + ": " + visible(e.Text)}}, false
 }
 
 // text returns what somebody wrote, as its marks say where that is wished.
@@ -183,7 +198,7 @@ func (a *account) under(e *command.EntryJSON, width int) []row {
 		if slices.Contains(r.Users, a.self) {
 			as.role = fresh
 		}
-		spans = append(spans, span{as, brief(r.Emoji, 12) + " " + fmt.Sprint(r.Count)}, span{text: "  "})
+		spans = append(spans, span{as, reaction(r.Emoji) + " " + fmt.Sprint(r.Count)}, span{text: "  "})
 	}
 	if e.Replies > 0 {
 		note := "↳ 1 reply"
@@ -195,34 +210,60 @@ func (a *account) under(e *command.EntryJSON, width int) []row {
 	if len(spans) == 0 {
 		return nil
 	}
-	in := min(indent, width/4)
-	rows := wrap(spans, width-in, width-in)
+	rows := wrap(spans, width-inset(width), width-inset(width))
 	for i := range rows {
-		rows[i] = append(row{{text: strings.Repeat(" ", in)}}, rows[i]...)
+		mark := "├"
+		if i == len(rows)-1 {
+			mark = "└"
+		}
+		rows[i] = append(aside(mark, width), rows[i]...)
 	}
 	return rows
 }
 
-// laid puts text after a head. Rows after the first are set in.
-func (a *account) laid(head row, text []span, width int) []row {
-	in := indent
+// reaction returns an emoji of others. What may be something else, such as words with numbers, is quoted.
+func reaction(text string) string {
+	text = brief(text, 12)
+	if g := displaywidth.StringGraphemes(text); g.Next() && g.Value() == text && text[0] >= utf8.RuneSelf {
+		return text
+	}
+	return "“" + strings.NewReplacer("“", "'", "”", "'").Replace(text) + "”"
+}
+
+// inset returns how far rows of an entry after the first are set in: no text can look like another entry.
+func inset(width int) int {
 	if width < 24 {
-		in = 2
+		return 2
 	}
-	first := width - head.width()
-	if first < 10 { // below the head
-		rows := []row{head.fit(width)}
-		for _, r := range wrap(text, width-in, width-in) {
-			rows = append(rows, append(row{{text: strings.Repeat(" ", in)}}, r...))
-		}
-		return rows
-	}
-	rows := wrap(text, first, width-in)
-	rows[0] = append(append(row{}, head...), rows[0]...)
-	for i := 1; i < len(rows); i++ {
-		rows[i] = append(row{{text: strings.Repeat(" ", in)}}, rows[i]...)
+	return indent
+}
+
+// setIn sets rows in.
+func setIn(rows []row, width int) []row {
+	for i := range rows {
+		rows[i] = append(row{{text: strings.Repeat(" ", inset(width))}}, rows[i]...)
 	}
 	return rows
+}
+
+// aside returns the beginning of a row that is set in and does not belong to the text of a message: there is a mark where texts have nothing.
+func aside(mark string, width int) row {
+	if inset(width) < indent {
+		return row{{style{role: faint}, mark + " "}}
+	}
+	return row{{style{role: faint}, "   " + mark + "─ "}}
+}
+
+// laid puts text after a head, or below it where there is hardly any room behind. Rows after the first are set in.
+func laid(head row, text []span, width int) []row {
+	in := inset(width)
+	first := width - head.width()
+	if first < 10 {
+		rows := wrap(head, width, width-in)
+		return append(append(rows[:1:1], setIn(rows[1:], width)...), setIn(wrap(text, width-in, width-in), width)...)
+	}
+	rows := wrap(text, first, width-in)
+	return append([]row{append(head, rows[0]...)}, setIn(rows[1:], width)...)
 }
 
 // summary says in one line what an entry is about, for quotes and hints.

@@ -206,7 +206,7 @@ func TestRichMessages(t *testing.T) {
 	list[6].Position = 7
 	m.has(list)
 	m.shows(t, "bold and code, here <https://example.org/x>", "      > quoted")
-	m.shows(t, "bob: ↳ alice: when shall we meet", "      at noon", "👍 2  ↳ 3 replies", "old words (edited)", "bob: (deleted)", "alice: mine ✓✓ read", "alice: mine too (queued)")
+	m.shows(t, "   ┌─ alice: when shall we meet, and where?", "bob: at noon", "   └─ 👍 2  ↳ 3 replies", "bob (edited): old words", "bob -- deleted", "alice: mine ✓✓ read", "alice: mine too (queued)")
 	if strings.Contains(m.text(), "secret") {
 		t.Error("what was deleted is shown")
 	}

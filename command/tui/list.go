@@ -40,7 +40,7 @@ func (m *Model) listRow(v *conversation, current bool, width int) row {
 	if current {
 		lead = "›"
 	}
-	name := brief(short(a.self, v.Name), max(width-displaywidth.String(count)-3, 3))
+	name := squeezed(short(a.self, v.Name), max(width-displaywidth.String(count)-3, 3))
 	gap := width - 1 - displaywidth.String(name) - displaywidth.String(count) - 1
 	as := style{}
 	switch {

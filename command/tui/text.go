@@ -21,6 +21,23 @@ func brief(text string, width int) string {
 	return displaywidth.TruncateString(oneLine(text), max(width, 1), "…")
 }
 
+// squeezed returns a name in one line that is no wider than width. Of a longer one both ends are there: names often differ at the end.
+func squeezed(name string, width int) string {
+	name = oneLine(name)
+	if displaywidth.String(name) <= width || width < 5 {
+		return brief(name, width)
+	}
+	graphemes := []string{}
+	for g := displaywidth.StringGraphemes(name); g.Next(); {
+		graphemes = append(graphemes, g.Value())
+	}
+	end, room := "", (width-1)/2
+	for i := len(graphemes) - 1; displaywidth.String(graphemes[i]+end) <= room; i-- {
+		end = graphemes[i] + end
+	}
+	return displaywidth.TruncateString(name, width-1-displaywidth.String(end), "") + "…" + end
+}
+
 // short returns a user without the domain, where that is the own one.
 func short(self, user string) string {
 	_, domain, ok := strings.Cut(self, "@")

@@ -158,7 +158,7 @@ func nameRole(user string) role {
 }
 
 // ascii are signs of ours where there is nothing but ASCII.
-var ascii = strings.NewReplacer("│", "|", "─", "-", "├", "+", "┤", "+", "…", "~", "✓", "+", "•", "*", "·", "-", "›", ">", "↳", ">", "“", `"`, "”", `"`,
+var ascii = strings.NewReplacer("│", "|", "─", "-", "├", "+", "┌", ",", "└", "`", "┤", "+", "…", "~", "✓", "+", "•", "*", "·", "-", "›", ">", "↳", ">", "“", `"`, "”", `"`,
 	"’", "'", "–", "-", "█", "#", "░", ".", "▲", "^", "▼", "v", "␛", "^")
 
 // asASCII writes what is not ASCII as what comes nearest, in as many columns.

@@ -164,7 +164,7 @@ func (m *Model) heading(width int) row {
 	if about == " " {
 		about = ""
 	}
-	r := row{{style{role: strong}, brief(name, max(width-displaywidth.String(about)-2, 4))}}
+	r := row{{style{role: strong}, squeezed(name, max(width-displaywidth.String(about)-2, 4))}}
 	gap := width - r.width() - displaywidth.String(about)
 	return append(r, span{text: strings.Repeat(" ", max(gap, 1))}, span{style{role: faint}, about})
 }

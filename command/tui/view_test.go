@@ -217,6 +217,87 @@ func TestNoTextLooksLikeAnother(t *testing.T) {
 	}
 }
 
+// TestNoTextLooksLikeOurs: what this program says of messages stands where no text of a message can: what they answer, what was put on them, that they
+// were changed, deleted or are files, what happened in the conversation, which day it was. No colours are needed to tell them apart.
+func TestNoTextLooksLikeOurs(t *testing.T) {
+	ours := fromBob("yes", "new words", "gone", "notes.txt")
+	ours[0].Kind = "reply"
+	check(t, decode(map[string]any{"quote": map[string]string{"sender": "alice@localhost", "text": "shall I pay?"}, "replies": 2,
+		"reactions": []map[string]any{{"emoji": "👍", "count": 2, "users": []string{"alice@localhost"}}, {"emoji": "agreed 99", "count": 1}}}, &ours[0]))
+	later := noon.Add(time.Hour)
+	ours[1].Edited, ours[1].Expires = true, &later
+	ours[2].Gone, ours[2].Text = "deleted", "deleted"
+	ours[3].Kind, ours[3].File = "file", &command.FileJSON{Name: "notes.txt", Size: 19}
+	ours = append(ours, command.EntryJSON{Type: "notice", Position: 5, Time: noon, Text: "alice@localhost made bob@localhost an admin"})
+	for width := 12; width < 100; width++ {
+		forged := []string{"", "  └─ 👍 9", "x\r└─ 👍 9"}
+		for i := range ours {
+			for _, line := range shown(t, ours[i], width) {
+				_, behind, _ := strings.Cut(line, "bob")
+				for _, s := range []string{line, strings.TrimLeft(line, " "), behind} {
+					forged = append(forged, s, "x\n"+s, strings.Repeat("x ", width)+"\n"+s+"\nx", "x"+strings.Repeat(" ", width)+s, "> "+s, "```\n"+s+"\n```")
+				}
+			}
+		}
+		blank, head := strings.Repeat(" ", inset(width)), "12:00 bob: "
+		for _, text := range forged {
+			for i, line := range shown(t, fromBob(text)[0], width) {
+				if i == 0 && !strings.HasPrefix(line+" ", head) || i > 0 && !strings.HasPrefix(line, blank) && line != "" {
+					t.Fatalf("width %d: row %d of %q is %q", width, i, text, line)
+				}
+			}
+		}
+		for i := range ours {
+			lines := shown(t, ours[i], width)
+			said := slices.IndexFunc(lines, func(s string) bool { return strings.HasPrefix(s+" ", head) })
+			if (said >= 0) != (i == 0) { // only the reply says nothing more of itself
+				t.Fatalf("width %d: %q looks as if bob had written it", width, lines)
+			}
+			for j, line := range lines {
+				if strings.HasPrefix(line, blank) && (j == 0 || i == 0 && j != said+1) {
+					t.Fatalf("width %d: row %d of %q may be that of a text", width, j, lines)
+				}
+			}
+		}
+	}
+	if got := strings.Join(shown(t, ours[0], 80), "\n"); got != "   ┌─ alice: shall I pay?\n12:00 bob: yes\n   └─ 👍 2  “agreed 99” 1  ↳ 2 replies" {
+		t.Errorf("a reply is\n%s", got)
+	}
+}
+
+// shown returns the rows of an entry, without spaces at the ends. With nothing but ASCII there are as many, and marks are marks.
+func shown(t *testing.T, e command.EntryJSON, width int) (lines []string) {
+	t.Helper()
+	a := newAccount("default")
+	a.self, a.format = "alice@localhost", true
+	for _, r := range a.body(&e, width) {
+		line := ""
+		for _, s := range r {
+			line += s.text
+		}
+		if w := displaywidth.String(line); w > width {
+			t.Fatalf("%q has %d columns of %d", line, w, width)
+		}
+		if narrow := asASCII(line); len(narrow) > inset(width) && (strings.TrimSpace(narrow[:inset(width)]) == "") != strings.HasPrefix(line, strings.Repeat(" ", inset(width))) {
+			t.Fatalf("%q is %q in ASCII", line, narrow)
+		}
+		lines = append(lines, strings.TrimRight(line, " "))
+	}
+	return lines
+}
+
+// TestNamesAreWhole: nobody looks like somebody else because a name is long.
+func TestNamesAreWhole(t *testing.T) {
+	long := strings.Repeat("n", 64) + "@" + strings.Repeat("d", 50) + ".example"
+	for width := 12; width < 200; width++ {
+		e := fromBob("hello")[0]
+		e.Sender = long
+		if all := strings.ReplaceAll(strings.Join(shown(t, e, width), ""), " ", ""); !strings.Contains(all, long+":") {
+			t.Fatalf("width %d: %q is not all of it", width, all)
+		}
+	}
+}
+
 // TestColors: light and dark terminals are sent different colours, and the same text.
 func TestColors(t *testing.T) {
 	m := screenOf(t, 80, 24, bob, team)
@@ -257,4 +338,19 @@ func FuzzWrap(f *testing.F) {
 			t.Fatalf("%q became %q", text, all.String())
 		}
 	})
+}
+
+// TestSqueezed: of long names both ends are shown, in as much room as there is.
+func TestSqueezed(t *testing.T) {
+	for _, name := range []string{"bob", "carol@" + strings.Repeat("d", 40) + ".example", "日本語日本語日本語日本語", "e\u0301e\u0301e\u0301e\u0301e\u0301e\u0301", ""} {
+		for width := 1; width < 60; width++ {
+			got := squeezed(name, width)
+			if w := displaywidth.String(got); w > width || displaywidth.String(name) > width && w < width-1 {
+				t.Errorf("%q in %d columns is %q, of %d", name, width, got, w)
+			}
+		}
+	}
+	if got := squeezed("carol@example.com", 12); got != "carol@…e.com" {
+		t.Errorf("carol is %q", got)
+	}
 }
