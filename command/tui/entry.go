@@ -112,16 +112,16 @@ func (a *account) quoted(e *command.EntryJSON, width int) []row {
 // said returns what a message says, and whether its sender wrote that.
 func (a *account) said(e *command.EntryJSON) (spans []span, wrote bool) {
 	switch {
-	case e.Gone != "", e.Kind == "unknown":
+	case e.Gone != "", e.Kind == "unknown", e.Kind == "view-once" && e.File == nil:
 		return []span{{style{role: faint}, visible(e.Text)}}, false
 	case e.Kind == "text", e.Kind == "reply":
 		return a.text(e.Text), true
 	case e.File != nil:
-		note := " (" + command.Bytes(e.File.Size)
-		if e.File.State != "" && e.File.State != "there" {
-			note += ", " + oneLine(e.File.State)
+		note := " (" + command.Bytes(e.File.Size) + ")"
+		if e.File.Once {
+			note = " (" + command.Bytes(e.File.Size) + ", to be viewed once)"
 		}
-		spans = []span{{style{role: link}, oneLine(e.File.Name)}, {style{role: faint}, note + ")"}}
+		spans = []span{{style{role: link}, oneLine(e.File.Name)}, {style{role: faint}, note}}
 		if e.File.Caption != "" {
 			spans = append(append(spans, span{text: "\n"}), a.text(e.File.Caption)...)
 		}
@@ -271,5 +271,9 @@ func (a *account) summary(e *command.EntryJSON, width int) string {
 	if e == nil {
 		return ""
 	}
-	return brief(fmt.Sprintf("%s: %s", short(a.self, e.Sender), e.Text), width)
+	text := e.Text
+	if e.File != nil {
+		text = e.File.Name + " " + text
+	}
+	return brief(fmt.Sprintf("%s: %s", short(a.self, e.Sender), text), width)
 }

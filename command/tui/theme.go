@@ -23,6 +23,7 @@ const (
 	link
 	code
 	quote
+	hit   // what a search found
 	name0 // and what follows: names of people
 )
 
@@ -111,6 +112,8 @@ func (t *theme) style(s style) lipgloss.Style {
 		l = l.Foreground(t.pick("25", "117")).Underline(true)
 	case s.role == code:
 		l = l.Foreground(t.pick("94", "222"))
+	case s.role == hit:
+		l = l.Foreground(t.pick("130", "222")).Bold(true).Underline(true)
 	case s.role == quote:
 		l = l.Foreground(t.pick("240", "250")).Italic(true)
 	case s.role >= name0:

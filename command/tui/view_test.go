@@ -177,6 +177,12 @@ func FuzzView(f *testing.F) {
 			m.update(tea.PasteMsg{Content: evil})
 			harmless(t, m, "a list")
 		}
+		m.above = m.searcher()
+		m.above.take(m, found{list: []command.HitJSON{{EntryJSON: list[0], Spans: []command.SpanJSON{{Start: len(evil) / 3, End: len(evil) / 2}, {Start: len(evil), End: len(evil) + 1}}}}})
+		harmless(t, m, "what was found")
+		m.above = m.transfers()
+		m.above.take(m, []transferJSON{{ID: 1, Name: evil, Conversation: evil, Total: 10, Done: 3, State: "stopped", Problem: evil}, {ID: 2, Upload: true, Name: evil, Conversation: hostile.ID}})
+		harmless(t, m, "transfers")
 		m.above = nil
 		m.update(askedMsg{&question{Question: command.Question{Prompt: evil}, answer: make(chan answer, 1)}})
 		m.update(tea.PasteMsg{Content: evil})
@@ -352,5 +358,46 @@ func TestSqueezed(t *testing.T) {
 	}
 	if got := squeezed("carol@example.com", 12); got != "carol@…e.com" {
 		t.Errorf("carol is %q", got)
+	}
+}
+
+// TestHits: what was found is marked, wherever it stands and however little room there is.
+func TestHits(t *testing.T) {
+	a := newAccount("default")
+	a.self = "alice@localhost"
+	marked := func(r row) string {
+		text := ""
+		for _, s := range r {
+			if s.role == hit {
+				text += "<" + s.text + ">"
+			} else {
+				text += s.text
+			}
+		}
+		return strings.TrimRight(text, " ")
+	}
+	h := command.HitJSON{EntryJSON: fromBob("eggs, flour\nand milk: pancakes, and more pancakes for all of us")[0], Spans: []command.SpanJSON{{Start: 22, End: 30}, {Start: 41, End: 49}}}
+	for _, c := range []struct {
+		width int
+		want  string
+	}{
+		{80, "bob: eggs, flour and milk: <pancakes>, and more <pancakes> for all of us"},
+		{60, "bob: eggs, flour and milk: <pancakes>, and more <pancakes> for …"},
+		{32, "bob: …nd milk: <pancakes>, and mo…"},
+		{10, "bob: … <pa>…"},
+	} {
+		r := a.hit(&h, c.width)
+		if got := marked(r); r.width() > c.width || got != c.want {
+			t.Errorf("in %d columns it is %q", c.width, got)
+		}
+	}
+	h.File, h.NameSpans, h.Text, h.Spans = &command.FileJSON{Name: "the recipe.pdf"}, []command.SpanJSON{{Start: 4, End: 10}}, "for you", nil
+	if got := marked(a.hit(&h, 60)); got != "bob: the <recipe>.pdf for you" {
+		t.Errorf("a file is %q", got)
+	}
+	for _, wrong := range [][]command.SpanJSON{{{Start: -1, End: 2}}, {{Start: 2, End: 1}}, {{Start: 3, End: 99}}, {{Start: 4, End: 7}, {Start: 5, End: 9}}} {
+		if got := strings.NewReplacer("<", "", ">", "").Replace(marked(marks("the recipe", wrong))); got != "the recipe" {
+			t.Errorf("%v: %q", wrong, got)
+		}
 	}
 }
