@@ -47,7 +47,7 @@ func devices(ctx context.Context, e *Env, _ noArgs) (Output, error) {
 
 type renameArgs struct {
 	Device string `arg:"device" of:"devices" help:"its name, or the beginning of its id"`
-	Name   string `arg:"name" help:"what to call it from now on"`
+	Name   string `arg:"name" takes:"rest" help:"what to call it from now on"`
 }
 
 func renameDevice(ctx context.Context, e *Env, a renameArgs) (Output, error) {

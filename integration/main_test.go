@@ -38,6 +38,9 @@
 //	certificate NAME DOMAIN [from [to]]
 //	                           makes NAME.crt and NAME.key that nobody vouches for, valid between two times, in days from now
 //	tcp-only NAME ADDRESS      sets $NAME to an address that leads to another one by TCP, and nowhere by UDP
+//	gate NAME ADDRESS          sets $NAME to an address that leads to another one by UDP, until it is closed
+//	hold NAME BYTES            lets so many more bytes through a gate, and then nothing
+//	pass NAME                  opens the gate again
 //	occupy udp|tcp             takes a port of 127.0.0.1, and sets $port
 //	get URL                    prints a page; its status code comes first
 //	sql FILE STATEMENT         changes a database that nobody uses
@@ -129,6 +132,7 @@ func init() { // a terminal's script uses them too
 	commands = map[string]func(*testscript.TestScript, bool, []string){
 		"server": cmdServer, "start": cmdStart, "finish": cmdFinish, "signal": cmdSignal, "halt": cmdHalt, "kill9": cmdKill9, "limit": cmdLimit,
 		"wait-for": cmdWaitFor, "set": cmdSet, "exits": cmdExits, "plain": cmdPlain, "tty": cmdTTY,
+		"gate": cmdGate, "hold": cmdHold, "pass": cmdPass,
 		"authority": cmdAuthority, "certificate": cmdCertificate, "tcp-only": cmdTCPOnly, "occupy": cmdOccupy,
 		"get": cmdGet, "sql": cmdSQL, "profile-sql": cmdProfileSQL, "wait-sql": cmdWaitSQL, "overwrite": cmdOverwrite, "holds": cmdHolds,
 		"browser": cmdBrowser, "documented": cmdDocumented, "person": cmdPerson, "info": cmdInfo, "watch": cmdWatch, "example": cmdExample,
@@ -155,7 +159,7 @@ func setup(e *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	s := &story{sources: sources, processes: map[string]*process{}, ports: map[string]string{}, people: map[string]*person{}}
+	s := &story{sources: sources, processes: map[string]*process{}, ports: map[string]string{}, gates: map[string]*gate{}, people: map[string]*person{}}
 	e.Values[storyKey{}] = s
 	e.Defer(s.end)
 	return nil
@@ -179,6 +183,7 @@ type story struct {
 	closers   []func()
 	sources   string   // the folder of this package
 	windows   *windows // nil while there are none
+	gates     map[string]*gate
 }
 
 type storyKey struct{}

@@ -178,6 +178,8 @@ var volatile = []struct {
 	{regexp.MustCompile(`── \w+, \d+ \w+ \d{4} ─+`), "── DAY ──"},
 	{regexp.MustCompile(`\b\d\d:\d\d\b`), "HH:MM"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d`), "YYYY-MM-DD"},
+	{regexp.MustCompile(`[█░]+ +\d+%.*`), "HOW FAR"},
+	{regexp.MustCompile(`│([› ]) [a-z0-9]{8}  `), "│$1 NUMBER  "},
 }
 
 func masked(shown string) string {

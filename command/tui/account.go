@@ -16,10 +16,11 @@ import (
 type account struct {
 	profile string
 	session Session
-	ready   bool   // somebody is signed in
-	self    string // the own user; empty until it is known
-	format  bool   // texts are shown as their marks say
-	offline string // why there is no connection; empty where there is one
+	ready   bool     // somebody is signed in
+	self    string   // the own user; empty until it is known
+	before  *account // where somebody was when this one began
+	format  bool     // texts are shown as their marks say
+	offline string   // why there is no connection; empty where there is one
 	notices []string
 
 	list     []conversation
@@ -195,7 +196,7 @@ func (m *Model) news(msg accountMsg) tea.Cmd {
 	case changedMsg:
 		a.relist, a.messages.stale = true, true
 	case noticeMsg:
-		m.notice(a, msg.notice)
+		return m.notice(a, msg.notice)
 	case selfMsg:
 		a.self = msg.user
 	case formatMsg:
@@ -264,12 +265,13 @@ func (m *Model) came(a *account, e *command.EntryJSON) tea.Cmd {
 }
 
 // notice takes what nobody asked for.
-func (m *Model) notice(a *account, n client.Notice) {
+func (m *Model) notice(a *account, n client.Notice) tea.Cmd {
 	switch n.Code {
 	case "offline":
 		a.offline = oneLine(n.Text)
 	case "online":
 		a.offline = ""
+		return m.whoami(a)
 	case "udp-blocked": // at each try
 		if !slices.Contains(a.notices, n.Text) {
 			a.notices = append(a.notices, n.Text)
@@ -278,6 +280,7 @@ func (m *Model) notice(a *account, n client.Notice) {
 	default:
 		m.say(n.Text)
 	}
+	return nil
 }
 
 // decode reads the value of an output, which may have come from another process.

@@ -34,7 +34,7 @@ func (m *Model) conversationChooser() overlay {
 // profileChooser goes to another profile.
 func (m *Model) profileChooser() overlay {
 	names := m.cfg.Profiles()
-	return &chooser{name: "Profiles", help: m.keys.first("choose") + " goes there; /profile NAME makes a new one", empty: "There is no profile.", choose: func(m *Model, i item) tea.Cmd {
+	return &chooser{name: "Profiles", at: max(slices.Index(names, m.at.profile), 0), help: m.keys.first("choose") + " goes there; /profile NAME makes a new one", empty: "There is no profile.", choose: func(m *Model, i item) tea.Cmd {
 		return m.enter(i.value.(string))
 	}, fill: func(m *Model, _ int) (items []item) {
 		for _, name := range names {

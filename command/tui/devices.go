@@ -5,6 +5,7 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/clipperhouse/displaywidth"
 )
 
 // deviceJSON is what the command devices says of one.
@@ -21,14 +22,21 @@ func (d *deviceJSON) row(width int) row {
 		name = "(no name)"
 	}
 	note := "  added " + d.Added.Local().Format(time.DateOnly)
-	if d.Seen != nil {
-		note += ", seen " + d.Seen.Local().Format("2006-01-02 15:04")
+	if d.Seen != nil && !d.This {
+		seen := d.Seen.Local()
+		if note += ", seen "; dayOf(seen) == dayOf(time.Now()) {
+			note += seen.Format("15:04")
+		} else {
+			note += seen.Format(time.DateOnly)
+		}
 	}
-	r := row{{style{role: faint}, d.Short + "  "}, {style{role: strong}, brief(name, max(width/3, 8))}}
+	this := ""
 	if d.This {
-		r = append(r, span{style{role: good}, " (this one)"})
+		this = " (this one)"
 	}
-	return append(r, span{style{role: faint}, note})
+	lead := d.Short + "  "
+	return row{{style{role: faint}, lead}, {style{role: strong}, brief(name, max(width-2-displaywidth.String(lead+this+note), 8))},
+		{style{role: good}, this}, {style{role: faint}, note}}
 }
 
 // openDevices lists the devices of the account.

@@ -38,6 +38,7 @@ func (m *Model) enter(profile string) tea.Cmd {
 		return nil
 	}
 	a := newAccount(profile)
+	a.before = m.at
 	m.accounts[profile], m.at = a, a
 	return m.command(func(context.Context) tea.Msg {
 		s, err := m.cfg.Open(profile, func(n client.Notice) { m.send(noticeMsg{of{a}, n}) })
@@ -74,14 +75,20 @@ func (m *Model) opened(a *account, msg openedMsg) tea.Cmd {
 	})
 }
 
-// gaveUp leaves a profile that cannot be used: the screen, where it is the only one.
+// gaveUp leaves a profile that cannot be used, for the one where somebody was before: the screen, where it is the only one.
 func (m *Model) gaveUp(a *account, err error) tea.Cmd {
 	delete(m.accounts, a.profile)
 	if code := qpq.CodeOf(err); code == "cancelled" || code == "no-answer" {
 		err = nil
 	}
-	for _, other := range m.accounts {
-		m.at = other
+	back := a.before
+	if back == nil || m.accounts[back.profile] != back {
+		for _, other := range m.accounts {
+			back = other
+		}
+	}
+	if back != nil && m.accounts[back.profile] == back {
+		m.at = back
 		m.report(err)
 		if a.session != nil {
 			return m.command(func(context.Context) tea.Msg { return failedMsg{a.session.Close()} })
@@ -105,15 +112,22 @@ func (m *Model) signed(a *account, msg signedMsg) tea.Cmd {
 		m.told(a, "Welcome", msg.out.Text)
 	}
 	a.relist = !a.listed
-	return tea.Batch(m.formatting(a), m.command(func(ctx context.Context) tea.Msg { return m.watch(ctx, a) }),
-		m.command(func(ctx context.Context) tea.Msg {
-			out, err := a.call(ctx, "whoami", nil, &collector{})
-			var v struct{ User string }
-			if err != nil || decode(out.Value, &v) != nil {
-				return nil // what one wrote tells as well
-			}
-			return selfMsg{of{a}, v.User}
-		}))
+	return tea.Batch(m.formatting(a), m.command(func(ctx context.Context) tea.Msg { return m.watch(ctx, a) }), m.whoami(a))
+}
+
+// whoami finds out who somebody is, where that is not known yet.
+func (m *Model) whoami(a *account) tea.Cmd {
+	if a.self != "" || !a.ready {
+		return nil
+	}
+	return m.command(func(ctx context.Context) tea.Msg {
+		out, err := a.call(ctx, "whoami", nil, &collector{})
+		var v struct{ User string }
+		if err != nil || decode(out.Value, &v) != nil {
+			return nil // what one wrote tells as well, or the next connection
+		}
+		return selfMsg{of{a}, v.User}
+	})
 }
 
 // formatting finds out how texts are to be shown.

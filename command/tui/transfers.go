@@ -66,22 +66,32 @@ func (j *job) row(width int) row {
 	return row{{style{role: strong}, name + " "}, {text: brief(j.text, max(width-displaywidth.String(name)-1, 1))}}
 }
 
-// row shows how far a file is: its name, a bar, and a note, or how fast it is where there is none.
+// row shows how far a file is: its name, a bar, and a note, or how fast it is where there is none. What there is no room for is left out.
 func (v *moving) row(note string, width int) row {
-	name := squeezed(v.what, max(width/4, 8))
-	bar, share := max(min(width/4, 30), 5), 0.0
+	name, share := squeezed(v.what, max(width/4, 8)), 0.0
 	if v.total > 0 {
 		share = min(float64(v.done)/float64(v.total), 1)
 	}
-	full := int(float64(bar) * share)
-	if note == "" && v.rate > 0 {
-		note = command.Bytes(int64(v.rate)) + "/s"
+	notes := []string{fmt.Sprintf("  %3d%%", int(100*share))}
+	switch {
+	case note != "":
+		notes = append(notes, ", "+note)
+	case v.rate > 0:
+		notes = append(notes, ", "+command.Bytes(int64(v.rate))+"/s")
 		if v.left > 0 {
-			note += ", " + v.left.Round(time.Second).String() + " left"
+			notes = append(notes, ", "+v.left.Round(time.Second).String()+" left")
 		}
 	}
-	note = fmt.Sprintf(" %3d%% %s of %s  ", int(100*share), command.Bytes(v.done), command.Bytes(v.total)) + note
-	return row{{style{role: strong}, name + " "}, {style{role: good}, strings.Repeat("█", full)}, {style{role: faint}, strings.Repeat("░", bar-full)}, {text: note}}
+	const least = 5
+	room, text := width-displaywidth.String(name)-1-least, ""
+	for _, n := range append(notes, " of "+command.Bytes(v.total)) {
+		if displaywidth.String(text+n) <= room {
+			text += n
+		}
+	}
+	bar := min(least+max(room-displaywidth.String(text), 0), 30)
+	full := int(float64(bar) * share)
+	return row{{style{role: strong}, name + " "}, {style{role: good}, strings.Repeat("█", full)}, {style{role: faint}, strings.Repeat("░", bar-full)}, {text: text}}
 }
 
 // transferJSON is what the command transfers says of one.
@@ -198,7 +208,8 @@ func (t *transferList) line(v *transferJSON, width int) row {
 	if v.Upload {
 		way = "to "
 	}
-	return append(row{{style{role: faint}, way + squeezed(t.account.nameOf(v.Conversation), max(width/6, 6)) + " "}}, move.row(note, width)...)
+	lead := row{{style{role: faint}, way + squeezed(t.account.nameOf(v.Conversation), max(width/6, 6)) + " "}}
+	return append(lead, move.row(note, width-lead.width())...)
 }
 
 // nameOf returns the name of a conversation, or the beginning of its id where there is none.
