@@ -52,6 +52,7 @@ func (m *Model) enterText() tea.Cmd {
 	}
 	c.history.Add(text)
 	c.completed = nil
+	delete(a.telling, a.messages.conversation) // what comes ends that somebody is seen to write
 	about := c.about
 	if about != nil {
 		a.leaveAbout()

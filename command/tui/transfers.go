@@ -72,22 +72,22 @@ func (v *moving) row(note string, width int) row {
 	if v.total > 0 {
 		share = min(float64(v.done)/float64(v.total), 1)
 	}
-	notes := []string{fmt.Sprintf("  %3d%%", int(100*share))}
-	switch {
-	case note != "":
-		notes = append(notes, ", "+note)
-	case v.rate > 0:
-		notes = append(notes, ", "+command.Bytes(int64(v.rate))+"/s")
+	if note == "" && v.rate > 0 {
+		note = command.Bytes(int64(v.rate)) + "/s"
 		if v.left > 0 {
-			notes = append(notes, ", "+v.left.Round(time.Second).String()+" left")
+			note += ", " + v.left.Round(time.Second).String() + " left"
 		}
 	}
+	if note != "" {
+		note = ", " + note
+	}
 	const least = 5
-	room, text := width-displaywidth.String(name)-1-least, ""
-	for _, n := range append(notes, " of "+command.Bytes(v.total)) {
-		if displaywidth.String(text+n) <= room {
-			text += n
-		}
+	room := width - displaywidth.String(name) - 1 - least
+	text := fmt.Sprintf("  %3d%%", int(100*share))
+	if whole := text + " of " + command.Bytes(v.total) + note; displaywidth.String(whole) <= room {
+		text = whole
+	} else {
+		text += note
 	}
 	bar := min(least+max(room-displaywidth.String(text), 0), 30)
 	full := int(float64(bar) * share)

@@ -401,3 +401,25 @@ func TestHits(t *testing.T) {
 		}
 	}
 }
+
+// TestHowFar: of a file on its way its share, its rate and the time that is left are shown, and on wide screens its size.
+func TestHowFar(t *testing.T) {
+	v := moving{what: "pictures of the summer.tar", done: 3 << 20, total: 12 << 20, rate: 1 << 20, left: 9 * time.Second}
+	shown := func(r row) (text string) {
+		for _, s := range r {
+			text += s.text
+		}
+		return text
+	}
+	for width, want := range map[int]string{
+		80: "pictures o…ummer.tar █████░░░░░░░░░░░░░░░░   25% of 12.0 MiB, 1.0 MiB/s, 9s left",
+		50: "pictur…r.tar ██░░░░░░░░░   25%, 1.0 MiB/s, 9s left",
+	} {
+		if got := shown(v.row("", width)); got != want {
+			t.Errorf("in %d columns it is %q", width, got)
+		}
+	}
+	if got := shown(v.row("stopped: the disk is full", 80)); !strings.HasSuffix(got, "   25% of 12.0 MiB, stopped: the disk is full") {
+		t.Errorf("a file that stopped is %q", got)
+	}
+}
