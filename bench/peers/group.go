@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -68,8 +69,8 @@ type storm struct {
 	first            error // that made somebody try again
 }
 
-// tries is how often a client tries before it counts as refused for good.
-const tries = 20
+// tries is how often a client tries, after waiting longer each time as clients do, before it counts as refused for good.
+const tries = 10
 
 // storm cuts all clients off at once and has all of them connect at the same time, from one new socket.
 func (q *quicproquo) storm(ctx context.Context, clients []client) (*storm, error) {
@@ -88,6 +89,7 @@ func (q *quicproquo) storm(ctx context.Context, clients []client) (*storm, error
 	err = together(len(clients), len(clients), func(i int) error {
 		c := clients[i].(*qpqClient)
 		<-c.done
+		wait := 100 * time.Millisecond
 		for range tries {
 			err := c.connect(ctx)
 			if err == nil {
@@ -95,6 +97,8 @@ func (q *quicproquo) storm(ctx context.Context, clients []client) (*storm, error
 			}
 			again.Add(1)
 			first.CompareAndSwap(nil, &err)
+			time.Sleep(wait + rand.N(wait))
+			wait = min(2*wait, 5*time.Second)
 		}
 		refused.Add(1)
 		return ctx.Err()

@@ -36,7 +36,7 @@ func qpqMLSPeer() peer {
 }
 
 func qpqVersion(tools string) string {
-	v, err := output(context.Background(), "", filepath.Join(tools, "qpq-server"), "--version")
+	v, err := output(context.Background(), "", filepath.Join(tools, "qpq-server"), "version")
 	if err != nil {
 		return "of unknown version"
 	}

@@ -109,7 +109,7 @@ type qpqClient struct {
 	failed   atomic.Pointer[error]
 }
 
-// connect opens the connection and proves the device on it. The counter of sessions is the time, which needs no state.
+// connect opens the connection and proves the device on it.
 func (c *qpqClient) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -140,7 +140,7 @@ func (c *qpqClient) authenticate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.counter = max(p.counter+1, uint64(time.Now().UnixMilli()))
+	p.counter++
 	statement := identity.Session{Domain: qpqDomain, User: p.user, Device: p.device.ID(), Counter: p.counter, Nonce: challenge.Nonce, Exporter: exporter}
 	signature, err := p.device.SignSession(statement)
 	if err != nil {
