@@ -6,10 +6,10 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME    ?= 30s
 SOAKTIME    ?= 10m
 
-.PHONY: help run build setup test check unit race wasm interop lint vuln bench fuzz soak generate
+.PHONY: help run build setup test check unit race wasm interop lint vuln bench bench-peers fuzz soak generate
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 run: build ## build, start a server for this machine on ./data, and talk; AS=NAME is somebody else, in another terminal
 	@./scripts/run $(if $(filter default,$(origin AS)),,$(AS))
@@ -26,10 +26,12 @@ check: ## formatting, vet, modules
 	@files=$$(git ls-files '*.go' | grep -v '\.capnp\.go$$' | xargs gofmt -l); test -z "$$files" || { echo "not formatted: $$files"; exit 1; }
 	$(GO) vet ./...
 	cd interop && $(GO) vet ./...
+	cd bench/peers && $(GO) vet ./...
 	$(GO) mod verify
 
 unit:
 	$(GO) test -count=1 -timeout 10m ./...
+	cd bench/peers && $(GO) test -count=1 -skip '^TestSmoke$$' ./...
 
 race: ## the race detector, on what runs concurrently
 	$(GO) test -count=1 -short -race -timeout 10m ./transport/... ./store/... ./node/... ./client/... ./command/... ./wire/... ./mls ./internal/world
@@ -46,12 +48,17 @@ interop: setup ## against other implementations
 lint: ## staticcheck
 	$(GO) run $(STATICCHECK) ./...
 	cd interop && $(GO) run $(STATICCHECK) ./...
+	cd bench/peers && $(GO) run $(STATICCHECK) ./...
 
 vuln: ## known vulnerabilities, where the database can be had
 	./scripts/vulncheck "$(GO)" $(GOVULNCHECK)
 
 bench: ## benchmarks; bench/REPORT.md tells how to read them
 	./bench/run
+
+bench-peers: ## the same work on other servers, into bench/peers/REPORT.md; PEERS='-smoke', or other flags that PEERS=-help lists
+	./scripts/setup ejabberd erlang-p1-pgsql erlang-p1-sqlite3 prosody mosquitto nats-server postgresql strace
+	cd bench/peers && $(GO) run . $(PEERS)
 
 fuzz: ## every fuzz target for FUZZTIME
 	./scripts/fuzz $(FUZZTIME)

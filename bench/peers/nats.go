@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -114,7 +115,7 @@ func (j *jetstream) dial() (*nats.Conn, error) {
 type natsClient struct{ conn *nats.Conn }
 
 // client subscribes to where the user's consumer delivers.
-func (j *jetstream) client(ctx context.Context, n int, received func(stamp)) (client, error) {
+func (j *jetstream) client(_ context.Context, n int, received func(stamp)) (client, error) {
 	conn, err := j.dial()
 	if err != nil {
 		return nil, err
@@ -126,7 +127,7 @@ func (j *jetstream) client(ctx context.Context, n int, received func(stamp)) (cl
 		}
 	})
 	if err == nil {
-		err = conn.FlushWithContext(withDeadline(ctx))
+		err = conn.FlushTimeout(patience)
 	}
 	if err != nil {
 		conn.Close()
@@ -135,16 +136,9 @@ func (j *jetstream) client(ctx context.Context, n int, received func(stamp)) (cl
 	return natsClient{conn}, nil
 }
 
-// withDeadline gives a context the deadline that flushing asks for.
-func withDeadline(ctx context.Context) context.Context {
-	within, cancel := context.WithTimeout(ctx, patience)
-	context.AfterFunc(within, cancel)
-	return within
-}
-
 func (c natsClient) send(ctx context.Context, to int, s stamp) error {
 	reply, err := c.conn.RequestWithContext(ctx, fmt.Sprintf("to.%d", to), s.payload())
-	if err == nil && len(reply.Data) > 0 && string(reply.Data[:9]) == `{"error":` {
+	if err == nil && bytes.HasPrefix(reply.Data, []byte(`{"error":`)) {
 		err = errors.New(string(reply.Data))
 	}
 	return err

@@ -198,22 +198,21 @@ func (p *processes) over() error {
 	return nil
 }
 
-// freePort returns a TCP port of loopback that nobody uses.
+// freePort returns a port of loopback that nobody uses, by TCP or UDP.
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return 0, err
+		}
+		u, errUDP := net.ListenPacket("udp", l.Addr().String())
+		if errUDP == nil {
+			_ = u.Close()
+		}
+		if err := l.Close(); err != nil || errUDP == nil {
+			return l.Addr().(*net.TCPAddr).Port, err
+		}
 	}
-	return l.Addr().(*net.TCPAddr).Port, l.Close()
-}
-
-// freeUDP is freePort for UDP.
-func freeUDP() (int, error) {
-	l, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	return l.LocalAddr().(*net.UDPAddr).Port, l.Close()
 }
 
 // patience is how long a server may take to start.
@@ -245,13 +244,12 @@ func output(ctx context.Context, as string, args ...string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(ctx, path, args[1:]...)
-	if cmd.SysProcAttr = new(syscall.SysProcAttr); true {
-		if cmd.SysProcAttr.Credential, err = credential(as); err != nil {
-			return "", err
-		}
+	who, err := credential(as)
+	if err != nil {
+		return "", err
 	}
-	cmd.Dir = "/"
+	cmd := exec.CommandContext(ctx, path, args[1:]...)
+	cmd.Dir, cmd.SysProcAttr = "/", &syscall.SysProcAttr{Credential: who}
 	b, err := cmd.CombinedOutput()
 	if err != nil {
 		return string(b), fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, b)
