@@ -24,6 +24,9 @@ type syncs struct {
 	perMany  float64 // syncs for each message when so many pairs send at a time
 }
 
+// errUntraced says that this system does not let processes be watched.
+var errUntraced = errors.New("strace cannot watch the server's processes (run this as root, or allow it by /proc/sys/kernel/yama/ptrace_scope)")
+
 // span is when something began and ended.
 type span struct{ from, to time.Time }
 
@@ -55,6 +58,10 @@ func (s *subject) watched(ctx context.Context, o options) error {
 		}
 		return delivered(ctx, c.pairs[:1], found.alone)
 	}, c.pairs)
+	if errors.Is(err, errUntraced) {
+		s.found.untraced = err
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -111,7 +118,8 @@ func (s *subject) traced(ctx context.Context, p *processes, f func() error, pair
 	for range p.pids() { // it says of each process that it is attached
 		if !lines.Scan() || !strings.Contains(lines.Text(), "attached") {
 			_ = strace.Process.Kill()
-			return nil, errors.Join(fmt.Errorf("strace: %s", lines.Text()), strace.Wait())
+			_ = strace.Wait()
+			return nil, fmt.Errorf("%w: %s", errUntraced, lines.Text())
 		}
 	}
 	err = f()

@@ -24,6 +24,7 @@ type findings struct {
 	equal    []figures         // at the rate that is the same for all
 	idle     []idle
 	syncs    *syncs
+	untraced error // why there are no syncs
 	crash    *crash
 	fan      *fan
 	storm    *storm

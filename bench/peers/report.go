@@ -49,7 +49,7 @@ func (r *run) machine(b *strings.Builder) {
 		commit = []byte("unknown")
 	}
 	fmt.Fprintf(b, "- commit: %s, %s, %.0f s in all\n", strings.TrimSpace(string(commit)), time.Now().UTC().Format(time.DateOnly), time.Since(r.began).Seconds())
-	fmt.Fprintf(b, "- %d turns of %s, each measurement %v, %v pairs, %.0f messages a second as the equal rate\n", r.rounds, strings.Join(ids, ", "), r.time, r.pairs, r.equal)
+	fmt.Fprintf(b, "- %s of %s, each measurement %v, %v pairs, %.0f messages a second as the equal rate\n", plural(r.rounds, "turn"), strings.Join(ids, ", "), r.time, r.pairs, r.equal)
 }
 
 // load is the load average of the last minute.
@@ -206,6 +206,9 @@ func (r *run) chosenSettings(b *strings.Builder) {
 		}
 	}
 	for _, s := range r.subjects {
+		if s.found.untraced != nil {
+			fmt.Fprintf(b, "\nSyncs of %s were not counted: %v.\n", s.name, s.found.untraced)
+		}
 		if s.failed != nil {
 			fmt.Fprintf(b, "\n**%s failed and is not complete above.** `%s`\n", s.name, strings.ReplaceAll(s.failed.Error(), "\n", " "))
 		}
