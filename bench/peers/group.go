@@ -64,6 +64,7 @@ func (f *fan) all(ctx context.Context, want int64) error {
 // storm is what came of all clients connecting at once.
 type storm struct {
 	clients, refused int // refused for good
+	late             int // neither connected nor refused when the time was over
 	again            int64
 	took             time.Duration
 	first            error // that made somebody try again
@@ -71,6 +72,9 @@ type storm struct {
 
 // tries is how often a client tries, after waiting longer each time as clients do, before it counts as refused for good.
 const tries = 10
+
+// stormTime is how long all of them may take.
+const stormTime = 100 * time.Second
 
 // storm cuts all clients off at once and has all of them connect at the same time, from one new socket.
 func (q *quicproquo) storm(ctx context.Context, clients []client) (*storm, error) {
@@ -83,17 +87,23 @@ func (q *quicproquo) storm(ctx context.Context, clients []client) (*storm, error
 		return nil, err
 	}
 	s := &storm{clients: len(clients)}
-	var again, refused atomic.Int64
+	var again, refused, late atomic.Int64
 	var first atomic.Pointer[error]
 	began := time.Now()
+	within, cancel := context.WithTimeout(ctx, stormTime)
+	defer cancel()
 	err = together(len(clients), len(clients), func(i int) error {
 		c := clients[i].(*qpqClient)
 		<-c.done
 		wait := 100 * time.Millisecond
 		for range tries {
-			err := c.connect(ctx)
+			err := c.connect(within)
 			if err == nil {
 				return nil
+			}
+			if within.Err() != nil {
+				late.Add(1)
+				return ctx.Err()
 			}
 			again.Add(1)
 			first.CompareAndSwap(nil, &err)
@@ -103,7 +113,7 @@ func (q *quicproquo) storm(ctx context.Context, clients []client) (*storm, error
 		refused.Add(1)
 		return ctx.Err()
 	})
-	s.took, s.again, s.refused = time.Since(began), again.Load(), int(refused.Load())
+	s.took, s.again, s.refused, s.late = time.Since(began), again.Load(), int(refused.Load()), int(late.Load())
 	if e := first.Load(); e != nil {
 		s.first = *e
 	}

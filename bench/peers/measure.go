@@ -102,7 +102,7 @@ type idle struct {
 	took      time.Duration
 }
 
-// quiet waits until a server does next to nothing: at least as long as its clients' idle lanes are kept, at most half a minute.
+// quiet waits until a server does next to nothing, at least so long, and at most half a minute.
 func quiet(ctx context.Context, p *processes, least time.Duration) error {
 	began, before := time.Now(), p.cpu()
 	for time.Since(began) < 30*time.Second {
@@ -179,7 +179,12 @@ func (s *subject) hold(p *processes) (m memory, err error) {
 }
 
 func (s *subject) weigh(ctx context.Context, p *processes, o options, base memory, found *idle) error {
-	if err := quiet(ctx, p, o.rest); err != nil {
+	_, own := s.server.(*quicproquo)
+	least := o.rest
+	if !own { // no lanes that rest
+		least = min(least, 3*time.Second)
+	}
+	if err := quiet(ctx, p, least); err != nil {
 		return err
 	}
 	m, err := p.memory()

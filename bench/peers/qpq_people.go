@@ -117,11 +117,12 @@ func (c *qpqClient) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.wake, c.done = make(chan struct{}, 1), make(chan struct{})
+	c.wake = make(chan struct{}, 1)
 	c.session = transport.NewSession(conn, transport.SessionConfig{Push: func([]byte) { c.pushed() }})
 	if err := c.authenticate(ctx); err != nil {
 		return errors.Join(err, c.session.Close())
 	}
+	c.done = make(chan struct{})
 	go c.follow()
 	return nil
 }
