@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -219,7 +220,8 @@ func (s *subject) crashed(ctx context.Context, o options) error {
 	return err
 }
 
-// sendUntilKilled returns what each sender had acknowledged when all processes were killed.
+// sendUntilKilled returns what each sender had acknowledged when all processes were killed: after a time, and not before there is enough
+// to judge by.
 func (s *subject) sendUntilKilled(ctx context.Context, p *processes, pairs int, d time.Duration) ([][]stamp, error) {
 	acknowledged, senders := make([][]stamp, pairs), make([]client, pairs)
 	defer closeAll(senders)
@@ -232,6 +234,7 @@ func (s *subject) sendUntilKilled(ctx context.Context, p *processes, pairs int, 
 		return nil, err
 	}
 	var wg sync.WaitGroup
+	var all atomic.Int64
 	within, cancel := context.WithCancel(ctx)
 	defer cancel()
 	for i := range pairs {
@@ -242,10 +245,14 @@ func (s *subject) sendUntilKilled(ctx context.Context, p *processes, pairs int, 
 					return
 				}
 				acknowledged[i] = append(acknowledged[i], m)
+				all.Add(1)
 			}
 		})
 	}
-	time.Sleep(d)
+	began := time.Now()
+	for time.Since(began) < d || all.Load() < int64(10*pairs) && time.Since(began) < 20*time.Second && ctx.Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
 	p.kill()
 	cancel()
 	wg.Wait()
