@@ -38,7 +38,7 @@ func main() {
 	log.SetFlags(0)
 	var o options
 	names := flag.String("peers", "qpq,qpq-mls,ejabberd-pg,ejabberd-sqlite,prosody,nats,mosquitto", "`peers` to measure: of "+peerNames())
-	flag.DurationVar(&o.time, "time", 3*time.Second, "of each measurement")
+	flag.DurationVar(&o.time, "time", 2500*time.Millisecond, "of each measurement")
 	flag.IntVar(&o.rounds, "rounds", 3, "turns of each peer")
 	pairs := flag.String("pairs", "1,25,100", "pairs of users who talk")
 	flag.Float64Var(&o.equal, "equal", 200, "messages a second that all peers bear, for latencies")
