@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -198,14 +199,16 @@ func (p *processes) over() error {
 	return nil
 }
 
-// freePort returns a port of loopback that nobody uses, by TCP or UDP.
+// freePort returns a port of loopback that nobody uses, by TCP or UDP. It is below those that the system gives to clients, so that none
+// of these has it when a server starts again.
 func freePort() (int, error) {
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", 15_000+rand.N(15_000))
+		l, err := net.Listen("tcp", address)
 		if err != nil {
-			return 0, err
+			continue
 		}
-		u, errUDP := net.ListenPacket("udp", l.Addr().String())
+		u, errUDP := net.ListenPacket("udp", address)
 		if errUDP == nil {
 			_ = u.Close()
 		}
@@ -213,6 +216,7 @@ func freePort() (int, error) {
 			return l.Addr().(*net.TCPAddr).Port, err
 		}
 	}
+	return 0, errors.New("no port of loopback is free among a hundred that were tried")
 }
 
 // patience is how long a server may take to start.
