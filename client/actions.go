@@ -228,6 +228,30 @@ func add(tx *profile.Tx, e *profile.Entry, body wire.MessageBody) error {
 	return nil
 }
 
+// again has a reaction or an edit that this device sent take effect once more, after all that came before it in its conversation. It reports whether
+// it was one.
+func again(tx *profile.Tx, id qpq.ChannelID, sender qpq.UserID, message [16]byte) (bool, error) {
+	e, err := tx.Entry(id, sender, message)
+	if err != nil || e == nil || e.Kind != KindReaction && e.Kind != KindEdit || e.Gone != profile.There {
+		return false, err
+	}
+	m, err := wire.Unmarshal[wire.Message](e.Content)
+	if err != nil {
+		return false, err
+	}
+	target, err := find(tx, id, targetOf(m.Body))
+	if err != nil || target == nil || target.Gone != profile.There {
+		return false, err
+	}
+	switch b := m.Body.(type) {
+	case wire.ReactionBody:
+		err = tx.React(*e, b.Emoji, b.Remove)
+	case wire.EditBody:
+		err = tx.SetEdit(target.Position, e.Position)
+	}
+	return true, err
+}
+
 // thread notes what a reply answers, and where its thread began: at what this device knows of, whatever the sender says.
 func thread(tx *profile.Tx, e, target *profile.Entry, root *wire.MessageRef) error {
 	if target != nil {

@@ -214,8 +214,7 @@ func (c *Client) takeMessage(st *step, ch *chat, r wire.InboxRow) error {
 	text, records, err := ch.group.Receive(r.Payload)
 	switch {
 	case errors.Is(err, conversation.ErrKnown):
-		_, err := c.wrote(ch, r)
-		return err
+		return c.inOrder(st, ch, r)
 	case errors.Is(err, conversation.ErrUnreadable):
 		return c.cannotRead(ch, r)
 	case err != nil:
@@ -253,6 +252,24 @@ func (c *Client) wrote(ch *chat, r wire.InboxRow) (bool, error) {
 		err = errOutdated
 	}
 	return e != nil, err
+}
+
+// inOrder takes note of where a message of this device has its place. What it did to another one it did at once, perhaps before what others did was known here,
+// which came first: all devices have to agree on what was last.
+func (c *Client) inOrder(st *step, ch *chat, r wire.InboxRow) error {
+	if own, err := c.wrote(ch, r); err != nil || !own {
+		return err
+	}
+	account, err := c.cfg.Profile.Account()
+	if err != nil {
+		return err
+	}
+	st.do(func(tx *profile.Tx) error {
+		told, err := again(tx, ch.ID, account.User, r.ID)
+		st.told = st.told || told
+		return err
+	})
+	return nil
 }
 
 // show adds a message to the history.
