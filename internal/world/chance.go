@@ -56,7 +56,10 @@ func (c *chance) conversations(theme string) {
 	}
 	c.at += 5 * time.Second
 	c.begin()
-	for range 15 + c.r.IntN(40) {
+	for n := range 15 + c.r.IntN(40) {
+		if n%2 == 1 && len(c.groups) > 0 {
+			c.enrich()
+		}
 		switch c.r.IntN(12) {
 		case 0:
 			c.more(c.change)
@@ -172,6 +175,7 @@ type made struct {
 
 type chance struct {
 	r       *rand.Rand
+	deeds   *rand.Rand // for what is done to messages
 	s       Scenario
 	at      time.Duration
 	devices []string

@@ -19,6 +19,7 @@ type chat struct {
 	direct   bool
 	changes  []*change
 	messages []*message
+	timed    bool               // messages may disappear
 	asked    bool               // people had to decide who should be in it
 	joined   map[*Device]uint64 // the epoch in which a device was first seen in the group
 }
@@ -33,9 +34,11 @@ type change struct {
 	result outcome
 }
 
-// message is an attempt to send one.
+// message is an attempt to send one, or to do something to one.
 type message struct {
-	text       string
+	text       string // of a reaction the emoji
+	kind       kind
+	target     *message // what it answers or changes, nil for nothing
 	from       *Device
 	number     int // among those of the device in the chat
 	begun      time.Time
@@ -105,9 +108,9 @@ func (c *chat) changing(d *Device, in bool, users ...string) func(outcome) {
 }
 
 // sending begins to send a message: who is in the group now must be shown it, unless it is refused.
-func (c *chat) sending(d *Device, text string) *message {
+func (c *chat) sending(d *Device, kind kind, text string, target *message) *message {
 	id, _ := c.known()
-	m := &message{text: text, from: d, begun: time.Now()}
+	m := &message{text: text, kind: kind, target: target, from: d, begun: time.Now()}
 	if v := d.standing(id); v != nil {
 		m.epoch = v.Epoch
 	}
@@ -136,6 +139,17 @@ func (c *chat) sending(d *Device, text string) *message {
 	}
 	c.messages = append(c.messages, m)
 	return m
+}
+
+// message returns the one with an id, nil where nobody is known to have sent it.
+func (c *chat) message(id client.MessageID) *message {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := slices.IndexFunc(c.messages, func(m *message) bool { return m.queued && m.id == id })
+	if i < 0 {
+		return nil
+	}
+	return c.messages[i]
 }
 
 func (c *chat) queued(m *message, id client.MessageID) {

@@ -178,27 +178,37 @@ func confirm(ctx context.Context, d *Device, args []string) error {
 // send sends a text, and waits a while for the hub to accept it.
 func send(ctx context.Context, d *Device, args []string) error {
 	return d.within(args[0], func(r *running, c *chat, id qpq.ChannelID) error {
-		m := c.sending(d, args[1])
+		m := c.sending(d, saying, args[1], nil)
 		message, err := r.SendText(ctx, id, args[1])
-		if err != nil || d.disk.Dead() {
-			c.notSent(m, outcomeOf(d, err))
-			return err
-		}
-		c.queued(m, message)
-		if !d.w.driver.open {
-			return d.await(ctx, r, c, m)
-		}
-		d.pending.Add(1)
-		r.later(func(ctx context.Context) {
-			defer d.pending.Done()
-			ctx, cancel := d.patience(ctx)
-			defer cancel()
-			if err := d.await(ctx, r, c, m); err != nil {
-				d.w.log(d.name, "send %s %s: %v (%s)", args[0], args[1], err, qpq.CodeOf(err))
-			}
-		})
-		return nil
+		return d.sent(ctx, r, c, m, message, err)
 	})
+}
+
+// sent notes what came of sending a message, and waits a while for the hub to accept it.
+func (d *Device) sent(ctx context.Context, r *running, c *chat, m *message, id client.MessageID, err error) error {
+	if err != nil || d.disk.Dead() {
+		c.notSent(m, outcomeOf(d, err))
+		return err
+	}
+	c.queued(m, id)
+	return d.unlessOpen(ctx, r, func(ctx context.Context) error { return d.await(ctx, r, c, m) })
+}
+
+// unlessOpen waits for something that a person began, or, where nobody waits for such things, has somebody else wait.
+func (d *Device) unlessOpen(ctx context.Context, r *running, wait func(context.Context) error) error {
+	if !d.w.driver.open {
+		return wait(ctx)
+	}
+	d.pending.Add(1)
+	r.later(func(ctx context.Context) {
+		defer d.pending.Done()
+		ctx, cancel := d.patience(ctx)
+		defer cancel()
+		if err := wait(ctx); err != nil {
+			d.w.log(d.name, "what was begun: %v (%s)", err, qpq.CodeOf(err))
+		}
+	})
+	return nil
 }
 
 // await waits for the hub to accept a message that is queued.

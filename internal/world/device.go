@@ -13,6 +13,7 @@ import (
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/client/disk"
 	"github.com/quicproquo/qpq/client/profile"
 	"github.com/quicproquo/qpq/opaque"
 )
@@ -32,13 +33,17 @@ type Device struct {
 	todo    chan Step
 	pending sync.WaitGroup // what is in todo, or being done
 
-	eyes  Eyes
-	since time.Time // it is off; zero while it is on
+	folder string // of its files
+	eyes   Eyes
+	since  time.Time // it is off; zero while it is on
 
 	mu      sync.Mutex
 	skew    time.Duration // by which its clock is wrong
+	skewed  bool          // its clock was set
 	run     *running      // nil while it is off
 	notices []client.Notice
+	viewed  map[*message]bool       // of what can be viewed once, what was tried to be, and whether that is done
+	reads   map[qpq.ChannelID]int64 // up to where its person has read
 }
 
 // running is a program that runs on a device.
@@ -53,7 +58,8 @@ type running struct {
 }
 
 func (w *World) addDevice(name string, index uint64) *Device {
-	d := &Device{name: name, w: w, user: w.user(userOf(name)), line: w.net.newLine(name, index), key: make([]byte, profile.KeySize)}
+	d := &Device{name: name, w: w, user: w.user(userOf(name)), line: w.net.newLine(name, index), key: make([]byte, profile.KeySize),
+		folder: w.t.TempDir(), viewed: map[*message]bool{}, reads: map[qpq.ChannelID]int64{}}
 	d.rand = rand.New(rand.NewPCG(w.seed, index<<32))
 	d.todo = make(chan Step, len(w.scenario.Steps)+1)
 	d.disk = w.newDisk(d.line.vanish)
@@ -147,7 +153,7 @@ func (d *Device) start() error {
 	if err != nil {
 		return err
 	}
-	c := client.New(client.Config{Profile: p, Dial: d.line.dial, Server: domain, KSF: opaque.Identity, Clock: d.clock, Notice: d.notice, Backoff: d.w.soon(time.Second)})
+	c := client.New(client.Config{Profile: p, Dial: d.line.dial, Server: domain, KSF: opaque.Identity, Clock: d.clock, Notice: d.notice, Backoff: d.w.soon(time.Second), Files: disk.Files{}})
 	ctx, end := context.WithCancel(context.Background())
 	r := &running{Client: c, profile: p, nudge: make(chan struct{}, 1), end: end}
 	r.later = func(f func(context.Context)) { r.work.Go(func() { f(ctx) }) }
@@ -207,7 +213,7 @@ func (d *Device) clock() time.Time {
 func (d *Device) setSkew(by time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.skew = by
+	d.skew, d.skewed = by, true
 }
 
 func (d *Device) notice(n client.Notice) {

@@ -1,6 +1,7 @@
 package world
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/quicproquo/qpq"
@@ -57,10 +58,38 @@ func (e *Eyes) entries(id qpq.ChannelID) (list []client.Entry) {
 	return list
 }
 
-// textOf returns the text of a message.
+// newest returns up to so many of the lines of a conversation that satisfy f, the newest first.
+func (e *Eyes) newest(id qpq.ChannelID, most int, f func(*client.Message) bool) (list []client.Entry) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, x := range slices.Backward(e.seen) {
+		if len(list) < most && x.Channel == id && x.Message != nil && x.Message.Kind.Line() && f(x.Message) {
+			list = append(list, x)
+		}
+	}
+	return list
+}
+
+// textOf returns the text of a message as it was sent, of a file its name, of a reaction the emoji.
 func textOf(e client.Entry) string {
-	if text, ok := e.Message.Body.Body.(wire.TextBody); ok {
-		return text.Text
+	switch b := e.Message.Body.Body.(type) {
+	case wire.TextBody:
+		return b.Text
+	case wire.ReplyBody:
+		return b.Text
+	case wire.EditBody:
+		return b.Text
+	case wire.ReactionBody:
+		return b.Emoji
+	case wire.FileBody:
+		return b.Name
+	case wire.DeleteBody:
+		return ""
+	case wire.ViewOnceBody:
+		if b.File != nil {
+			return b.File.Name
+		}
+		return b.Text
 	}
 	return "(no text)"
 }

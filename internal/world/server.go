@@ -11,6 +11,7 @@ import (
 	"github.com/quicproquo/qpq/node"
 	"github.com/quicproquo/qpq/opaque"
 	"github.com/quicproquo/qpq/store"
+	"github.com/quicproquo/qpq/store/folder"
 	"github.com/quicproquo/qpq/store/sqlite"
 )
 
@@ -21,6 +22,7 @@ const domain = "example.org"
 type Server struct {
 	w      *World
 	disk   *Disk
+	blobs  string // the folder of files
 	config node.Config
 
 	mu   sync.Mutex
@@ -32,6 +34,7 @@ func newServer(w *World) (*Server, error) {
 	s := &Server{w: w}
 	s.disk = w.newDisk(w.net.cutAll)
 	s.disk.Lies = w.plant.Lies
+	s.blobs = w.t.TempDir()
 	setup, err := opaque.NewServerSetup(opaque.Configuration{})
 	if err != nil {
 		return nil, err
@@ -55,8 +58,16 @@ func (s *Server) start() error {
 	if s.w.plant.Engine != nil {
 		e = s.w.plant.Engine(e)
 	}
+	blobs, err := folder.Open(s.blobs)
+	if err != nil {
+		return errors.Join(err, engine.Close())
+	}
+	var contents store.Contents = blobs
+	if s.w.plant.Contents != nil {
+		contents = s.w.plant.Contents(contents)
+	}
 	config := s.config
-	if config.Store, err = store.Open(context.Background(), e, store.Config{Domain: domain, Now: time.Now()}); err != nil {
+	if config.Store, err = store.Open(context.Background(), e, store.Config{Domain: domain, Now: time.Now(), Blobs: contents}); err != nil {
 		return errors.Join(err, engine.Close())
 	}
 	n, err := node.New(config)

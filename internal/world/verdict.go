@@ -25,10 +25,18 @@ func (o *Oracle) judgeChats(ctx context.Context) {
 		views := o.views(ctx, c, id)
 		o.judgeMembers(c, views)
 		o.talk(ctx, c, views)
-		o.judgeMessages(c)
-		for _, d := range o.w.order {
-			o.judgeHistory(c, d)
+		kept := o.histories(c)
+		for _, m := range c.messages {
+			o.judgeSender(c, m)
 		}
+		o.judgeMessages(c)
+		o.finish(ctx, c, kept)
+		kept = o.histories(c)
+		for _, d := range o.w.order {
+			o.judgeHistory(c, d, kept)
+		}
+		o.judgeShown(ctx, c, kept)
+		o.judgeMeddling(c, kept)
 	}
 }
 
@@ -171,7 +179,7 @@ func (o *Oracle) say(ctx context.Context, c *chat, d *Device, text string) {
 		return
 	}
 	id, _ := c.known()
-	m := c.sending(d, text)
+	m := c.sending(d, saying, text, nil)
 	message, err := r.SendText(ctx, id, text)
 	if err == nil {
 		c.queued(m, message)
@@ -200,12 +208,14 @@ func (o *Oracle) judgeMessages(c *chat) {
 		}
 	}
 	for _, m := range c.messages {
-		o.judgeSender(c, m)
 		if !m.accepted {
 			continue
 		}
 		for _, d := range m.owed {
-			if shown[d][m.id] || !o.owes(c, d, m) {
+			if shown[d][m.id] || !m.kind.line() || !o.owes(c, d, m) {
+				continue
+			}
+			if c.timed && d.user == m.from.user { // it may have disappeared before somebody looked
 				continue
 			}
 			o.w.fail("%s: %q of %s was accepted, and %s was never shown it", c.name, m.text, m.from.name, d.name)
@@ -226,6 +236,9 @@ func (o *Oracle) owes(c *chat, d *Device, m *message) bool {
 	case c.leaves(d.user.name, m.begun):
 		return false
 	}
+	if c.timed && o.told(c, d, "late") { // it had its time before it could be fetched
+		return false
+	}
 	return !setBack(o, c, d) || !o.wasTold(c, d)
 }
 
@@ -243,26 +256,20 @@ func (o *Oracle) judgeSender(c *chat, m *message) {
 	if !m.queued || !o.present[m.from] || o.replaced[m.from] || o.excusedDevice(m.from) {
 		return
 	}
-	r, err := m.from.program()
-	if err != nil {
+	if _, err := m.from.program(); err != nil {
 		return
 	}
 	id, _ := c.known()
-	for _, e := range o.history(m.from, r, id) {
-		if e.Message == nil || e.Message.ID != m.id {
-			continue
-		}
-		switch {
-		case e.Message.State == client.Accepted:
-			m.accepted = true
-		case m.accepted:
-			o.w.fail("%s: %q of %s had been accepted, and now is not", c.name, m.text, m.from.name)
-		case e.Message.State == client.Queued:
-			o.w.fail("%s: %q of %s still waits", c.name, m.text, m.from.name)
-		}
-		return
+	switch state, there := o.state(m, id); {
+	case !there:
+		o.w.fail("%s: %q was queued by %s, and is gone", c.name, m.text, m.from.name)
+	case state == client.Accepted:
+		m.accepted = true
+	case m.accepted:
+		o.w.fail("%s: %q of %s had been accepted, and now is not", c.name, m.text, m.from.name)
+	case state == client.Queued:
+		o.w.fail("%s: %q of %s still waits", c.name, m.text, m.from.name)
 	}
-	o.w.fail("%s: %q was queued by %s, and is gone", c.name, m.text, m.from.name)
 }
 
 // history returns all of a conversation that a device keeps.
@@ -284,7 +291,7 @@ func (o *Oracle) history(d *Device, r *running, id qpq.ChannelID) (all []client.
 
 // judgeHistory looks whether a device shows each message once, those of a sender in order, nothing that nobody wrote, and still all that it
 // showed before.
-func (o *Oracle) judgeHistory(c *chat, d *Device) {
+func (o *Oracle) judgeHistory(c *chat, d *Device, kept histories) {
 	id, _ := c.known()
 	written := map[client.MessageID]*message{}
 	for _, m := range c.messages {
@@ -298,34 +305,35 @@ func (o *Oracle) judgeHistory(c *chat, d *Device) {
 		}
 		m := written[e.Message.ID]
 		if m == nil { // perhaps queued just before its machine died
-			m = o.unfinished(c, e)
+			if m = o.unfinished(c, e); m != nil {
+				written[m.id] = m
+			}
+		}
+		if m == nil && e.Message.Gone != client.There {
+			continue // nobody can tell what it was
 		}
 		switch {
-		case m == nil || m.text != textOf(e) || m.from.user.name != e.Message.Sender.Name:
+		case m == nil || m.text != textOf(e) && e.Message.Gone == client.There || m.from.user.name != e.Message.Sender.Name:
 			o.w.fail("%s: %s is shown %q as of %s, who did not write it", c.name, d.name, textOf(e), e.Message.Sender)
 			continue
 		case shown[e.Message.ID]:
 			o.w.fail("%s: %s is shown %q twice", c.name, d.name, m.text)
 		}
 		shown[e.Message.ID] = true
+		if m.kind == filing || m.kind == filingOnce {
+			continue // it is sent once the file is at the server
+		}
 		if last, ok := newest[m.from]; ok && m.number < last {
 			o.w.fail("%s: %s is shown %q of %s after a later one", c.name, d.name, m.text, m.from.name)
 		}
 		newest[m.from] = max(newest[m.from], m.number)
 	}
-	r, err := d.program()
-	if err != nil || !o.present[d] || o.replaced[d] {
+	if _, err := d.program(); err != nil || !o.present[d] || o.replaced[d] {
 		return
 	}
-	kept := map[client.MessageID]bool{}
-	for _, e := range o.history(d, r, id) {
-		if e.Message != nil {
-			kept[e.Message.ID] = true
-		}
-	}
-	for m := range shown {
-		if !kept[m] {
-			o.w.fail("%s: %s showed %q, and has it no more", c.name, d.name, written[m].text)
+	for id := range shown {
+		if _, there := kept[d][id]; !there && written[id].kind.line() {
+			o.w.fail("%s: %s showed %q, and has it no more", c.name, d.name, written[id].text)
 		}
 	}
 }
@@ -333,7 +341,7 @@ func (o *Oracle) judgeHistory(c *chat, d *Device) {
 // unfinished returns the message of an entry whose sender was not told that it was queued.
 func (o *Oracle) unfinished(c *chat, e client.Entry) *message {
 	for _, m := range c.messages {
-		if !m.queued && !m.impossible && m.text == textOf(e) {
+		if !m.queued && !m.impossible && m.text == textOf(e) && m.from.user.name == e.Message.Sender.Name {
 			m.id = e.Message.ID
 			return m
 		}

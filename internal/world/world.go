@@ -31,10 +31,11 @@ import (
 
 // Plant is a bug, planted where the product meets what it stands on. Tests of the tests use it.
 type Plant struct {
-	Lies    bool                                // the server's disk claims to have synced
-	Engine  func(store.Engine) store.Engine     // changes what the server's database does
-	Conn    func(transport.Conn) transport.Conn // changes what devices and server say to each other
-	Profile func(*profile.Profile) error        // changes what a device keeps, whenever it connects
+	Lies     bool                                // the server's disk claims to have synced
+	Engine   func(store.Engine) store.Engine     // changes what the server's database does
+	Contents func(store.Contents) store.Contents // changes what becomes of the server's files
+	Conn     func(transport.Conn) transport.Conn // changes what devices and server say to each other
+	Profile  func(*profile.Profile) error        // changes what a device keeps, whenever it connects
 }
 
 // World is where a history takes place.
