@@ -206,7 +206,7 @@ func outcomeOf(d *Device, err error) outcome {
 	switch {
 	case err == nil && !d.disk.Dead():
 		return done
-	case d.disk.Dead(), errors.Is(err, qpq.Unavailable), errors.Is(err, qpq.Internal), errors.Is(err, qpq.Damaged),
+	case d.disk.Dead(), qpq.CodeOf(err) == "disk-full", errors.Is(err, qpq.Unavailable), errors.Is(err, qpq.Internal), errors.Is(err, qpq.Damaged),
 		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), qpq.KindOf(err) == 0:
 		return unknown
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
@@ -265,19 +266,28 @@ func (d *Device) stay(ctx context.Context, r *running) {
 // look shows the person all that comes.
 func (d *Device) look(ctx context.Context, r *running) {
 	defer r.looking.Store(false)
+	for d.lookOn(ctx, r) {
+		pause(ctx, d.w.soon(time.Second))
+	}
+}
+
+// lookOn does so until that fails. It reports whether to try again.
+func (d *Device) lookOn(ctx context.Context, r *running) bool {
 	for e, err := range r.Entries(ctx, d.eyes.position()) {
-		if d.disk.Dead() || ctx.Err() != nil {
-			return
-		}
-		if qpq.CodeOf(err) == "not-signed-in" {
-			return // it was signed out before its person looked
-		}
-		if err != nil {
+		switch {
+		case d.disk.Dead() || ctx.Err() != nil:
+			return false
+		case qpq.CodeOf(err) == "not-signed-in":
+			return false // it was signed out before its person looked
+		case qpq.CodeOf(err) == "disk-full":
+			return true // what is over could not be wiped
+		case err != nil:
 			d.w.fail("%s cannot read its history: %s", d.name, cause(err))
-			return
+			return false
 		}
 		d.eyes.see(d, e)
 	}
+	return false
 }
 
 // standing returns how a device stands in a conversation, nil if it knows nothing of it, or if nobody can tell.

@@ -138,6 +138,14 @@ func (d *Device) on(ctx context.Context) {
 		if err == nil {
 			return
 		}
+		if d.disk.Full() && !d.disk.Dead() {
+			d.w.log(d.name, "the program does not start: %v (%s)", err, qpq.CodeOf(err))
+			pause(ctx, d.w.soon(time.Second))
+			if ctx.Err() != nil {
+				return
+			}
+			continue
+		}
 		if !d.disk.Dead() {
 			d.w.fail("%s: the program does not start: %s", d.name, cause(err))
 			return
@@ -149,7 +157,7 @@ func (d *Device) on(ctx context.Context) {
 }
 
 func (d *Device) start() error {
-	p, err := profile.Open(profile.Config{Path: "/profile.db", Key: d.key, VFS: "adiantum-" + d.disk.Name()})
+	p, err := profile.Open(profile.Config{Path: d.disk.path("profile.db"), Key: d.key, VFS: "adiantum-" + d.disk.Name()})
 	if err != nil {
 		return err
 	}
@@ -178,7 +186,7 @@ func (d *Device) off() {
 	r.end()
 	_ = r.Client.Close()
 	r.work.Wait()
-	if err := r.profile.Close(); err != nil && !d.disk.Dead() {
+	if err := r.profile.Close(); err != nil && !d.disk.Dead() && !d.disk.Full() {
 		d.w.fail("%s: the profile cannot be closed: %v", d.name, err)
 	}
 }

@@ -1,6 +1,7 @@
 package world
 
 import (
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -11,7 +12,8 @@ import (
 
 // Disk is the disk of a machine, and its power: the machine can die at any operation.
 type Disk struct {
-	*disk.Disk
+	medium
+	dir  string     // of its files
 	died func()     // called once for each death, before the operation fails
 	copy disk.Image // the last backup, nil if there is none
 	made time.Time  // when it was
@@ -19,6 +21,7 @@ type Disk struct {
 	mu    sync.Mutex
 	fuse  int // operations until the machine dies; negative means that it does not
 	power bool
+	full  bool          // nothing more can be written
 	into  disk.Image    // what is there after the next death, nil for what was
 	dead  chan struct{} // closed while the machine is dead
 }
@@ -26,18 +29,34 @@ type Disk struct {
 // newDisk returns an empty disk. died must not block.
 func (w *World) newDisk(died func()) *Disk {
 	w.disks++
-	d := &Disk{Disk: disk.New(w.t, w.seed<<16+w.disks), died: died, fuse: -1, dead: make(chan struct{})}
-	d.Before = d.before
+	d := &Disk{dir: "/", died: died, fuse: -1, dead: make(chan struct{})}
+	if w.driver.folders {
+		f := w.newRealFolder(d.before)
+		d.medium, d.dir = f, f.dir
+		return d
+	}
+	m := disk.New(w.t, w.seed<<16+w.disks)
+	m.Before, d.medium = d.before, m
 	return d
 }
 
-func (d *Disk) before(disk.Op) error {
+// lie has the disk claim to have synced what it has not.
+func (d *Disk) lie() {
+	if m, ok := d.medium.(*disk.Disk); ok {
+		m.Lies = true
+	}
+}
+
+// path returns the path of a file on the disk.
+func (d *Disk) path(name string) string { return filepath.Join(d.dir, name) }
+
+func (d *Disk) before(op disk.Op) error {
 	d.mu.Lock()
 	blown := d.fuse == 0
 	if d.fuse > 0 {
 		d.fuse--
 	}
-	power := d.power
+	power, full := d.power, d.full
 	d.mu.Unlock()
 	if blown {
 		d.Die(power)
@@ -45,7 +64,24 @@ func (d *Disk) before(disk.Op) error {
 	if d.Dead() {
 		return sqlite3.IOERR
 	}
+	if full && op.Kind == disk.Write {
+		return sqlite3.FULL
+	}
 	return nil
+}
+
+// fill lets nothing more be written, or makes room.
+func (d *Disk) fill(full bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.full = full
+}
+
+// Full reports whether nothing more can be written.
+func (d *Disk) Full() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.full
 }
 
 // DieAfter lets the machine die at an operation to come: killed, or without power.
@@ -114,4 +150,12 @@ func (d *Disk) Revive() {
 		d.Crash()
 	}
 	d.fuse, d.power, d.into, d.dead = -1, false, nil, make(chan struct{})
+}
+
+// free returns how many bytes are left, as a server asks.
+func (d *Disk) free() (uint64, error) {
+	if d.Full() {
+		return 0, nil
+	}
+	return 1 << 40, nil
 }

@@ -11,6 +11,7 @@ type driver struct {
 	network network
 	haste   time.Duration               // by which the times of steps and of people are divided
 	rest    func(*World, time.Duration) // lets all have time for what they still have to do
+	folders bool                        // machines keep their files in real folders
 	expiry  time.Duration               // how long a timer is at most whose end is waited for
 	open    bool                        // people do not wait for what they sent to be accepted before they do the next thing
 }
@@ -38,3 +39,10 @@ func live(w *World) (driver, error) {
 
 // sleep lets simulated time pass.
 func sleep(_ *World, d time.Duration) { time.Sleep(d) }
+
+// liveFolders is live, and all databases are in real folders.
+func liveFolders(w *World) (driver, error) {
+	d, err := live(w)
+	d.folders = true
+	return d, err
+}

@@ -17,6 +17,8 @@ func init() {
 		"blackout":   func(w *World, s Step) { w.diskOf(s.Who).Die(true) },
 		"crash-at":   func(w *World, s Step) { w.diskOf(s.Who).DieAfter(number(s.With), false) },
 		"power-at":   func(w *World, s Step) { w.diskOf(s.Who).DieAfter(number(s.With), true) },
+		"full":       func(w *World, s Step) { w.diskOf(s.Who).fill(true) },
+		"room":       func(w *World, s Step) { w.diskOf(s.Who).fill(false) },
 		"offline":    func(w *World, s Step) { w.devices[s.Who].line.cut(true) },
 		"online":     func(w *World, s Step) { w.devices[s.Who].line.cut(false) },
 		"deaf":       func(w *World, s Step) { w.devices[s.Who].line.deafen(true) },

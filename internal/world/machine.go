@@ -88,7 +88,7 @@ func damage(ctx context.Context, d *Device, args []string) error {
 func (d *Device) opened(ctx context.Context, f func(*profile.Profile) error) error {
 	d.off()
 	defer d.on(ctx)
-	p, err := profile.Open(profile.Config{Path: "/profile.db", Key: d.key, VFS: "adiantum-" + d.disk.Name()})
+	p, err := profile.Open(profile.Config{Path: d.disk.path("profile.db"), Key: d.key, VFS: "adiantum-" + d.disk.Name()})
 	if err != nil {
 		return d.machineDied(err)
 	}

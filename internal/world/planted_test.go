@@ -87,12 +87,18 @@ func TestOtherDriversFindPlantedBugs(t *testing.T) {
 		"live": func(t *testing.T, s Scenario, p Plant) (failures, story []string) {
 			return PlayLive(t.Context(), t, s, p)
 		},
+		"folders": func(t *testing.T, s Scenario, p Plant) (failures, story []string) {
+			return PlayFolders(t.Context(), t, s, p)
+		},
 	}
 	for i, text := range []string{darkness, resent} {
 		if testing.Short() && text == darkness {
 			continue
 		}
 		for name, play := range drivers {
+			if name == "folders" && text == darkness { // real folders lose nothing with the power
+				continue
+			}
 			t.Run(name+"/"+plants[i].name, func(t *testing.T) {
 				for _, late := range []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute} {
 					s, err := Parse(strings.NewReplacer("LATE", late.String(), "HALF", (late / 2).String()).Replace(text))

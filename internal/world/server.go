@@ -33,7 +33,9 @@ type Server struct {
 func newServer(w *World) (*Server, error) {
 	s := &Server{w: w}
 	s.disk = w.newDisk(w.net.cutAll)
-	s.disk.Lies = w.plant.Lies
+	if w.plant.Lies {
+		s.disk.lie()
+	}
 	s.blobs = w.t.TempDir()
 	setup, err := opaque.NewServerSetup(opaque.Configuration{})
 	if err != nil {
@@ -50,7 +52,7 @@ func newServer(w *World) (*Server, error) {
 
 // start runs the server on what its disk holds. It fails where the machine dies meanwhile.
 func (s *Server) start() error {
-	engine, err := sqlite.Open(context.Background(), sqlite.Config{Path: "/qpq.db", VFS: s.disk.Name()})
+	engine, err := sqlite.Open(context.Background(), sqlite.Config{Path: s.disk.path("qpq.db"), VFS: s.disk.Name()})
 	if err != nil {
 		return err
 	}
@@ -67,6 +69,7 @@ func (s *Server) start() error {
 		contents = s.w.plant.Contents(contents)
 	}
 	config := s.config
+	config.FreeDisk = s.disk.free
 	if config.Store, err = store.Open(context.Background(), e, store.Config{Domain: domain, Now: time.Now(), Blobs: contents}); err != nil {
 		return errors.Join(err, engine.Close())
 	}
@@ -132,6 +135,11 @@ func (s *Server) gone() bool {
 // up starts the server, and again where it dies at that.
 func (s *Server) up() {
 	err := s.start()
+	for err != nil && s.disk.Full() && !s.disk.Dead() { // who runs it makes room, and starts it again
+		s.w.log("server", "does not start: %s", cause(err))
+		pause(context.Background(), s.w.soon(time.Second))
+		err = s.start()
+	}
 	if err == nil {
 		return
 	}

@@ -81,6 +81,14 @@ func PlayLive(ctx context.Context, t *testing.T, s Scenario, p Plant) (failures,
 	return w.failures, w.lines
 }
 
+// PlayFolders is PlayLive with all databases in real folders, on which machines are killed, and which are full now and then.
+func PlayFolders(ctx context.Context, t *testing.T, s Scenario, p Plant) (failures, story []string) {
+	t.Helper()
+	w := newWorld(t, s, p, liveFolders)
+	w.play(ctx)
+	return w.failures, w.lines
+}
+
 func simulate(t *testing.T, s Scenario, p Plant, by func(*World) (driver, error)) (failures, story []string) {
 	t.Helper()
 	cryptotest.SetGlobalRandom(t, s.Seed)
@@ -159,8 +167,10 @@ func (w *World) begin(s Step) {
 // heal ends all troubles. What died comes back by itself.
 func (w *World) heal() {
 	w.server.disk.spare()
+	w.server.disk.fill(false)
 	for _, d := range w.order {
 		d.disk.spare()
+		d.disk.fill(false)
 		d.line.heal()
 	}
 	w.mu.Lock()
