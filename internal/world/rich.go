@@ -33,6 +33,9 @@ const (
 // line reports whether it is one of a history.
 func (k kind) line() bool { return k <= filingOnce }
 
+// file reports whether it is a file.
+func (k kind) file() bool { return k == filing || k == filingOnce }
+
 // once reports whether it is to be viewed once.
 func (k kind) once() bool { return k == whispering || k == filingOnce }
 

@@ -247,6 +247,11 @@ func (o *Oracle) judgeReceipts(c *chat, d *Device, m *message, e client.Entry, k
 			continue
 		}
 		did[other.user.name] = true
+		if r, err := other.program(); err != nil {
+			continue
+		} else if tells, err := r.Receipts(id); err != nil || !tells {
+			continue // there are too many members for that
+		}
 		if v := other.standing(id); seen.Message.Gone == client.There && v != nil && v.Standing == client.Active && o.present[other] && o.follows(c, other, m) && !said[other.user.name] {
 			o.w.fail("%s: %s has read %q, and %s does not know", c.name, other.name, m.text, d.name)
 		}

@@ -320,7 +320,7 @@ func (o *Oracle) judgeHistory(c *chat, d *Device, kept histories) {
 			o.w.fail("%s: %s is shown %q twice", c.name, d.name, m.text)
 		}
 		shown[e.Message.ID] = true
-		if m.kind == filing || m.kind == filingOnce {
+		if m.kind.file() {
 			continue // it is sent once the file is at the server
 		}
 		if last, ok := newest[m.from]; ok && m.number < last {
@@ -341,7 +341,13 @@ func (o *Oracle) judgeHistory(c *chat, d *Device, kept histories) {
 // unfinished returns the message of an entry whose sender was not told that it was queued.
 func (o *Oracle) unfinished(c *chat, e client.Entry) *message {
 	for _, m := range c.messages {
-		if !m.queued && !m.impossible && m.text == textOf(e) && m.from.user.name == e.Message.Sender.Name {
+		if m.impossible || m.text != textOf(e) || m.from.user.name != e.Message.Sender.Name {
+			continue
+		}
+		if m.kind.file() && o.reset[m.from] && m.queued { // an older copy of the device sends the file again
+			return &message{text: m.text, kind: m.kind, from: m.from, id: e.Message.ID}
+		}
+		if !m.queued {
 			m.id = e.Message.ID
 			return m
 		}
