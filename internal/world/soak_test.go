@@ -76,31 +76,37 @@ func soakWave(seed uint64, troubled int) Scenario {
 	c.directs = [][2]string{{"alice", "bob"}}
 	c.step("bob/1", "direct", "alice")
 	c.at += 5 * time.Second
-	type trouble struct{ begin, end string }
-	troubles := []trouble{{"full", "room"}, {"crash", ""}, {"offline", "online"}, {"deaf", "hearing"}, {"hang-up", ""}, {"crash-at", ""}, {"full", "room"}}
 	for n := range troubled {
-		who := c.pick(append([]string{"server"}, c.devices...))
-		if n%4 == 0 {
-			who = "server"
-		}
-		x := troubles[(n+c.r.IntN(2))%len(troubles)]
-		if who == "server" && x.begin != "full" {
-			x = trouble{"crash", ""}
-		}
-		with := []string{}
-		if x.begin == "crash-at" {
-			with = []string{fmt.Sprint(c.r.IntN(60))}
-		}
-		c.step(who, x.begin, with...)
-		for range 8 {
-			c.step(c.pick(c.devices), "send", "g1", fmt.Sprintf("text%d", len(c.s.Steps)))
-			c.enrich()
-		}
-		if x.end != "" {
-			c.step(who, x.end)
-		}
+		c.hardship(n)
 	}
 	return c.s
+}
+
+// hardships are troubles and what ends them; those that have no end pass by themselves.
+var hardships = [][2]string{{"full", "room"}, {"crash", ""}, {"offline", "online"}, {"deaf", "hearing"}, {"hang-up", ""}, {"crash-at", ""}, {"full", "room"}}
+
+// hardship has somebody be in trouble while people go on.
+func (c *chance) hardship(n int) {
+	who := c.pick(append([]string{"server"}, c.devices...))
+	if n%4 == 0 {
+		who = "server"
+	}
+	x := hardships[(n+c.r.IntN(2))%len(hardships)]
+	if who == "server" && x[0] != "full" {
+		x = [2]string{"crash", ""}
+	}
+	var with []string
+	if x[0] == "crash-at" {
+		with = []string{fmt.Sprint(c.r.IntN(60))}
+	}
+	c.step(who, x[0], with...)
+	for range 8 {
+		c.step(c.pick(c.devices), "send", "g1", fmt.Sprintf("text%d", len(c.s.Steps)))
+		c.enrich()
+	}
+	if x[1] != "" {
+		c.step(who, x[1])
+	}
 }
 
 // footprint is what a process holds on to.
