@@ -36,6 +36,7 @@ var mayImport = []struct {
 	{"cmd/...", []string{"*"}},
 	{"integration/...", []string{"*"}},
 	{"bench/...", []string{"*"}},
+	{"internal/history", []string{".", "client/profile", "identity", "wire"}},
 	{"internal/world/...", []string{"*"}},
 	{"internal/testserver", []string{".", "node", "opaque", "store", "store/folder", "store/sqlite", "transport", "transport/mem"}},
 }

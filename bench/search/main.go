@@ -1,3 +1,4 @@
+// Command search measures how long messages take to look up in a profile that has many. bench/REPORT.md tells how to read what it prints.
 package main
 
 import (
@@ -15,9 +16,9 @@ import (
 	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/ext/fts5"
 
-	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
 	"github.com/quicproquo/qpq/client/profile"
+	"github.com/quicproquo/qpq/internal/history"
 )
 
 func main() {
@@ -31,6 +32,11 @@ func main() {
 		log.Fatal(err)
 	}
 }
+
+const (
+	conversations = 40
+	people        = 60
+)
 
 var key = slices.Repeat([]byte{7}, profile.KeySize)
 
@@ -67,16 +73,19 @@ func run(dir string, n, each int, seed int64) (err error) {
 // prepare makes the profile, and tells what that took.
 func prepare(path string, n int, seed int64) error {
 	begin := time.Now()
-	bytes, err := fill(path, n, seed)
+	p, err := profile.Open(profile.Config{Path: path, Key: key})
 	if err != nil {
+		return err
+	}
+	bytes, err := history.Fill(p, history.Config{Messages: n, Conversations: conversations, People: people, Unread: n / 10, Seed: seed})
+	if err := errors.Join(err, p.Close()); err != nil {
 		return err
 	}
 	fmt.Printf("- %d messages of %.0f bytes of text on average, received 100 at a time: %.1f µs for each, with the index\n", n, float64(bytes)/float64(n), us(time.Since(begin))/float64(n))
 	if err := unindex(path); err != nil {
 		return err
 	}
-	p, err := profile.Open(profile.Config{Path: path, Key: key})
-	if err != nil {
+	if p, err = profile.Open(profile.Config{Path: path, Key: key}); err != nil {
 		return err
 	}
 	begin = time.Now()
@@ -176,5 +185,3 @@ func wiping(p *profile.Profile, c *client.Client) error {
 
 func ms(d time.Duration) float64 { return float64(d) / 1e6 }
 func us(d time.Duration) float64 { return float64(d) / 1e3 }
-
-var own = qpq.UserID{Name: "alice", Domain: "example.org"}

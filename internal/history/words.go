@@ -1,21 +1,22 @@
-// Command search measures how long messages take to look up in a profile that has many. bench/REPORT.md tells how to read what it prints.
-package main
+// Package history fills profiles with messages as people write them, for measuring what many of them cost.
+package history
 
 import (
 	"math/rand"
 	"strings"
 )
 
-// corpus makes messages as people write them: words of several languages, each with a few that come all the time and many that come
+// Corpus makes messages as people write them: words of several languages, each with a few that come all the time and many that come
 // hardly ever (Zipf).
-type corpus struct {
+type Corpus struct {
+	Languages []Language // English first, German second, Chinese sixth
 	rand      *rand.Rand
-	languages []language
 }
 
-type language struct {
-	share int // of a hundred messages
-	words []string
+// Language is one of a Corpus.
+type Language struct {
+	Words []string // those that come most first
+	share int      // of a hundred messages
 	space string
 	rank  *rand.Zipf
 }
@@ -28,7 +29,8 @@ var common = map[string]string{
 	"es": "de que no a la el y en lo un por es me se los con una mi para si las su te al del como pero más ya todo esta le muy eso bien yo sí cuando qué hay ahora gracias mañana hoy está aquí también nada vamos puede hacer tiene",
 }
 
-var syllables = map[string]string{
+// Syllables are what rare words of languages are made of.
+var Syllables = map[string]string{
 	"en": "ing er an re on at en tion st ter th com per con pro ment ly ed es ar in it al ic ent ist un over out work hand land light ship ness ful able ous ive ate ish",
 	"de": "ge be ver er en ung lich keit schaft auf ab ein zu wer ben gen ten ren sch ach och hei ber tag zeit haus wagen stra bahn ver ent miss über für grö mög",
 	"fr": "re dé con ment tion er é ai eau ou in on an ble que ter vers par sou mont ch elle ette ique ance ence ère ées pré tra for ci ça bou vou",
@@ -36,14 +38,15 @@ var syllables = map[string]string{
 	"es": "ción do ra re con des par ta mi en ca cion lla ñe do res mente idad or ar er ir es ter man pos tra bla gue qui ven",
 }
 
-func newCorpus(seed int64) *corpus {
-	c := &corpus{rand: rand.New(rand.NewSource(seed))}
+// NewCorpus returns a corpus, which is the same for the same seed.
+func NewCorpus(seed int64) *Corpus {
+	c := &Corpus{rand: rand.New(rand.NewSource(seed))}
 	for _, l := range []struct {
 		name  string
 		share int
 	}{{"en", 45}, {"de", 20}, {"fr", 8}, {"ru", 8}, {"es", 7}} {
 		words := strings.Fields(common[l.name])
-		parts := strings.Fields(syllables[l.name])
+		parts := strings.Fields(Syllables[l.name])
 		for len(words) < 60000 {
 			var w strings.Builder
 			for range 2 + c.rand.Intn(3) {
@@ -51,26 +54,26 @@ func newCorpus(seed int64) *corpus {
 			}
 			words = append(words, w.String())
 		}
-		c.languages = append(c.languages, language{l.share, words, " ", rand.NewZipf(c.rand, 1.08, 2.7, uint64(len(words)-1))})
+		c.Languages = append(c.Languages, Language{words, l.share, " ", rand.NewZipf(c.rand, 1.08, 2.7, uint64(len(words)-1))})
 	}
-	c.languages = append(c.languages, c.letters(5, 0x4E00, 3500), c.letters(4, 0x3041, 86), c.letters(3, 0xAC00, 2350))
+	c.Languages = append(c.Languages, c.letters(5, 0x4E00, 3500), c.letters(4, 0x3041, 86), c.letters(3, 0xAC00, 2350))
 	return c
 }
 
 // letters makes a language whose messages are letters in a row.
-func (c *corpus) letters(share int, first rune, n int) language {
+func (c *Corpus) letters(share int, first rune, n int) Language {
 	words := make([]string, n)
 	for i, j := range c.rand.Perm(n) {
 		words[i] = string(first + rune(j))
 	}
-	return language{share, words, "", rand.NewZipf(c.rand, 1.1, 8, uint64(n-1))}
+	return Language{words, share, "", rand.NewZipf(c.rand, 1.1, 8, uint64(n-1))}
 }
 
-// message returns the next message: most of them short, a few long.
-func (c *corpus) message() string {
+// Message returns the next message: most of them short, a few long.
+func (c *Corpus) Message() string {
 	at := c.rand.Intn(100)
-	for i := range c.languages {
-		l := &c.languages[i]
+	for i := range c.Languages {
+		l := &c.Languages[i]
 		if at -= l.share; at < 0 {
 			return c.words(l)
 		}
@@ -78,14 +81,14 @@ func (c *corpus) message() string {
 	panic("shares are not a hundred")
 }
 
-func (c *corpus) words(l *language) string {
+func (c *Corpus) words(l *Language) string {
 	var b strings.Builder
 	n := 1 + int(c.rand.ExpFloat64()*13)
 	for i := range min(n, 120) {
 		if i > 0 {
 			b.WriteString(l.space)
 		}
-		b.WriteString(l.words[l.rank.Uint64()])
+		b.WriteString(l.Words[l.rank.Uint64()])
 		if c.rand.Intn(9) == 0 && i+1 < n {
 			b.WriteString([]string{",", ".", "?", "!", ":"}[c.rand.Intn(5)])
 		}
