@@ -69,15 +69,24 @@ func (c *Client) Conversations() ([]Conversation, error) {
 	if err != nil {
 		return nil, err
 	}
+	sums, err := c.cfg.Profile.Summaries()
+	if err != nil {
+		return nil, err
+	}
+	drafts, err := c.cfg.Profile.Settings(settingDraft)
+	if err != nil {
+		return nil, err
+	}
 	var list []Conversation
 	for _, ch := range channels {
 		if len(ch.Conversation) == 0 {
 			continue // nothing is known of it yet
 		}
-		v, err := c.describe(own.User, &ch)
+		v, err := describe(own.User, &ch)
 		if err != nil {
 			return nil, err
 		}
+		v.Unread, v.Last, v.Draft = sums[ch.ID].Unread, sums[ch.ID].Newest, drafts[ch.ID]
 		list = append(list, *v)
 	}
 	slices.SortStableFunc(list, func(a, b Conversation) int { return b.Last.Compare(a.Last) })
@@ -97,10 +106,21 @@ func (c *Client) Conversation(id qpq.ChannelID) (*Conversation, error) {
 	if ch == nil || len(ch.Conversation) == 0 {
 		return nil, qpq.E(qpq.NotFound, wire.CodeChannelUnknown, fmt.Sprintf("there is no conversation %s here", id))
 	}
-	return c.describe(own.User, ch)
+	v, err := describe(own.User, ch)
+	if err != nil {
+		return nil, err
+	}
+	sum, err := c.cfg.Profile.Summary(id)
+	if err != nil {
+		return nil, err
+	}
+	v.Unread, v.Last = sum.Unread, sum.Newest
+	v.Draft, err = c.Draft(id)
+	return v, err
 }
 
-func (c *Client) describe(own qpq.UserID, ch *profile.Channel) (*Conversation, error) {
+// describe returns a conversation without what its entries, and what the person began to write, say of it.
+func describe(own qpq.UserID, ch *profile.Channel) (*Conversation, error) {
 	agreed, err := wire.Unmarshal[wire.Conversation](ch.Conversation)
 	if err != nil {
 		return nil, err
@@ -109,15 +129,7 @@ func (c *Client) describe(own qpq.UserID, ch *profile.Channel) (*Conversation, e
 	if err != nil {
 		return nil, err
 	}
-	sum, err := c.cfg.Profile.Summary(ch.ID, own)
-	if err != nil {
-		return nil, err
-	}
-	draft, err := c.Draft(ch.ID)
-	if err != nil {
-		return nil, err
-	}
-	v := &Conversation{ID: ch.ID, Draft: draft, Direct: founding.Direct, Title: qpq.Printable(agreed.Title), Timer: timerOf(agreed.Policy), Epoch: ch.Epoch, Suite: founding.Suite, Standing: ch.Standing, Unread: sum.Unread, Last: sum.Newest}
+	v := &Conversation{ID: ch.ID, Direct: founding.Direct, Title: qpq.Printable(agreed.Title), Timer: timerOf(agreed.Policy), Epoch: ch.Epoch, Suite: founding.Suite, Standing: ch.Standing}
 	for _, m := range agreed.Members {
 		v.Members = append(v.Members, Member(m))
 		if m.User == own {

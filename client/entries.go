@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"encoding/hex"
 	"iter"
+	"maps"
 	"slices"
 	"time"
 
@@ -146,15 +147,25 @@ func (c *Client) At(position int64) (*Entry, error) {
 	if err := c.expire(); err != nil {
 		return nil, err
 	}
-	found, err := c.cfg.Profile.At([]int64{position})
-	if err != nil || len(found) == 0 {
-		return nil, err
+	found, err := c.at([]int64{position})
+	if e, ok := found[position]; ok {
+		return &e, nil
 	}
-	list, err := c.read([]profile.Entry{found[position]}, nil)
+	return nil, err
+}
+
+// at returns entries as they stand now, by their positions.
+func (c *Client) at(positions []int64) (map[int64]Entry, error) {
+	stored, err := c.cfg.Profile.At(positions)
 	if err != nil {
 		return nil, err
 	}
-	return &list[0], nil
+	list, err := c.read(slices.Collect(maps.Values(stored)), nil)
+	found := make(map[int64]Entry, len(list))
+	for _, e := range list {
+		found[e.Position] = e
+	}
+	return found, err
 }
 
 // Entries iterates over the entries of all conversations after a position, and then over new ones as they come, until ctx is done. Entries that
@@ -233,15 +244,15 @@ func (c *Client) read(stored []profile.Entry, err error) ([]Entry, error) {
 			list[i].Notice = &Notice{e.Code, string(e.Content)}
 			continue
 		}
-		if list[i].Message, err = c.message(own.User, &e, at); err != nil {
+		if list[i].Message, err = message(own.User, &e, at); err != nil {
 			return nil, err
 		}
 	}
-	return list, nil
+	return list, c.around(list)
 }
 
 // message returns the message of a stored entry; at has the entries that it refers to.
-func (c *Client) message(own qpq.UserID, e *profile.Entry, at map[int64]profile.Entry) (*Message, error) {
+func message(own qpq.UserID, e *profile.Entry, at map[int64]profile.Entry) (*Message, error) {
 	m := &Message{ID: e.ID, Sender: e.Sender, Device: e.Device, Own: e.Sender == own, State: e.State, Kind: e.Kind, Gone: e.Gone, Timer: e.Timer, Expires: e.Expires}
 	for _, v := range []struct {
 		position int64
@@ -270,10 +281,7 @@ func (c *Client) message(own qpq.UserID, e *profile.Entry, at map[int64]profile.
 		m.Edited = true
 		m.disappearsWith(&edit)
 	}
-	if !e.Kind.Line() {
-		return m, nil
-	}
-	return m, c.around(m, e.Position)
+	return m, nil
 }
 
 // disappearsWith notes that a message disappears with the edit in force, where that does earlier.
@@ -286,33 +294,55 @@ func (m *Message) disappearsWith(edit *profile.Entry) {
 	}
 }
 
-// around reads what others did with a message.
-func (c *Client) around(m *Message, position int64) error {
-	reactions, err := c.cfg.Profile.Reactions(position)
+// around reads what others did with messages.
+func (c *Client) around(list []Entry) error {
+	var lines, own, roots []int64
+	for _, e := range list {
+		if e.Message == nil || !e.Message.Kind.Line() {
+			continue
+		}
+		lines = append(lines, e.Position)
+		if e.Message.Own {
+			own = append(own, e.Position)
+		}
+		if e.Message.Root == nil {
+			roots = append(roots, e.Position)
+		}
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	reactions, err := c.cfg.Profile.Reactions(lines)
 	if err != nil {
 		return err
 	}
-	for _, r := range reactions {
-		i := slices.IndexFunc(m.Reactions, func(v Reaction) bool { return v.Emoji == r.Emoji })
-		if i < 0 {
-			i = len(m.Reactions)
-			m.Reactions = append(m.Reactions, Reaction{Emoji: r.Emoji})
-		}
-		m.Reactions[i].Users = append(m.Reactions[i].Users, r.Sender)
+	receipts, err := c.cfg.Profile.Receipts(own)
+	if err != nil {
+		return err
 	}
-	if m.Own {
-		if m.Receipts, err = c.cfg.Profile.Receipts(position); err != nil {
-			return err
-		}
+	answers, err := c.cfg.Profile.Answers(roots)
+	if err != nil {
+		return err
 	}
-	if m.Root == nil {
-		thread, err := c.cfg.Profile.Thread(position)
-		if err != nil {
-			return err
+	for _, e := range list {
+		if m := e.Message; m != nil {
+			m.Reactions, m.Receipts, m.Replies = byEmoji(reactions[e.Position]), receipts[e.Position], answers[e.Position]
 		}
-		m.Replies = thread.Replies
 	}
 	return nil
+}
+
+// byEmoji returns who put which emoji on a message, those first that were put there first.
+func byEmoji(stored []profile.Reaction) (list []Reaction) {
+	for _, r := range stored {
+		i := slices.IndexFunc(list, func(v Reaction) bool { return v.Emoji == r.Emoji })
+		if i < 0 {
+			i = len(list)
+			list = append(list, Reaction{Emoji: r.Emoji})
+		}
+		list[i].Users = append(list[i].Users, r.Sender)
+	}
+	return list
 }
 
 // said returns the text of a message, and whom it names.

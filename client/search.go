@@ -218,18 +218,40 @@ func (c *Client) hits(found []sighting, around int) ([]Hit, error) {
 	hits := make([]Hit, 0, len(entries))
 	for i, e := range entries {
 		s := seen[i]
-		h := Hit{Entry: e, Spans: within(s.text, e.Message.Text), Name: s.name, Fit: s.fit}
-		if around > 0 {
-			if h.Before, err = c.History(e.Channel, e.Position, around); err != nil {
-				return nil, err
-			}
-			if h.After, err = c.read(c.cfg.Profile.Later(e.Channel, e.Position, around)); err != nil {
-				return nil, err
-			}
-		}
-		hits = append(hits, h)
+		hits = append(hits, Hit{Entry: e, Spans: within(s.text, e.Message.Text), Name: s.name, Fit: s.fit})
 	}
-	return hits, nil
+	if around > 0 {
+		err = c.surround(hits, around)
+	}
+	return hits, err
+}
+
+// surround reads so many lines before and after each hit, all of them together.
+func (c *Client) surround(hits []Hit, around int) error {
+	var stored []profile.Entry
+	ends := make([][2]int, len(hits)) // in stored: of what is before a hit, and after it
+	for i, h := range hits {
+		before, err := c.cfg.Profile.History(h.Entry.Channel, h.Entry.Position, around)
+		if err != nil {
+			return err
+		}
+		after, err := c.cfg.Profile.Later(h.Entry.Channel, h.Entry.Position, around)
+		if err != nil {
+			return err
+		}
+		stored = append(append(stored, before...), after...)
+		ends[i] = [2]int{len(stored) - len(after), len(stored)}
+	}
+	lines, err := c.read(stored, nil)
+	if err != nil {
+		return err
+	}
+	at := 0
+	for i := range hits {
+		hits[i].Before, hits[i].After = lines[at:ends[i][0]:ends[i][0]], lines[ends[i][0]:ends[i][1]:ends[i][1]]
+		at = ends[i][1]
+	}
+	return nil
 }
 
 // within returns the spans that are in a text, which may have changed since.

@@ -22,14 +22,18 @@ func (c *Client) Threads(id qpq.ChannelID, limit int) ([]Thread, error) {
 	if err != nil {
 		return nil, err
 	}
+	positions := make([]int64, len(stored))
+	for i, t := range stored {
+		positions[i] = t.Root
+	}
+	at, err := c.at(positions)
+	if err != nil {
+		return nil, err
+	}
 	list := make([]Thread, 0, len(stored))
 	for _, t := range stored {
-		root, err := c.At(t.Root)
-		if err != nil {
-			return nil, err
-		}
-		if root != nil {
-			list = append(list, Thread{*root, t.Replies, t.Unread, t.Newest})
+		if root, ok := at[t.Root]; ok {
+			list = append(list, Thread{root, t.Replies, t.Unread, t.Newest})
 		}
 	}
 	return list, nil

@@ -65,6 +65,9 @@ func (t *Tx) Wipe(position int64, why Gone) error {
 
 func (t *Tx) wipe(position int64, why Gone) error {
 	const those = ` WHERE position = ?1 OR target = ?1 AND target > 0 AND kind IN (16, 17)`
+	if err := t.passes(`position = ?1`, position); err != nil {
+		return err
+	}
 	if err := t.p.exec(`DELETE FROM outbox WHERE position IN (SELECT position FROM entries`+those+`)`, position); err != nil {
 		return err
 	}
@@ -107,17 +110,19 @@ type Reaction struct {
 	Emoji  string
 }
 
-// Reactions returns what was put on the entry at a position, the oldest first.
-func (p *Profile) Reactions(target int64) (list []Reaction, err error) {
-	err = p.read(`SELECT sender, emoji FROM reactions WHERE target = ? ORDER BY position`, func(s *sqlite3.Stmt) error {
-		u, err := identity.ParseUser(s.ColumnText(0))
+// Reactions returns what was put on entries, by their positions, the oldest first.
+func (p *Profile) Reactions(targets []int64) (map[int64][]Reaction, error) {
+	found := map[int64][]Reaction{}
+	err := p.read(`SELECT target, sender, emoji FROM reactions WHERE target `+areListed+` ORDER BY position`, func(s *sqlite3.Stmt) error {
+		target := s.ColumnInt64(0)
+		u, err := identity.ParseUser(s.ColumnText(1))
 		if err != nil {
 			return damaged(err)
 		}
-		list = append(list, Reaction{target, u, s.ColumnText(1)})
+		found[target] = append(found[target], Reaction{target, u, s.ColumnText(2)})
 		return nil
-	}, target)
-	return list, err
+	}, listed(targets))
+	return found, err
 }
 
 // Edits returns the edits of the entry at a position, the oldest first.
@@ -137,17 +142,19 @@ func (t *Tx) Confirm(target int64, r Receipt) error {
 		SET delivered = iif(delivered > 0, delivered, ?3), read = iif(read > 0, read, ?4)`, target, r.User.String(), millis(r.Delivered), millis(r.Read))
 }
 
-// Receipts returns what is known of who had and read the message at a position.
-func (p *Profile) Receipts(target int64) (list []Receipt, err error) {
-	err = p.read(`SELECT user, delivered, read FROM receipts WHERE target = ? ORDER BY user`, func(s *sqlite3.Stmt) error {
-		u, err := identity.ParseUser(s.ColumnText(0))
+// Receipts returns what is known of who had and read messages, by their positions, in the order of users.
+func (p *Profile) Receipts(targets []int64) (map[int64][]Receipt, error) {
+	found := map[int64][]Receipt{}
+	err := p.read(`SELECT target, user, delivered, read FROM receipts WHERE target `+areListed+` ORDER BY user`, func(s *sqlite3.Stmt) error {
+		target := s.ColumnInt64(0)
+		u, err := identity.ParseUser(s.ColumnText(1))
 		if err != nil {
 			return damaged(err)
 		}
-		list = append(list, Receipt{u, fromMillis(s.ColumnInt64(1)), fromMillis(s.ColumnInt64(2))})
+		found[target] = append(found[target], Receipt{u, fromMillis(s.ColumnInt64(2)), fromMillis(s.ColumnInt64(3))})
 		return nil
-	}, target)
-	return list, err
+	}, listed(targets))
+	return found, err
 }
 
 // Owe notes that the sender of the message at a position has to be told that it is here, or that it was read.

@@ -309,7 +309,7 @@ func (p *Profile) disownGroups(s Standing) error {
 
 // forgetChannels drops all conversations.
 func (p *Profile) forgetChannels() error {
-	for _, table := range []string{"amendments", "outbox", "reactions", "receipts", "due", "thread_reads", "transfers", "entries", "inbox", "removals", "departures", "commits", "group_records", "channels", "changed", "owner"} {
+	for _, table := range []string{"amendments", "outbox", "reactions", "receipts", "due", "thread_reads", "unread", "transfers", "entries", "inbox", "removals", "departures", "commits", "group_records", "channels", "changed", "owner"} {
 		if err := p.exec(`DELETE FROM ` + table); err != nil {
 			return fmt.Errorf("forget %s: %w", table, err)
 		}

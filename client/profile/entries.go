@@ -2,6 +2,7 @@ package profile
 
 import (
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
@@ -102,10 +103,15 @@ func (t *Tx) AddEntry(e Entry) (position int64, err error) {
 		return nil
 	}, e.Channel[:], e.Time.UnixMilli(), int64(e.State), sender, e.Device[:], e.ID[:], some(e.Content), e.Code,
 		int64(e.Kind), e.Target, e.Root, e.Edit, int64(e.Gone), int64(e.Timer/time.Second), millis(e.Expires))
-	if err == nil {
-		err = t.added(position)
+	if err != nil || position == 0 {
+		return 0, err
 	}
-	return position, err
+	if e.State == Received && e.Kind.Line() {
+		if err := t.came(position); err != nil {
+			return 0, err
+		}
+	}
+	return position, t.added(position)
 }
 
 // SetEntry notes what became of a message written here, and when its hub took it, as that says. One that disappears does so from now on: a hub could
@@ -183,19 +189,26 @@ func (p *Profile) Later(id qpq.ChannelID, after int64, limit int) ([]Entry, erro
 // At returns those of some entries that are there, by their positions.
 func (p *Profile) At(positions []int64) (map[int64]Entry, error) {
 	found := map[int64]Entry{}
-	for _, position := range positions {
-		if _, ok := found[position]; ok || position == 0 {
-			continue
-		}
-		list, err := p.entries(`SELECT `+entryColumns+` FROM entries WHERE position = ?`, position)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range list {
-			found[position] = e
-		}
+	list, err := p.entries(`SELECT `+entryColumns+` FROM entries WHERE position `+areListed, listed(positions))
+	for _, e := range list {
+		found[e.Position] = e
 	}
-	return found, nil
+	return found, err
+}
+
+// areListed is a condition for the positions of an argument that listed made.
+const areListed = `IN (SELECT value FROM json_each(?))`
+
+// listed is a list of positions as one argument.
+func listed(positions []int64) string {
+	b := []byte{'['}
+	for i, position := range positions {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, position, 10)
+	}
+	return string(append(b, ']'))
 }
 
 // Unread returns up to limit entries after the one that was read last, of one conversation or, where the id is zero, of all, in order.
@@ -263,27 +276,6 @@ func (p *Profile) list(query string, args ...any) (list []Entry, err error) {
 		return nil
 	}, args...)
 	return list, err
-}
-
-// Summary is what a list of conversations shows of the entries of one.
-type Summary struct {
-	Newest time.Time // zero where there is none
-	Unread int       // messages of others that were read on no device of the account
-}
-
-// Summary sums up the entries of a conversation for the account own.
-func (p *Profile) Summary(id qpq.ChannelID, own qpq.UserID) (sum Summary, err error) {
-	err = p.read(`SELECT coalesce((SELECT time FROM entries WHERE channel = ?1 ORDER BY position DESC LIMIT 1), 0),
-		(SELECT count(*) FROM entries e WHERE channel = ?1 AND state = ?2 AND sender <> ?3 AND gone = 0 AND `+areLines+` AND position > (SELECT seen FROM channels WHERE id = ?1)
-			AND (root = 0 OR position > coalesce((SELECT read FROM thread_reads t WHERE t.root = e.root), 0)))`,
-		func(s *sqlite3.Stmt) error {
-			if at := s.ColumnInt64(0); at != 0 {
-				sum.Newest = time.UnixMilli(at)
-			}
-			sum.Unread = s.ColumnInt(1)
-			return nil
-		}, id[:], int64(Received), own.String())
-	return sum, err
 }
 
 // Outgoing is a message that waits to be accepted by its hub.

@@ -55,6 +55,7 @@ type Profile struct {
 	wiped    bool                     // what was removed since the last checkpoint is in the journal still
 	ended    bool                     // by Close
 	closed   func()                   // told when the database is closed; nil tells nobody
+	asked    int64                    // how many statements were run
 }
 
 // ErrClosed says that a profile was used after it was closed.
@@ -242,6 +243,7 @@ func (p *Profile) bind(query string, args []any) (*sqlite3.Stmt, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.asked++
 	for i, arg := range args {
 		switch v := arg.(type) {
 		case int64:
@@ -260,6 +262,13 @@ func (p *Profile) bind(query string, args []any) (*sqlite3.Stmt, error) {
 		}
 	}
 	return s, nil
+}
+
+// Statements returns how many statements were run since the profile was opened: what something costs, where time is no measure.
+func (p *Profile) Statements() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.asked
 }
 
 // seal encrypts what is secret even within the database; name says which value it is.

@@ -31,6 +31,9 @@ func (t *Tx) SetSeen(id qpq.ChannelID, position int64, owe bool, now time.Time) 
 	if err := t.seen(those, owe, now, id[:], position); err != nil {
 		return err
 	}
+	if err := t.passes(those, id[:], position); err != nil {
+		return err
+	}
 	return t.p.exec(`UPDATE channels SET seen = ?2 WHERE id = ?1 AND seen < ?2`, id[:], position)
 }
 
@@ -39,6 +42,9 @@ func (t *Tx) SetThreadRead(root, position int64, owe bool, now time.Time) error 
 	const those = `root = ?1 AND position > coalesce((SELECT read FROM thread_reads WHERE root = ?1), 0) AND position <= ?2
 		AND position > (SELECT c.seen FROM channels c WHERE c.id = entries.channel)`
 	if err := t.seen(those, owe, now, root, position); err != nil {
+		return err
+	}
+	if err := t.passes(those, root, position); err != nil {
 		return err
 	}
 	return t.p.exec(`INSERT INTO thread_reads VALUES (?1, ?2) ON CONFLICT DO UPDATE SET read = max(read, ?2)`, root, position)
@@ -70,13 +76,14 @@ func (p *Profile) Threads(id qpq.ChannelID, limit int) ([]Thread, error) {
 	return p.threads(`channel = ?1 AND root > 0 AND gone <> 2 GROUP BY root ORDER BY max(position) DESC LIMIT ?2`, id[:], int64(limit))
 }
 
-// Thread sums up the thread that begins with the entry at a position.
-func (p *Profile) Thread(root int64) (Thread, error) {
-	list, err := p.threads(`root = ?1 AND root > 0 AND gone <> 2 GROUP BY root LIMIT ?2`, root, int64(1))
-	if err != nil || len(list) == 0 {
-		return Thread{Root: root}, err
-	}
-	return list[0], nil
+// Answers returns how many replies the threads have that begin with entries, by the positions of those; what has none is not among them.
+func (p *Profile) Answers(roots []int64) (map[int64]int, error) {
+	found := map[int64]int{}
+	err := p.read(`SELECT root, count(*) FROM entries WHERE root > 0 AND gone <> 2 AND root `+areListed+` GROUP BY root`, func(s *sqlite3.Stmt) error {
+		found[s.ColumnInt64(0)] = s.ColumnInt(1)
+		return nil
+	}, listed(roots))
+	return found, err
 }
 
 func (p *Profile) threads(those string, args ...any) (list []Thread, err error) {

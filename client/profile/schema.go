@@ -126,6 +126,13 @@ var migrations = []string{
 		slot INTEGER NOT NULL, -- of the commit that makes it, 0 while none was handed in
 		problem TEXT NOT NULL -- why it waits
 	 ) STRICT;`,
+	`CREATE TABLE unread ( -- how many entries of a conversation are new: see isNew
+		channel BLOB PRIMARY KEY, number INTEGER NOT NULL
+	 ) STRICT;
+	 INSERT INTO unread SELECT c.id, count(*) FROM channels c CROSS JOIN entries e ON e.channel = c.id AND e.position > c.seen
+		WHERE e.state = 1 AND e.kind <= 15 AND e.gone = 0 AND e.sender <> coalesce((SELECT user FROM owner), '')
+			AND (e.root = 0 OR e.position > coalesce((SELECT t.read FROM thread_reads t WHERE t.root = e.root), 0))
+		GROUP BY c.id;`,
 }
 
 // version returns that of the schema.

@@ -17,6 +17,16 @@ func (p *Profile) Setting(id qpq.ChannelID, name string) (value string, err erro
 	return value, err
 }
 
+// Settings returns what was chosen for each conversation for which something was.
+func (p *Profile) Settings(name string) (map[qpq.ChannelID]string, error) {
+	found := map[qpq.ChannelID]string{}
+	err := p.read(`SELECT channel, value FROM settings WHERE name = ? AND length(channel) > 0`, func(s *sqlite3.Stmt) error {
+		found[qpq.ChannelID(s.ColumnRawBlob(0))] = s.ColumnText(1)
+		return nil
+	}, name)
+	return found, err
+}
+
 // SetSetting keeps a choice; an empty value forgets it.
 func (t *Tx) SetSetting(id qpq.ChannelID, name, value string) error {
 	if value == "" {
