@@ -24,6 +24,12 @@ func TestWhatIsShownTakesFewStatements(t *testing.T) {
 	t.Cleanup(func() { check(t, c.Close()); check(t, p.Close()) })
 	const lines, talks = 1000, 30
 	must(history.Fill(p, history.Config{Messages: lines, Conversations: talks, Unread: lines / 2}))
+	for id, sum := range must(p.Summaries()) {
+		newest := must(p.History(id, 1<<62, 1))
+		if len(newest) != 1 || !sum.Newest.Equal(newest[0].Time) || must(p.Summary(id)) != sum {
+			t.Errorf("the newest line of %s is of %v, and its list says %v", id, newest, sum)
+		}
+	}
 	end := react(t, p)
 	talk := history.Talk(0)
 	var list []client.Entry

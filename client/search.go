@@ -169,6 +169,7 @@ func (c *Client) scan(ctx context.Context, q *search.Query, l *profile.Lookup, w
 		if err != nil {
 			return nil, 0, err
 		}
+		var missed []profile.Said
 		for i := range list {
 			v := &list[i]
 			if !l.Allows(v) {
@@ -176,6 +177,7 @@ func (c *Client) scan(ctx context.Context, q *search.Query, l *profile.Lookup, w
 			}
 			spans, fit, ok := q.Match(v.Text, v.Name)
 			if !ok {
+				missed = append(missed, *v)
 				continue
 			}
 			if found = append(found, sighting{v.Position, spans[0], spans[1], fit}); len(found) == want {
@@ -188,6 +190,7 @@ func (c *Client) scan(ctx context.Context, q *search.Query, l *profile.Lookup, w
 		if err := ctx.Err(); err != nil {
 			return nil, 0, err
 		}
+		l.Narrow(missed)
 		l.Before = next
 		looked += len(list)
 	}

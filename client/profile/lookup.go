@@ -19,11 +19,12 @@ type Lookup struct {
 	Until  time.Time  // before it; zero for no limit
 	Before int64      // position; 0 for no limit
 
-	chosen bool // Words are those that help
+	chosen bool     // Words are those that help most
+	others []string // further words
 }
 
 // Texts returns up to limit messages that may be meant, the newest first, and the position before which there may be more, 0 for none.
-// Those that are not in the index yet are among them whatever they say. Of many words it chooses those that help most, for the calls that follow too.
+// Those that are not in the index yet are among them whatever they say. Of many words it chooses those that help most, for the calls that follow too (Narrow).
 func (p *Profile) Texts(l *Lookup, limit int) (list []Said, next int64, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -64,7 +65,8 @@ func (p *Profile) candidates(l *Lookup, from, to int64, limit int) ([]Said, erro
 		if err != nil {
 			return nil, err
 		}
-		l.Words, l.chosen = words, true
+		few := min(fewTerms, len(words))
+		l.Words, l.others, l.chosen = words[:few:few], words[few:], true
 	}
 	match := matching(l.Words, l.Marks)
 	if match == "" {
@@ -96,7 +98,7 @@ const (
 	sampleMost = 2048 // messages with a term that are counted
 )
 
-// rarest returns those of many terms that the fewest messages have, judging by the last ones before a position.
+// rarest returns terms in an order that has those first, where they are many, that the fewest messages have, judging by the last ones before a position.
 func (p *Profile) rarest(terms []string, to int64) ([]string, error) {
 	terms = slices.Compact(slices.Sorted(slices.Values(terms)))
 	if len(terms) <= fewTerms {
@@ -118,7 +120,47 @@ func (p *Profile) rarest(terms []string, to int64) ([]string, error) {
 		}
 	}
 	slices.SortStableFunc(terms, func(a, b string) int { return cmp.Compare(count[a], count[b]) })
-	return terms[:fewTerms], nil
+	return terms, nil
+}
+
+const (
+	missedMost = 64 // messages by which it is judged whether a further word helps
+	missedHelp = 2  // it does if one in so many does not have it
+)
+
+// Narrow has later calls of Texts look for further words too, where those help: where many have them not of the messages that were found and did not
+// say what is looked for.
+func (l *Lookup) Narrow(missed []Said) {
+	if len(l.others) == 0 || len(missed) < missedMost/4 {
+		return
+	}
+	var said []map[string]bool
+	for _, v := range missed[:min(len(missed), missedMost)] {
+		has := map[string]bool{}
+		for term := range strings.FieldsSeq(v.terms()) {
+			has[term] = true
+		}
+		if !slices.ContainsFunc(l.Words, func(w string) bool { return !has[w] }) { // or it was found because it is not in the index
+			said = append(said, has)
+		}
+	}
+	for len(l.others) > 0 {
+		lack := func(word string) (n int) {
+			for _, has := range said {
+				if !has[word] {
+					n++
+				}
+			}
+			return n
+		}
+		best := slices.MaxFunc(l.others, func(a, b string) int { return cmp.Compare(lack(a), lack(b)) })
+		if n := lack(best); n == 0 || n*missedHelp < len(said) {
+			return
+		}
+		l.Words = append(l.Words, best)
+		l.others = slices.DeleteFunc(l.others, func(w string) bool { return w == best })
+		said = slices.DeleteFunc(said, func(has map[string]bool) bool { return !has[best] })
+	}
 }
 
 // between returns from and to which positions before one messages of a time may be, of the newest blocks in a row that have such. Positions grow

@@ -133,6 +133,9 @@ var migrations = []string{
 		WHERE e.state = 1 AND e.kind <= 15 AND e.gone = 0 AND e.sender <> coalesce((SELECT user FROM owner), '')
 			AND (e.root = 0 OR e.position > coalesce((SELECT t.read FROM thread_reads t WHERE t.root = e.root), 0))
 		GROUP BY c.id;`,
+	`INSERT INTO words (words) VALUES ('delete-all'); -- it is made anew, with terms for two words in a row
+	 DELETE FROM blocks;
+	 UPDATE indexed SET position = 0;`,
 }
 
 // version returns that of the schema.

@@ -33,12 +33,12 @@ type Summary struct {
 	Unread int       // messages of others that were read on no device of the account
 }
 
-const summary = `SELECT id, coalesce((SELECT time FROM entries WHERE channel = id ORDER BY position DESC LIMIT 1), 0),
-	coalesce((SELECT number FROM unread WHERE channel = id), 0) FROM channels `
+const summary = `SELECT c.id, coalesce((SELECT e.time FROM entries e WHERE e.channel = c.id ORDER BY e.position DESC LIMIT 1), 0),
+	coalesce((SELECT u.number FROM unread u WHERE u.channel = c.id), 0) FROM channels c `
 
 // Summary sums up the entries of a conversation.
 func (p *Profile) Summary(id qpq.ChannelID) (Summary, error) {
-	found, err := p.summaries(summary+`WHERE id = ?`, id[:])
+	found, err := p.summaries(summary+`WHERE c.id = ?`, id[:])
 	return found[id], err
 }
 

@@ -221,7 +221,7 @@ type run struct {
 func (q *Query) Terms() []string {
 	var b []byte
 	for _, w := range q.Words {
-		runs(w.folded, func(c class, at []int) { b = appendTerms(b, w.folded, c, at, false) })
+		b = appendText(b, w.folded, false)
 	}
 	return strings.Fields(string(b))
 }

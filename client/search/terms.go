@@ -9,12 +9,14 @@ import (
 //
 //   - of a word each three letters in a row ("message" has mes ess ssa sag age), and its first two with a mark before them (^me);
 //   - a word of one letter, with a mark (=a);
+//   - of two words in a row the end of the one and the beginning of the other, two letters of each where they have so many (good_morning: od_mo);
 //   - of scripts that put no spaces between words, each letter and each two letters in a row; of emoji and other symbols each one.
 //
 // They say where a text may have what is looked for. Whether it has, the text itself tells.
 const (
 	beginning = "^" // two letters that a word begins with
 	alone     = "=" // a letter that is a word
+	beside    = "_" // between the end of a word and the beginning of the next
 )
 
 type class int
@@ -69,7 +71,24 @@ func runs(text string, each func(c class, at []int)) {
 func Terms(text string) []byte {
 	f := fold(text, false)
 	b := make([]byte, 0, 5*len(f.text)+16)
-	runs(f.text, func(c class, at []int) { b = appendTerms(b, f.text, c, at, true) })
+	return appendText(b, f.text, true)
+}
+
+// appendText appends the terms of a folded text: all that an index has, or those that all texts have with this one in them.
+func appendText(b []byte, text string, all bool) []byte {
+	before := "" // the end of the word before
+	runs(text, func(c class, at []int) {
+		b = appendTerms(b, text, c, at, all)
+		if c != letter {
+			before = ""
+			return
+		}
+		n := len(at) - 1
+		if before != "" {
+			b = append(append(append(append(b, before...), beside...), text[at[0]:at[min(2, n)]]...), ' ')
+		}
+		before = text[at[max(0, n-2)]:at[n]]
+	})
 	return b
 }
 

@@ -1,3 +1,5 @@
+//go:build unix
+
 package tui
 
 import (
@@ -9,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -71,6 +74,7 @@ func BenchmarkFirstPaint(b *testing.B) {
 	for _, conversations := range []int{20, 200} {
 		b.Run(fmt.Sprintf("conversations=%d", conversations), func(b *testing.B) {
 			c := filled(b, *benchMessages, conversations)
+			var used time.Duration
 			for b.Loop() {
 				b.StopTimer()
 				m := screenOf(b, 80, 24)
@@ -79,10 +83,12 @@ func BenchmarkFirstPaint(b *testing.B) {
 				m.ctx, cancel = context.WithCancel(context.Background())
 				m.accounts, m.at = map[string]*account{"p": a}, a
 				b.StartTimer()
+				used -= cpu(b)
 				p, s, err := openLocal(c)
 				check(b, err)
 				run(m, m.update(openedMsg{of{a}, s, nil}), func() bool { return strings.Contains(m.View().Content, "person") })
 				b.StopTimer()
+				used += cpu(b)
 				cancel() // what comes is watched until then
 				m.wait()
 				check(b, s.Close())
@@ -90,8 +96,17 @@ func BenchmarkFirstPaint(b *testing.B) {
 				b.StartTimer()
 			}
 			b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms/paint")
+			b.ReportMetric(float64(used.Milliseconds())/float64(b.N), "cpu-ms/paint")
 		})
 	}
+}
+
+// cpu returns the time that processors spent for this program.
+func cpu(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	check(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // run carries out commands and what they lead to, one after the other, until something is so.
