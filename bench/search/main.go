@@ -154,32 +154,40 @@ func sizes(path string) (file, index int64, err error) {
 	return info.Size(), index, errors.Join(err, s.Close(), db.Close())
 }
 
-// wiping tells what it takes to remove a message from the profile.
+// wiping tells what it takes to remove a message from the profile, of those in the middle of it: the newest are not in the index yet.
 func wiping(p *profile.Profile, c *client.Client) error {
-	hits, _, err := c.Search(context.Background(), client.Query{Text: "the", Limit: 100})
+	newest, err := p.Newest()
 	if err != nil {
 		return err
 	}
-	begin := time.Now()
-	for _, h := range hits {
-		if err := p.Change(func(tx *profile.Tx) error { return tx.Wipe(h.Entry.Position, profile.Deleted) }); err != nil {
-			return err
-		}
-	}
-	alone := time.Since(begin)
-	if hits, _, err = c.Search(context.Background(), client.Query{Text: "und", Limit: 100}); err != nil {
+	const many = 30
+	hits, _, err := c.Search(context.Background(), client.Query{Text: "the", Limit: 2 * many, Before: newest / 2})
+	if err != nil {
 		return err
 	}
-	begin = time.Now()
-	err = p.Change(func(tx *profile.Tx) error {
-		for _, h := range hits {
-			if err := tx.Wipe(h.Entry.Position, profile.Deleted); err != nil {
-				return err
+	wipe := func(hits []client.Hit) (used time.Duration, err error) {
+		used = -cpu()
+		err = p.Change(func(tx *profile.Tx) error {
+			for _, h := range hits {
+				if err := tx.Wipe(h.Entry.Position, profile.Deleted); err != nil {
+					return err
+				}
 			}
+			return nil
+		})
+		return used + cpu(), err
+	}
+	var alone time.Duration
+	n := len(hits) / 2
+	for i := range n {
+		used, err := wipe(hits[i : i+1])
+		if err != nil {
+			return err
 		}
-		return nil
-	})
-	fmt.Printf("\n- to wipe a message: %.1f ms alone, %.1f ms as one of a hundred\n", ms(alone)/100, ms(time.Since(begin))/100)
+		alone += used
+	}
+	together, err := wipe(hits[n:])
+	fmt.Printf("\n- CPU time to wipe a message: %.1f ms alone, %.1f ms for each of %d together\n", ms(alone)/float64(n), ms(together)/float64(len(hits)-n), len(hits)-n)
 	return err
 }
 

@@ -93,7 +93,7 @@ func matching(words []string, marks [][]string) string {
 }
 
 const (
-	fewTerms   = 4    // each further one costs more than it leaves out
+	fewTerms   = 4    // to begin with: Narrow adds those that help
 	sampleSize = 8192 // positions that are looked at
 	sampleMost = 2048 // messages with a term that are counted
 )
@@ -125,7 +125,7 @@ func (p *Profile) rarest(terms []string, to int64) ([]string, error) {
 
 const (
 	missedMost = 64 // messages by which it is judged whether a further word helps
-	missedHelp = 2  // it does if one in so many does not have it
+	missedHelp = 4  // it does if one in so many does not have it
 )
 
 // Narrow has later calls of Texts look for further words too, where those help: where many have them not of the messages that were found and did not
