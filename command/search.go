@@ -30,18 +30,18 @@ type searchArgs struct {
 	Context *int   `flag:"context" help:"show so many lines before and after each, too"`
 }
 
-// hitJSON is a message that was found, for programs.
-type hitJSON struct {
+// HitJSON is a message that was found, for programs.
+type HitJSON struct {
 	EntryJSON
-	Spans     []spanJSON  `json:"spans"`                // where in the text, in bytes
-	NameSpans []spanJSON  `json:"name_spans,omitempty"` // where in the name of a file
+	Spans     []SpanJSON  `json:"spans"`                // where in the text, in bytes
+	NameSpans []SpanJSON  `json:"name_spans,omitempty"` // where in the name of a file
 	Fit       float64     `json:"fit"`                  // the more the better
 	Earlier   []EntryJSON `json:"earlier,omitempty"`    // lines before it
 	Later     []EntryJSON `json:"later,omitempty"`      // and after
 }
 
-// spanJSON is a part of a text, in bytes of UTF-8.
-type spanJSON struct {
+// SpanJSON is a part of a text, in bytes of UTF-8.
+type SpanJSON struct {
 	Start int `json:"start"`
 	End   int `json:"end"`
 }
@@ -127,7 +127,7 @@ func (s *scope) hit(h *client.Hit) error {
 	if err != nil {
 		return err
 	}
-	j := hitJSON{EntryJSON: EntryValue(v, &h.Entry), Spans: spans(h.Spans), NameSpans: spans(h.Name), Fit: h.Fit}
+	j := HitJSON{EntryJSON: EntryValue(v, &h.Entry), Spans: spans(h.Spans), NameSpans: spans(h.Name), Fit: h.Fit}
 	found, in := EntryText(s.own, v, new(marked(h))), strings.TrimSpace(Place(v.Name()))
 	if len(h.Before)+len(h.After) == 0 {
 		return s.env.UI.Result(Output{j, in + " " + found})
@@ -145,10 +145,10 @@ func (s *scope) hit(h *client.Hit) error {
 	return s.env.UI.Result(Output{j, strings.Join(lines, "\n")})
 }
 
-func spans(list []client.Range) []spanJSON {
-	out := make([]spanJSON, len(list))
+func spans(list []client.Range) []SpanJSON {
+	out := make([]SpanJSON, len(list))
 	for i, s := range list {
-		out[i] = spanJSON(s)
+		out[i] = SpanJSON(s)
 	}
 	return out
 }
