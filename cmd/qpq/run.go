@@ -133,6 +133,9 @@ func (k *keeper) call(ctx context.Context, c *command.Command, args json.RawMess
 			}
 		}
 		if !wait.more(ctx) {
+			if ctx.Err() != nil {
+				err = qpq.Wrap(qpq.Unavailable, "cancelled", "given up on request", ctx.Err())
+			}
 			return out, err
 		}
 	}
