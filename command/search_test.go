@@ -1,6 +1,7 @@
 package command_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -8,16 +9,28 @@ import (
 	"testing"
 
 	"github.com/quicproquo/qpq"
-	"github.com/quicproquo/qpq/command"
 )
 
+// hit is a message that was found, as programs see it.
+type hit struct {
+	Text  string                     `json:"text"`
+	Fit   float64                    `json:"fit"`
+	Spans []struct{ Start, End int } `json:"spans"`
+
+	Earlier, Later []struct{ Text string }
+}
+
 // found runs a search and returns what it shows, with its end for programs.
-func found(d *device, args ...any) (hits []command.HitJSON, texts []string, end map[string]any) {
+func found(d *device, args ...any) (hits []hit, texts []string, end map[string]any) {
 	d.t.Helper()
 	d.results = nil
 	end = d.run("search", args...)
 	for _, o := range d.results {
-		hits, texts = append(hits, o.Value.(command.HitJSON)), append(texts, o.Text)
+		var h hit
+		raw, err := json.Marshal(o.Value)
+		check(d.t, err)
+		check(d.t, json.Unmarshal(raw, &h))
+		hits, texts = append(hits, h), append(texts, o.Text)
 	}
 	return hits, texts, end
 }
