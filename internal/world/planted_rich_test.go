@@ -39,11 +39,11 @@ func unmoved(p *profile.Profile) error {
 	}
 	var all []profile.Reaction
 	for _, e := range entries {
-		reactions, err := p.Reactions(e.Position)
+		reactions, err := p.Reactions([]int64{e.Position})
 		if err != nil {
 			return err
 		}
-		all = append(all, reactions...)
+		all = append(all, reactions[e.Position]...)
 	}
 	return p.Change(func(tx *profile.Tx) error {
 		for _, r := range all {
