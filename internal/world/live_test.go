@@ -29,6 +29,18 @@ const ordinary = `
 55s alice/2 send g1 five
 60s bob/1 send g1 six
 65s alice/1 title g1 later
+70s bob/1 reply g1 1 seven
+72s alice/2 react g1 0 👍
+73s alice/1 edit g1 1 eight
+75s alice/1 file g1 nine
+80s bob/1 fetch g1 0
+82s bob/1 read g1
+84s bob/1 meddle g1 1 ten
+86s bob/1 unsay g1 0
+88s alice/1 whisper bob secret
+92s bob/1 view alice 0
+95s alice/1 timer g1 1s
+98s alice/2 send g1 eleven
 `
 
 // rough are seeds of days on which machines are killed and lose power, devices go offline, calls are cut off, and the network loses something.
