@@ -139,6 +139,7 @@ type run struct {
 	progress io.Writer
 	subjects []*subject
 	parts    *parts
+	failed   error // why there are no parts
 }
 
 // several is how many pairs send at a time where more than that would only take longer.
@@ -191,8 +192,10 @@ func (r *run) measure(ctx context.Context, chosen []peer) error {
 	}
 	r.tell("parts alone")
 	var err error
-	r.parts, err = measureParts(ctx)
-	return err
+	if r.parts, err = measureParts(ctx); err != nil {
+		r.failed = fmt.Errorf("parts alone: %w", err)
+	}
+	return nil
 }
 
 // step does something with a peer unless it has failed before.
@@ -208,7 +211,7 @@ func (r *run) step(ctx context.Context, s *subject, what string, do func() error
 }
 
 func (r *run) failures() error {
-	var all []error
+	all := []error{r.failed}
 	for _, s := range r.subjects {
 		all = append(all, s.failed)
 	}
