@@ -59,7 +59,7 @@ func (k *program) close() error {
 
 // engines prints what messages cost between whole clients: MLS, an encrypted profile on disk at both ends, receipts.
 func engines(ctx context.Context, w io.Writer, dir string, o options) (err error) {
-	p, err := start(dir, "")
+	p, err := start(dir, o.profile)
 	if err != nil {
 		return err
 	}

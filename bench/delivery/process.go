@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"time"
@@ -68,6 +69,19 @@ func (p *process) profiling() (c counters, err error) {
 	}
 	p.made++
 	return c, p.ask(fmt.Sprintf("%s.%d", p.profile, p.made), &c)
+}
+
+// profileClients begins a profile of this process beside that of the server, and returns what ends it.
+func (p *process) profileClients() (stop func(), err error) {
+	if p.profile == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(fmt.Sprintf("%s.%d.clients", p.profile, p.made))
+	if err != nil {
+		return nil, err
+	}
+	stop = func() { pprof.StopCPUProfile(); _ = f.Close() }
+	return stop, pprof.StartCPUProfile(f)
 }
 
 func (p *process) ask(line string, c *counters) error {

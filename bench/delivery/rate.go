@@ -158,8 +158,13 @@ func (p *process) measured(f func() (int64, error)) (cost, error) {
 	if err != nil {
 		return cost{}, err
 	}
+	stop, err := p.profileClients()
+	if err != nil {
+		return cost{}, err
+	}
 	began, own := time.Now(), used()
 	n, err := f()
+	stop()
 	if err != nil {
 		return cost{}, err
 	}

@@ -74,18 +74,31 @@ func (p *Profile) accountState(b []byte) (*identity.AccountState, error) {
 	return p.state, nil
 }
 
+// deviceKey opens and parses the key of the device, once for as long as it stays the same. The caller holds mu.
+func (p *Profile) deviceKey(sealed []byte) (*identity.DeviceKey, error) {
+	if p.device != nil && bytes.Equal(p.sealed, sealed) {
+		return p.device, nil
+	}
+	secret, err := p.open("device key", sealed)
+	if err != nil {
+		return nil, err
+	}
+	key, err := identity.ParseDeviceKey(secret)
+	if err != nil {
+		return nil, damaged(err)
+	}
+	p.device, p.sealed = key, bytes.Clone(sealed)
+	return key, nil
+}
+
 func (p *Profile) scanAccount(s *sqlite3.Stmt) (*Account, error) {
 	a := &Account{Server: s.ColumnText(1), Counter: uint64(s.ColumnInt64(3)), Status: Status(s.ColumnInt64(4)), Replace: s.ColumnBool(7)}
 	var err error
 	if a.User, err = identity.ParseUser(s.ColumnText(0)); err != nil {
 		return nil, damaged(err)
 	}
-	secret, err := p.open("device key", s.ColumnRawBlob(2))
-	if err != nil {
+	if a.Device, err = p.deviceKey(s.ColumnRawBlob(2)); err != nil {
 		return nil, err
-	}
-	if a.Device, err = identity.ParseDeviceKey(secret); err != nil {
-		return nil, damaged(err)
 	}
 	if a.State, err = p.accountState(s.ColumnRawBlob(5)); err != nil {
 		return nil, damaged(err)

@@ -52,6 +52,8 @@ type Profile struct {
 	copies   copies
 	prepared map[string]*sqlite3.Stmt // statements that nobody uses just now
 	state    *identity.AccountState   // of the own account, as it was read last
+	device   *identity.DeviceKey      // likewise: to make it of what is stored takes as long as to send a message
+	sealed   []byte                   // of which device was made
 	wiped    bool                     // what was removed since the last checkpoint is in the journal still
 	ended    bool                     // by Close
 	closed   func()                   // told when the database is closed; nil tells nobody
@@ -100,6 +102,10 @@ func (p *Profile) prepare(key []byte) error {
 	err := p.db.Exec(`PRAGMA locking_mode = EXCLUSIVE; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON;
 		PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA cache_size = -16384`)
 	if err != nil {
+		return err
+	}
+	// Else SQLite plans anew at each use whatever it could plan better for some values, which takes longer than to carry it out.
+	if _, err := p.db.Config(sqlite3.DBCONFIG_ENABLE_QPSG, true); err != nil {
 		return err
 	}
 	if err := registerIndex(p.db); err != nil {
@@ -159,12 +165,12 @@ func (p *Profile) transact(f func() error) error {
 	if p.ended {
 		return ErrClosed
 	}
-	if err := p.db.Exec(`BEGIN IMMEDIATE`); err != nil {
+	if err := p.exec(`BEGIN IMMEDIATE`); err != nil {
 		return kinded(err)
 	}
 	err := f()
 	if err == nil {
-		err = p.db.Exec(`COMMIT`)
+		err = p.exec(`COMMIT`)
 	}
 	if err != nil {
 		if !p.db.GetAutocommit() {
