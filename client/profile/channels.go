@@ -261,12 +261,28 @@ type Inbox struct {
 }
 
 // Inbox returns how far this device read its inbox, nil where it never looked.
-func (p *Profile) Inbox() (i *Inbox, err error) {
-	err = p.read(`SELECT processed, acknowledged FROM inbox`, func(s *sqlite3.Stmt) error {
+func (p *Profile) Inbox() (*Inbox, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i, err := p.inbox()
+	return i, kinded(err)
+}
+
+// inbox is Inbox for those that hold mu.
+func (p *Profile) inbox() (i *Inbox, err error) {
+	err = p.query(`SELECT processed, acknowledged FROM inbox`, func(s *sqlite3.Stmt) error {
 		i = &Inbox{uint64(s.ColumnInt64(0)), uint64(s.ColumnInt64(1))}
 		return nil
 	})
 	return i, err
+}
+
+// Inbox is that of the Profile, within the transaction.
+func (t *Tx) Inbox() (*Inbox, error) { return t.p.inbox() }
+
+// SetSequence notes the last row seen of a conversation that is there.
+func (t *Tx) SetSequence(id qpq.ChannelID, sequence uint64) error {
+	return t.p.exec(`UPDATE channels SET sequence = ?2 WHERE id = ?1`, id[:], int64(sequence))
 }
 
 // SetInbox notes how far this device read its inbox.

@@ -78,7 +78,9 @@ func open(c Config, schema []string) (*Profile, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := sqlite3.Open(c.uri(c.Path, nil))
+	gathering := c
+	gathering.VFS = gathered(c.VFS)
+	db, err := sqlite3.Open(gathering.uri(c.Path, nil))
 	if err != nil {
 		return nil, kinded(err)
 	}
