@@ -208,6 +208,7 @@ func (c *Client) takeCommit(ctx context.Context, s *session, st *step, ch *chat,
 	if ch == nil || ch.Standing == Joining || ch.Standing == Ended || r.Receipt == nil {
 		return nil
 	}
+	st.touch(ch)
 	if !c.follow(st, ch, r) || !c.ordered(st, ch, r) || ch.Standing == profile.Barred {
 		return nil
 	}

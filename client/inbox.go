@@ -187,7 +187,7 @@ func (c *Client) follow(st *step, ch *chat, r wire.InboxRow) bool {
 		st.notice(ch, r.Time, "gap", "%d messages did not reach this account: the server dropped them", r.ChannelSequence-ch.Sequence-1)
 	}
 	ch.Sequence = r.ChannelSequence
-	st.touch(ch)
+	st.follow(ch)
 	return true
 }
 

@@ -192,7 +192,7 @@ func (c *Client) sendOne(ctx context.Context, s *session, o profile.Outgoing) (b
 		ch := c.chats[o.Channel]
 		switch {
 		case ch != nil && ch.Standing == Ended:
-			return true, c.refused(o, ch, errNotMember)
+			return true, c.refused(s, o, ch, errNotMember)
 		case ch == nil || ch.Standing != Active:
 			return false, nil
 		}
@@ -215,9 +215,9 @@ func (c *Client) sendOne(ctx context.Context, s *session, o profile.Outgoing) (b
 		case err == nil && !wire.VerifyMessage(ch.founding.HubKey, request, reply):
 			return false, qpq.E(qpq.Damaged, "bad-receipt", "the server's receipt for a message is not signed by it: the message stays queued")
 		case err == nil:
-			return true, c.settled(o, Accepted, reply)
+			return true, c.settled(s, o, Accepted, reply)
 		case qpq.CodeOf(err) == wire.CodeMessageIDReused: // an earlier try got through, with another ciphertext
-			return true, c.settled(o, Accepted, wire.SendReply{Time: c.cfg.Clock()})
+			return true, c.settled(s, o, Accepted, wire.SendReply{Time: c.cfg.Clock()})
 		case errors.Is(err, qpq.StaleEpoch):
 			o.Ciphertext = nil
 			head := ch.Head
@@ -231,7 +231,7 @@ func (c *Client) sendOne(ctx context.Context, s *session, o profile.Outgoing) (b
 				return false, err
 			}
 		case errors.Is(err, qpq.NotFound), errors.Is(err, qpq.TooLarge), errors.Is(err, qpq.Invalid), errors.Is(err, qpq.Denied):
-			return true, c.refused(o, ch, err)
+			return true, c.refused(s, o, ch, err)
 		default:
 			return false, err
 		}
@@ -311,20 +311,30 @@ func (c *Client) retime(st *step, ch *chat, o *profile.Outgoing) error {
 }
 
 // settled notes that a message waits no longer.
-func (c *Client) settled(o profile.Outgoing, state MessageState, reply wire.SendReply) error {
-	err := c.cfg.Profile.Change(func(tx *profile.Tx) error {
-		err := errors.Join(tx.SetEntry(o.Position, state, reply.Time, c.cfg.Clock()), tx.Dequeue(o.Position), tx.Empty(o.Position))
+func (c *Client) settled(s *session, o profile.Outgoing, state MessageState, reply wire.SendReply) error {
+	ch, taken := c.chats[o.Channel], false
+	err := c.cfg.Profile.Change(func(tx *profile.Tx) (err error) {
+		if taken, err = takeOwn(tx, ch, reply); err != nil {
+			return err
+		}
+		err = errors.Join(tx.SetEntry(o.Position, state, reply.Time, c.cfg.Clock()), tx.Dequeue(o.Position), tx.Empty(o.Position))
 		if err == nil && state == Accepted {
 			err = keepNone(tx, o.Position, o.Kind)
 		}
 		return err
 	})
+	switch {
+	case err == nil && taken:
+		ch.Sequence = reply.Sequence
+	case state == Accepted:
+		s.arrived.miss()
+	}
 	c.news.tell()
 	return err
 }
 
 // refused notes that a message cannot be sent.
-func (c *Client) refused(o profile.Outgoing, ch *chat, why error) error {
+func (c *Client) refused(s *session, o profile.Outgoing, ch *chat, why error) error {
 	st := &step{}
 	if o.Kind.Seen() {
 		st.notice(ch, c.cfg.Clock(), "not-sent", "a message was not sent: %v", why)
@@ -333,5 +343,5 @@ func (c *Client) refused(o profile.Outgoing, ch *chat, why error) error {
 	if err := c.save(st); err != nil {
 		return err
 	}
-	return c.settled(o, Failed, wire.SendReply{Time: c.cfg.Clock()})
+	return c.settled(s, o, Failed, wire.SendReply{Time: c.cfg.Clock()})
 }

@@ -14,10 +14,11 @@ func (s *session) pushed(payload []byte) {
 	if err != nil {
 		return
 	}
-	switch p.Event.(type) {
+	switch e := p.Event.(type) {
 	case wire.SupersededPush:
 		s.over.Store(true)
 	case wire.InboxPush: // never lost, however many others wait
+		s.arrived.add(e)
 		s.kick()
 		return
 	}

@@ -103,6 +103,7 @@ func (c *Client) stay(ctx context.Context, connected func()) error {
 		case <-again:
 		case <-ticker.C:
 			s.compared.Store(false)
+			s.arrived.miss()
 		case <-s.Done():
 			if s.superseded() {
 				return errSuperseded
@@ -132,7 +133,7 @@ func (c *Client) round(ctx context.Context, s *session, last bool) error {
 		return err
 	}
 	defer c.chatting.give()
-	if err := c.receive(ctx, s); err != nil {
+	if err := c.arrive(ctx, s, last); err != nil {
 		return unreachable(s.address, err)
 	}
 	if err := c.care(ctx, s); err != nil {
@@ -148,12 +149,13 @@ func (c *Client) round(ctx context.Context, s *session, last bool) error {
 	if err == nil && !last {
 		err = c.cover(ctx, s)
 	}
-	s.again.Store(int64(c.putOff()))
-	return unreachable(s.address, err)
+	ack, ackErr := c.ackIn(s)
+	s.again.Store(int64(c.putOff(ack)))
+	return unreachable(s.address, errors.Join(err, ackErr))
 }
 
-// putOff returns how long until something is due that was put off, 0 if nothing was.
-func (c *Client) putOff() (wait time.Duration) {
+// putOff returns how long until something is due that was put off, 0 if nothing was. ack is for how long acknowledgements are put off.
+func (c *Client) putOff(ack time.Duration) (wait time.Duration) {
 	now := c.cfg.Clock()
 	for _, ch := range c.chats {
 		for _, until := range []time.Time{ch.after, ch.turn} {
@@ -162,7 +164,7 @@ func (c *Client) putOff() (wait time.Duration) {
 			}
 		}
 	}
-	for _, d := range []time.Duration{c.receiptsIn(), c.coverIn()} {
+	for _, d := range []time.Duration{c.receiptsIn(), c.coverIn(), ack} {
 		if d >= 0 && (wait == 0 || d < wait) {
 			wait = max(d, time.Millisecond)
 		}

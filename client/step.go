@@ -14,7 +14,8 @@ import (
 type step struct {
 	changes []func(*profile.Tx) error
 	chats   map[*chat]bool
-	told    bool // there are entries
+	read    map[*chat]bool // of which nothing but the last row seen is another
+	told    bool           // there are entries
 }
 
 func (st *step) do(f func(*profile.Tx) error) { st.changes = append(st.changes, f) }
@@ -25,6 +26,14 @@ func (st *step) touch(ch *chat) {
 		st.chats = map[*chat]bool{}
 	}
 	st.chats[ch] = true
+}
+
+// follow has the last row seen of a chat stored.
+func (st *step) follow(ch *chat) {
+	if st.read == nil {
+		st.read = map[*chat]bool{}
+	}
+	st.read[ch] = true
 }
 
 // unsettle notes that there may be something to do in a conversation.
@@ -87,13 +96,18 @@ func (st *step) out(id qpq.ChannelID, u qpq.UserID) {
 
 // save makes a step durable. Where that fails, what is in memory is given up: it is ahead of what is stored.
 func (c *Client) save(st *step) error {
-	if len(st.changes) == 0 && len(st.chats) == 0 {
+	if len(st.changes) == 0 && len(st.chats) == 0 && len(st.read) == 0 {
 		return nil
 	}
 	err := c.cfg.Profile.Change(func(tx *profile.Tx) error {
 		for ch := range st.chats {
 			ch.Settled = ch.Settled && ch.Standing == Active
 			if err := tx.SetChannel(ch.Channel); err != nil {
+				return err
+			}
+		}
+		for ch := range st.read {
+			if err := tx.SetSequence(ch.ID, ch.Sequence); err != nil {
 				return err
 			}
 		}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 
@@ -53,8 +54,12 @@ func TestConversation(t *testing.T) {
 	if len(chunks) != 2 || string(chunks[0]) != "chunk of all slots" || string(chunks[1]) != "chunk of slot 1" {
 		t.Errorf("chunks: %q", chunks)
 	}
-	if p := bob.pushed(); len(p) != 2 || p[1] != (wire.InboxPush{Sequence: 3}) {
-		t.Errorf("pushed %v", p)
+	p := bob.pushed()
+	if len(p) != 2 {
+		t.Fatalf("pushed %v", p)
+	}
+	if last := p[1].(wire.InboxPush); last.Sequence != 3 || !reflect.DeepEqual(last.Row, &reply.Rows[2]) {
+		t.Errorf("pushed %+v, and fetched %+v", last.Row, reply.Rows[2])
 	}
 }
 

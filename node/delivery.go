@@ -66,8 +66,15 @@ func (s *Server) send(ctx context.Context, c *conn, q wire.Send) (wire.SendReply
 		return none, contract(err)
 	}
 	s.rates.charge(c, len(sent.Notices), m.Now)
-	s.announce(sent.Notices, c)
-	return wire.SignMessage(s.cfg.SigningKey, q, hash, wire.SendReply{Sequence: uint64(sent.Sequence), Time: sent.Time}), nil
+	s.hand(sent.Notices, c, wire.InboxRow{Kind: wire.InboxKindMessage, Channel: q.Channel, ChannelSequence: uint64(sent.Sequence), Time: sent.Time,
+		From: &wire.MemberDevice{User: user, Device: device}, ID: q.ID, Payload: q.Payload})
+	reply := wire.SendReply{Sequence: uint64(sent.Sequence), Time: sent.Time}
+	for _, n := range sent.Notices {
+		if n.Account == user.Name {
+			reply.Inbox = uint64(n.Seq)
+		}
+	}
+	return wire.SignMessage(s.cfg.SigningKey, q, hash, reply), nil
 }
 
 func (s *Server) sendEphemeral(ctx context.Context, c *conn, q wire.SendEphemeral) (wire.SendEphemeralReply, error) {

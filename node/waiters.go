@@ -72,6 +72,26 @@ func (s *Server) announce(notices []store.Notice, cause *conn) {
 	}
 }
 
+// maxPushed is up to how many bytes of a message are pushed with the word that it came: more of them would leave no room for others in what may wait
+// to be pushed.
+const maxPushed = 4 << 10
+
+// hand is announce for a message, which is in the same row of all inboxes but for its number. A small one goes with the push, so that who is there need
+// not fetch it.
+func (s *Server) hand(notices []store.Notice, cause *conn, row wire.InboxRow) {
+	if len(row.Payload) > maxPushed {
+		s.announce(notices, cause)
+		return
+	}
+	s.waiters.wake(notices)
+	for _, l := range s.sessions.listening(notices) {
+		if l.c != cause {
+			row.Sequence = uint64(l.seq)
+			s.push(l.c, wire.InboxPush{Sequence: row.Sequence, Row: &row})
+		}
+	}
+}
+
 // listener is a connection to tell of an inbox.
 type listener struct {
 	c   *conn

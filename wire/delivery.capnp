@@ -20,6 +20,7 @@ struct SendReply {
   sequence @0 :UInt64;                   # of the channel
   time @1 :Int64 $Q.time;
   signature @2 :Data $Q.len(64);
+  inbox @3 :UInt64;                      # number of the row in the own account's inbox, which is not pushed to who sent it; 0: unknown
 }
 
 struct SendEphemeral {

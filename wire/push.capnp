@@ -1,5 +1,6 @@
 @0xd14f13253f3ddc45;
 using Q = import "annotations.capnp";
+using Delivery = import "delivery.capnp";
 
 # What a server sends on its push stream. A push is a hint, may be repeated and may be lost with its
 # connection: what counts is what a client reads afterwards.
@@ -19,9 +20,10 @@ struct Push $Q.open {
 }
 
 struct InboxPush {
-  # InboxPush says that the inbox holds rows up to this sequence number.
+  # InboxPush says that the inbox holds rows up to this sequence number. Of a small message it carries the row itself.
 
   sequence @0 :UInt64;
+  row @1 :Delivery.InboxRow $Q.optional; # whose number is that of the push
 }
 
 struct AccountPush {

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/quicproquo/qpq"
@@ -95,15 +96,29 @@ func (t *town) size() (bytes int64) {
 	return bytes
 }
 
-// each returns the CPU time and the time of one of many operations, on users by chance, with asking callers.
-func (t *town) each(f func(user int) error) (cpu, took time.Duration, err error) {
-	users := make([]int, asked)
+// operation is what one of many operations takes.
+type operation struct{ cpu, took, p99 time.Duration }
+
+// String writes it as a column.
+func (o operation) String() string {
+	return fmt.Sprintf("%d (%d; %.1f)", o.cpu.Microseconds(), o.took.Microseconds(), float64(o.p99.Microseconds())/1000)
+}
+
+// each returns what one of many operations takes, on users by chance, with asking callers.
+func (t *town) each(f func(user int) error) (operation, error) {
+	users, waited := make([]int, asked), make([]time.Duration, asked)
 	for i := range users {
 		users[i] = t.random.IntN(t.users)
 	}
 	began, before := time.Now(), used()
-	err = together(asked, asking, func(i int) error { return f(users[i]) })
-	return (used() - before) / asked, time.Since(began) / asked, err
+	err := together(asked, asking, func(i int) error {
+		start := time.Now()
+		err := f(users[i])
+		waited[i] = time.Since(start)
+		return err
+	})
+	slices.Sort(waited)
+	return operation{(used() - before) / asked, time.Since(began) / asked, waited[asked*99/100]}, err
 }
 
 // growth prints what operations of the store cost as it grows, and how a server starts on it.
@@ -116,7 +131,7 @@ func growth(ctx context.Context, w io.Writer, dir string, o options) error {
 	if err := t.open(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "Users in pairs, as many messages of %d bytes that wait for two accounts each. CPU µs (and µs) of one operation of the store, of users by chance,\n", payloadSize)
+	fmt.Fprintf(w, "Users in pairs, as many messages of %d bytes that wait for two accounts each. CPU µs of one operation of the store, of users by chance (in brackets µs; and of 99 in 100 callers at most ms),\n", payloadSize)
 	fmt.Fprintf(w, "%d callers at a time. A fetch has all rows of the user, an acknowledgement drops them.\n\n", asking)
 	fmt.Fprintln(w, "users, messages | bytes/user | bytes/message | send | fetch | acknowledge | filled in\n--:|--:|--:|--:|--:|--:|--:")
 	for _, n := range o.grow {
@@ -154,11 +169,11 @@ func (t *town) costs(ctx context.Context) (columns string, err error) {
 		if i > 0 {
 			columns += " | "
 		}
-		cpu, took, err := t.each(f)
+		k, err := t.each(f)
 		if err != nil {
 			return "", err
 		}
-		columns += fmt.Sprintf("%d (%d)", cpu.Microseconds(), took.Microseconds())
+		columns += k.String()
 	}
 	return columns, nil
 }

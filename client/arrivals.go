@@ -1,0 +1,146 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/quicproquo/qpq/client/profile"
+	"github.com/quicproquo/qpq/wire"
+)
+
+// Small messages come with the push that tells of them. Where those that came follow one another nothing is fetched, and they are
+// acknowledged now and then. Whatever else is in the inbox is fetched.
+
+const (
+	maxArrivals = 256         // how many rows wait at most to be taken; more than those are fetched
+	ackEach     = 64          // rows are acknowledged when they are so many
+	ackWithin   = time.Second // or when the first of them waits for so long
+)
+
+// arrivals are rows that were pushed, until a round takes them.
+type arrivals struct {
+	mu      sync.Mutex
+	rows    []wire.InboxRow
+	fetched bool // what is not among them was fetched
+
+	acknowledged uint64    // on this connection; held by chatting, as is since
+	since        time.Time // when it was seen that rows are not acknowledged yet
+}
+
+// add notes a push.
+func (a *arrivals) add(p wire.InboxPush) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if p.Row == nil || p.Row.Sequence != p.Sequence || len(a.rows) >= maxArrivals {
+		a.rows, a.fetched = nil, false
+		return
+	}
+	if a.fetched {
+		a.rows = append(a.rows, *p.Row)
+	}
+}
+
+// take returns the rows after a number, in order. It reports false where others may be there: the caller is about to fetch.
+func (a *arrivals) take(after uint64) ([]wire.InboxRow, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	rows, fetched := a.rows, a.fetched
+	a.rows, a.fetched = nil, true // what is pushed from here on follows what is taken now
+	slices.SortFunc(rows, func(x, y wire.InboxRow) int { return cmp.Compare(x.Sequence, y.Sequence) })
+	rows = slices.DeleteFunc(rows, func(r wire.InboxRow) bool { return r.Sequence <= after })
+	rows = slices.CompactFunc(rows, func(x, y wire.InboxRow) bool { return x.Sequence == y.Sequence })
+	return rows, fetched && (len(rows) == 0 || rows[len(rows)-1].Sequence == after+uint64(len(rows)))
+}
+
+// miss notes that something has to be fetched.
+func (a *arrivals) miss() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.fetched = false
+}
+
+// arrive takes what has come. All that the inbox holds is fetched where it is not known to have been pushed. The caller holds chatting.
+func (c *Client) arrive(ctx context.Context, s *session, fetch bool) error {
+	known, err := c.cfg.Profile.Inbox()
+	if err != nil {
+		return err
+	}
+	if known != nil && !fetch {
+		rows, whole := s.arrived.take(known.Processed)
+		if whole {
+			err := c.takeArrived(ctx, s, rows, *known)
+			if err != nil {
+				s.arrived.miss() // they are not taken
+			}
+			if !errors.Is(err, errOutdated) {
+				return err
+			}
+		}
+	}
+	s.arrived.take(0)
+	err = c.receive(ctx, s)
+	if err != nil {
+		s.arrived.miss()
+	}
+	return err
+}
+
+// takeArrived takes rows that follow what was read, and acknowledges those before if it is time to.
+func (c *Client) takeArrived(ctx context.Context, s *session, rows []wire.InboxRow, at profile.Inbox) error {
+	if err := c.load(); err != nil {
+		return err
+	}
+	if err := c.finishJoins(ctx, s); err != nil {
+		return err
+	}
+	at.Acknowledged = max(at.Acknowledged, s.arrived.acknowledged)
+	if err := c.takeRows(ctx, s, rows, &at); err != nil {
+		return err
+	}
+	if wait, n := c.unacknowledged(s, at); wait != 0 && n < ackEach {
+		return nil
+	}
+	if _, err := wire.Call(ctx, s, wire.InboxAck{Sequence: at.Processed}); err != nil {
+		return err
+	}
+	s.arrived.acknowledged = at.Processed // it becomes durable with what comes next: to acknowledge again does no harm
+	s.arrived.since = time.Time{}
+	return nil
+}
+
+// unacknowledged returns how many rows are not acknowledged, and how long until they are to be: less than 0 where there are none.
+func (c *Client) unacknowledged(s *session, at profile.Inbox) (wait time.Duration, rows uint64) {
+	done := max(at.Acknowledged, s.arrived.acknowledged)
+	if at.Processed <= done {
+		s.arrived.since = time.Time{}
+		return -1, 0
+	}
+	if s.arrived.since.IsZero() {
+		s.arrived.since = c.cfg.Clock()
+	}
+	return max(s.arrived.since.Add(ackWithin).Sub(c.cfg.Clock()), 0), at.Processed - done
+}
+
+// ackIn returns how long until rows are to be acknowledged, less than 0 where none are.
+func (c *Client) ackIn(s *session) (time.Duration, error) {
+	known, err := c.cfg.Profile.Inbox()
+	if err != nil || known == nil {
+		return -1, err
+	}
+	wait, _ := c.unacknowledged(s, *known)
+	return wait, nil
+}
+
+// takeOwn notes the row of a message of this device, which is not pushed to it, and reports whether that follows what was read.
+func takeOwn(tx *profile.Tx, ch *chat, reply wire.SendReply) (bool, error) {
+	known, err := tx.Inbox()
+	if err != nil || known == nil || ch == nil || reply.Inbox != known.Processed+1 || reply.Sequence != ch.Sequence+1 {
+		return false, err
+	}
+	known.Processed = reply.Inbox
+	return true, errors.Join(tx.SetSequence(ch.ID, reply.Sequence), tx.SetInbox(*known))
+}
