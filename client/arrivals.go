@@ -136,11 +136,11 @@ func (c *Client) ackIn(s *session) (time.Duration, error) {
 }
 
 // takeOwn notes the row of a message of this device, which is not pushed to it, and reports whether that follows what was read.
-func takeOwn(tx *profile.Tx, ch *chat, reply wire.SendReply) (bool, error) {
+func takeOwn(tx *profile.Tx, ch *chat, id [16]byte, reply wire.SendReply) (bool, error) {
 	known, err := tx.Inbox()
 	if err != nil || known == nil || ch == nil || reply.Inbox != known.Processed+1 || reply.Sequence != ch.Sequence+1 {
 		return false, err
 	}
-	known.Processed = reply.Inbox
+	known.Processed, known.Last = reply.Inbox, id
 	return true, errors.Join(tx.SetSequence(ch.ID, reply.Sequence), tx.SetInbox(*known))
 }

@@ -31,7 +31,7 @@ func (c *Client) receive(ctx context.Context, s *session) error {
 	head := uint64(0)                  // up to where it is read: what comes meanwhile is told by push, and a server could have more without end
 	recounted, rewound := false, false // each once: a server could say so for ever
 	for {
-		reply, err := wire.Call(ctx, s, wire.InboxFetch{After: at.Processed, Acknowledged: at.Acknowledged})
+		reply, err := wire.Call(ctx, s, wire.InboxFetch{After: at.Processed - unsure(at), Acknowledged: at.Acknowledged})
 		if err != nil {
 			return err
 		}
@@ -42,7 +42,7 @@ func (c *Client) receive(ctx context.Context, s *session) error {
 				return err
 			}
 		}
-		if !recounted && (reply.Acknowledged < at.Acknowledged || reply.Head < at.Processed) {
+		if !recounted && (reply.Acknowledged < at.Acknowledged || reply.Head < at.Processed || another(at, reply.Rows)) {
 			if at, err = c.recount(min(reply.Acknowledged, reply.Head)); err != nil {
 				return err
 			}
@@ -74,6 +74,20 @@ func (c *Client) receive(ctx context.Context, s *session) error {
 	}
 }
 
+// unsure is 1 where a server that was restored may have given the number of the row that was read last to another one, as neither head nor acknowledgement would
+// tell: that row is looked at once more.
+func unsure(at profile.Inbox) uint64 {
+	if at.Processed > at.Acknowledged && at.Last != [16]byte{} {
+		return 1
+	}
+	return 0
+}
+
+// another reports whether rows begin with another one than that which was read last, under its number.
+func another(at profile.Inbox, rows []wire.InboxRow) bool {
+	return unsure(at) == 1 && len(rows) > 0 && rows[0].Sequence == at.Processed && rows[0].ID != at.Last
+}
+
 // acknowledge tells the server what of a reply needs to be kept for this device no longer.
 func (c *Client) acknowledge(ctx context.Context, s *session, reply wire.InboxFetchReply, at *profile.Inbox) error {
 	if reply.Lapsed && !s.lapsed {
@@ -81,7 +95,9 @@ func (c *Client) acknowledge(ctx context.Context, s *session, reply wire.InboxFe
 		c.notice("lapsed", "this device was away for so long that messages were dropped before it could read them")
 	}
 	if reply.Lapsed && len(reply.Rows) == 0 {
-		at.Processed = max(at.Processed, reply.Head) // there is nothing more to wait for
+		if reply.Head > at.Processed {
+			at.Processed, at.Last = reply.Head, [16]byte{} // there is nothing more to wait for
+		}
 		if err := c.cfg.Profile.Change(func(tx *profile.Tx) error { return tx.SetInbox(*at) }); err != nil {
 			return err
 		}
@@ -138,7 +154,7 @@ func (c *Client) takeRows(ctx context.Context, s *session, rows []wire.InboxRow,
 			c.unload() // what is in memory is not stored
 			return err
 		}
-		at.Processed = r.Sequence
+		at.Processed, at.Last = r.Sequence, r.ID
 	}
 	if len(rows) == 0 {
 		return nil

@@ -314,7 +314,7 @@ func (c *Client) retime(st *step, ch *chat, o *profile.Outgoing) error {
 func (c *Client) settled(s *session, o profile.Outgoing, state MessageState, reply wire.SendReply) error {
 	ch, taken := c.chats[o.Channel], false
 	err := c.cfg.Profile.Change(func(tx *profile.Tx) (err error) {
-		if taken, err = takeOwn(tx, ch, reply); err != nil {
+		if taken, err = takeOwn(tx, ch, o.ID, reply); err != nil {
 			return err
 		}
 		err = errors.Join(tx.SetEntry(o.Position, state, reply.Time, c.cfg.Clock()), tx.Dequeue(o.Position), tx.Empty(o.Position))

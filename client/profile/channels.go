@@ -256,8 +256,9 @@ func (t *Tx) SetDeparted(id qpq.ChannelID, u qpq.UserID, departed bool) error {
 
 // Inbox says how far a device read its account's inbox.
 type Inbox struct {
-	Processed    uint64 // all rows up to it are done
-	Acknowledged uint64 // and the server said that it knows
+	Processed    uint64   // all rows up to it are done
+	Acknowledged uint64   // and the server said that it knows
+	Last         [16]byte // the message of row Processed, zero where it has none: a server that was restored counts others from there
 }
 
 // Inbox returns how far this device read its inbox, nil where it never looked.
@@ -270,8 +271,9 @@ func (p *Profile) Inbox() (*Inbox, error) {
 
 // inbox is Inbox for those that hold mu.
 func (p *Profile) inbox() (i *Inbox, err error) {
-	err = p.query(`SELECT processed, acknowledged FROM inbox`, func(s *sqlite3.Stmt) error {
-		i = &Inbox{uint64(s.ColumnInt64(0)), uint64(s.ColumnInt64(1))}
+	err = p.query(`SELECT processed, acknowledged, last FROM inbox`, func(s *sqlite3.Stmt) error {
+		i = &Inbox{Processed: uint64(s.ColumnInt64(0)), Acknowledged: uint64(s.ColumnInt64(1))}
+		copy(i.Last[:], s.ColumnRawBlob(2))
 		return nil
 	})
 	return i, err
@@ -287,7 +289,7 @@ func (t *Tx) SetSequence(id qpq.ChannelID, sequence uint64) error {
 
 // SetInbox notes how far this device read its inbox.
 func (t *Tx) SetInbox(i Inbox) error {
-	return t.p.exec(`INSERT OR REPLACE INTO inbox VALUES (1, ?, ?)`, int64(i.Processed), int64(i.Acknowledged))
+	return t.p.exec(`INSERT OR REPLACE INTO inbox VALUES (1, ?, ?, ?)`, int64(i.Processed), int64(i.Acknowledged), i.Last[:])
 }
 
 // UseKeyPackage drops a key package that was joined with, unless it is of last resort: then the server has to get others.

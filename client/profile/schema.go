@@ -136,6 +136,7 @@ var migrations = []string{
 	`INSERT INTO words (words) VALUES ('delete-all'); -- it is made anew, with terms for two words in a row
 	 DELETE FROM blocks;
 	 UPDATE indexed SET position = 0;`,
+	`ALTER TABLE inbox ADD COLUMN last BLOB NOT NULL DEFAULT x''; -- id of the message of the last row that is done`,
 }
 
 // version returns that of the schema.
