@@ -124,7 +124,7 @@ func (c *Client) Send(_ context.Context, id qpq.ChannelID, body wire.MessageBody
 	if err != nil {
 		return MessageID{}, err
 	}
-	if err := c.cfg.Profile.Change(func(tx *profile.Tx) error { return queue(tx, e, m) }); err != nil {
+	if err := c.enqueue(e, m); err != nil {
 		return MessageID{}, err
 	}
 	c.news.tell()

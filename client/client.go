@@ -103,6 +103,7 @@ type Client struct {
 	running turn // held by the Run that does the work
 	reading turn // held while unread entries are given
 
+	live       atomic.Bool  // Run is connected, and sends what waits
 	reload     atomic.Bool  // a new connection may have changed what is stored of conversations
 	contacts   sync.Map     // newest account states known, by qpq.UserID; of others only
 	gone       sync.Map     // accounts that the server says are no more, by qpq.UserID; for one connection

@@ -88,11 +88,13 @@ func (c *Client) stay(ctx context.Context, connected func()) error {
 	var work sync.WaitGroup
 	defer work.Wait()
 	defer cancel()
+	defer c.live.Store(false)
 	for {
 		if err := c.round(ctx, s, false); err != nil {
 			return err
 		}
 		connected()
+		c.live.Store(true)
 		c.goOn(ctx, &work)
 		var again <-chan time.Time
 		if wait := s.again.Load(); wait > 0 {

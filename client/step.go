@@ -63,11 +63,17 @@ func (st *step) creation(ch *chat, r wire.SlotReceipt) {
 }
 
 func (st *step) records(id qpq.ChannelID, records []mls.Record) {
+	list := stored(records)
+	st.do(func(tx *profile.Tx) error { return tx.PutGroup(id, list) })
+}
+
+// stored are records of a group as a profile takes them.
+func stored(records []mls.Record) []profile.Record {
 	list := make([]profile.Record, len(records))
 	for i, r := range records {
 		list[i] = profile.Record(r)
 	}
-	st.do(func(tx *profile.Tx) error { return tx.PutGroup(id, list) })
+	return list
 }
 
 // entry adds a line to a history.
