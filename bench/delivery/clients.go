@@ -2,16 +2,22 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/ncruces/go-sqlite3/vfs"
+	"github.com/ncruces/go-sqlite3/vfs/adiantum"
+
 	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/bench/store"
 	"github.com/quicproquo/qpq/client"
 	"github.com/quicproquo/qpq/client/profile"
 	"github.com/quicproquo/qpq/opaque"
@@ -29,6 +35,21 @@ type program struct {
 	profile *profile.Profile
 }
 
+// disks counts what the profiles of this process do with their files.
+var disks = sync.OnceValue(func() *store.Counting {
+	c := store.Count("clients")
+	vfs.Register("adiantum-clients", adiantum.Wrap(c, nil))
+	return c
+})
+
+// openCounted makes a profile whose file is encrypted, as that of any home, and counted.
+func openCounted(path string) (*profile.Profile, error) {
+	disks()
+	key := make([]byte, profile.KeySize)
+	rand.Read(key)
+	return profile.Open(profile.Config{Path: path, Key: key, VFS: "adiantum-clients"})
+}
+
 // install gives somebody a program, and an account.
 func (p *process) install(ctx context.Context, dir, name string) (*program, error) {
 	k := &program{user: qpq.UserID{Name: name, Domain: domain}}
@@ -36,11 +57,15 @@ func (p *process) install(ctx context.Context, dir, name string) (*program, erro
 	if k.home, err = profile.OpenHome(filepath.Join(dir, name), nil); err != nil {
 		return nil, err
 	}
-	if k.profile, err = k.home.Open(); err != nil {
+	if k.profile, err = openCounted(filepath.Join(dir, name, "profile.db")); err != nil {
 		return nil, errors.Join(err, k.home.Close())
 	}
 	dial := func(ctx context.Context, address string, verify func(tls.ConnectionState) error) (transport.Conn, error) {
-		return p.from.Dial(ctx, address, &tls.Config{InsecureSkipVerify: true, VerifyConnection: verify})
+		conn, err := p.from.Dial(ctx, address, &tls.Config{InsecureSkipVerify: true, VerifyConnection: verify})
+		if err != nil {
+			return nil, err
+		}
+		return counted{conn, &p.traffic}, nil
 	}
 	k.Client = client.New(client.Config{Profile: k.profile, Dial: dial, Server: p.address, KSF: opaque.Identity, Notice: func(client.Notice) {}})
 	password, err := client.NewPassword([]byte("correct horse battery " + name))
@@ -81,7 +106,7 @@ func engines(ctx context.Context, w io.Writer, dir string, o options) (err error
 	}
 	fmt.Fprintf(w, "%d people talk to somebody each, with whole clients: each text of 100 bytes is stored by its sender, encrypted, accepted, fetched,\n", pairs)
 	fmt.Fprintln(w, "decrypted, stored by its receiver and acknowledged, and the next is sent when the one before was accepted.")
-	fmt.Fprintln(w, costHead("shown"))
+	fmt.Fprintln(w, strings.Replace(costHead("shown"), "clients' cpu-µs\n", "clients' cpu-µs | clients' fsyncs/1000\n", 1)+"|--:")
 	return p.chat(ctx, w, programs, o.time)
 }
 
@@ -106,9 +131,10 @@ func (p *process) chat(ctx context.Context, w io.Writer, programs []*program, d 
 	}
 	if err == nil {
 		var c cost
+		before := disks().Syncs()
 		c, err = p.measured(func() (int64, error) { return exchange(ctx, programs, ids, &shown, d) })
 		if err == nil {
-			fmt.Fprintf(w, "%d | %v\n", shown.Load(), c)
+			fmt.Fprintf(w, "%d | %v | %.0f\n", shown.Load(), c, 1000*float64(disks().Syncs()-before)/float64(max(c.messages, 1)))
 		}
 	}
 	stop()

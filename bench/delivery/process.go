@@ -30,6 +30,7 @@ type process struct {
 	from    *quic.Endpoint
 	profile string // file of CPU profiles, if any: one for each measurement, numbered
 	made    int    // profiles
+	traffic traffic
 }
 
 // start runs this program as a server on the data of a folder, and returns when it listens.
@@ -113,7 +114,7 @@ func (p *process) connect(ctx context.Context, push func([]byte)) (*transport.Se
 	if err != nil {
 		return nil, err
 	}
-	return transport.NewSession(conn, transport.SessionConfig{Push: push}), nil
+	return transport.NewSession(counted{conn, &p.traffic}, transport.SessionConfig{Push: push}), nil
 }
 
 // until returns after how long the server answers somebody who tries as soon as it is started.
