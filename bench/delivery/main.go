@@ -24,6 +24,7 @@ type options struct {
 	mls     []int // of those that MLS encrypts
 	grow    []int // users, and messages that wait
 	rates   []int // messages a second
+	idle    int   // devices
 	profile string
 }
 
@@ -37,6 +38,8 @@ var parts = []struct {
 	{"engines", engines},
 	{"latencies", latencies},
 	{"growth", growth},
+	{"idle", idle},
+	{"fanout", fanOut},
 }
 
 func main() {
@@ -51,6 +54,7 @@ func main() {
 	limit := flag.Duration("limit", 15*time.Minute, "of each part, which fails after it")
 	grow := flag.String("grow", "10000,100000", "users, and messages that wait; the report has 1000000 too")
 	atRates := flag.String("rates", "250,500,1000,2000", "messages a second")
+	flag.IntVar(&o.idle, "idle", 10_000, "devices that are connected and do nothing")
 	flag.Parse()
 	if *serving != "" {
 		if err := serveMain(*serving, os.Stdin, os.Stdout); err != nil {

@@ -72,6 +72,14 @@ func (p *process) profiling() (c counters, err error) {
 	return c, p.ask(fmt.Sprintf("%s.%d", p.profile, p.made), &c)
 }
 
+// heap has the server collect, and write a profile of its heap where profiles are made.
+func (p *process) heap(file string) (c counters, err error) {
+	if p.profile == "" {
+		file = ""
+	}
+	return c, p.ask("heap "+file, &c)
+}
+
 // profileClients begins a profile of this process beside that of the server, and returns what ends it.
 func (p *process) profileClients() (stop func(), err error) {
 	if p.profile == "" {

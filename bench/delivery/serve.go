@@ -17,7 +17,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
+	"strings"
 	"syscall"
 	"time"
 
@@ -45,10 +47,12 @@ type counters struct {
 	Commits uint64
 	Allocs  uint64 // objects
 	Bytes   uint64 // allocated
+
+	Heap, Resident uint64 // bytes, after a collection; where they were asked for
 }
 
 func (c counters) since(b counters) counters {
-	return counters{c.CPU - b.CPU, c.Syncs - b.Syncs, c.Commits - b.Commits, c.Allocs - b.Allocs, c.Bytes - b.Bytes}
+	return counters{CPU: c.CPU - b.CPU, Syncs: c.Syncs - b.Syncs, Commits: c.Commits - b.Commits, Allocs: c.Allocs - b.Allocs, Bytes: c.Bytes - b.Bytes}
 }
 
 // used returns the CPU time of this process.
@@ -149,9 +153,37 @@ func selfSigned() (*tls.Config, error) {
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, err
 }
 
+// heap collects what is not used, writes what is to a file, unless its name is empty, and answers with counters.
+func (s *server) heap(file string, out io.Writer) error {
+	debug.FreeOSMemory()
+	if file != "" {
+		f, err := os.Create(file)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(pprof.Lookup("heap").WriteTo(f, 0), f.Close()); err != nil {
+			return err
+		}
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	c := s.counters()
+	c.Heap = m.HeapAlloc
+	statm, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Sscan(string(statm), new(uint64), &c.Resident); err != nil {
+		return err
+	}
+	c.Resident *= uint64(os.Getpagesize())
+	return json.NewEncoder(out).Encode(c)
+}
+
 // serveMain is the server as a process of its own. It prints its address, answers each line of its standard input with its counters,
 // and ends with its input. A line that names a file begins a CPU profile there, which ends with the next line.
 func serveMain(dir string, in io.Reader, out io.Writer) error {
+	debug.SetGCPercent(50) // as qpq-server does
 	s, err := serve(context.Background(), dir)
 	if err != nil {
 		return err
@@ -160,6 +192,12 @@ func serveMain(dir string, in io.Reader, out io.Writer) error {
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
 		pprof.StopCPUProfile()
+		if file, ok := strings.CutPrefix(lines.Text(), "heap "); ok {
+			if err := s.heap(file, out); err != nil {
+				return err
+			}
+			continue
+		}
 		if name := lines.Text(); name != "" {
 			f, err := os.Create(name)
 			if err != nil {
