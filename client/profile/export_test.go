@@ -54,5 +54,5 @@ func (p *Profile) Backlog() int64 {
 
 // Undo makes of the schema what it was before entries that are new were counted as they come.
 func Undo(p *Profile) error {
-	return p.db.Exec(`DROP TABLE unread; PRAGMA user_version = 6`)
+	return p.db.Exec(`DROP TABLE unread; PRAGMA user_version = 7`)
 }

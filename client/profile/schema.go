@@ -126,6 +126,7 @@ var migrations = []string{
 		slot INTEGER NOT NULL, -- of the commit that makes it, 0 while none was handed in
 		problem TEXT NOT NULL -- why it waits
 	 ) STRICT;`,
+	`ALTER TABLE inbox ADD COLUMN last BLOB NOT NULL DEFAULT x''; -- id of the message of the last row that is done`,
 	`CREATE TABLE unread ( -- how many entries of a conversation are new: see isNew
 		channel BLOB PRIMARY KEY, number INTEGER NOT NULL
 	 ) STRICT;
@@ -136,7 +137,6 @@ var migrations = []string{
 	`INSERT INTO words (words) VALUES ('delete-all'); -- it is made anew, with terms for two words in a row
 	 DELETE FROM blocks;
 	 UPDATE indexed SET position = 0;`,
-	`ALTER TABLE inbox ADD COLUMN last BLOB NOT NULL DEFAULT x''; -- id of the message of the last row that is done`,
 }
 
 // version returns that of the schema.
