@@ -1,0 +1,135 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/client"
+	"github.com/quicproquo/qpq/config"
+	"github.com/quicproquo/qpq/loadtest"
+	"github.com/quicproquo/qpq/wire"
+)
+
+// settings are what can be chosen.
+type settings struct {
+	config, server, fingerprint, scenario string
+	clients, groupSize, payload, fileSize int
+	window                                int
+	rate                                  string
+	duration, patience, slice             time.Duration
+	opaque, stretch, findLimit            bool
+	prefix, state, tokenFile              string
+	serverPID                             int
+	metrics                               string
+	maxErrors                             int
+	json, html, compare                   string
+}
+
+func newSettings() *settings {
+	return &settings{server: "127.0.0.1:" + wire.StandardPort, scenario: "dm", clients: 100, groupSize: 10, fileSize: 1024, window: 1, rate: "max",
+		duration: 30 * time.Second, patience: 30 * time.Second, slice: time.Second}
+}
+
+// table is where flags, environment, file, help and the manual come from.
+func (s *settings) table() *config.Table {
+	return &config.Table{Prefix: "QPQ_LOADTEST", Settings: []config.Setting{
+		{Name: "config", Value: config.File(&s.config), Help: "read settings from this TOML `FILE`", NoFile: true},
+		{Name: "server", Value: config.Address(&s.server, wire.StandardPort, false), Help: "load the server at `ADDR`, host:port, by QUIC"},
+		{Name: "fingerprint", Value: config.Text(&s.fingerprint), Help: "refuse a server whose `FINGERPRINT` is another than this one, as the server prints it; without it any is taken, and the report says which it was"},
+		{Name: "scenario", Value: config.OneOf(&s.scenario, loadtest.Scenarios()...), Help: "do this `WORD`: " + loadtest.Describe()},
+		{Name: "clients", Value: config.Int(&s.clients, 1, 1_000_000), Help: "be `N` clients, each an account with one device and a connection"},
+		{Name: "rate", Value: rate{&s.rate}, Help: "do `R` of it a second in all, whether or not what came before has ended; 0 or max is as fast as it goes, one after the other"},
+		{Name: "duration", Value: config.Duration(&s.duration), Help: "measure for this `TIME`"},
+		{Name: "opaque-payload", Value: config.Bool(&s.opaque), Help: "send random bytes that nobody encrypts or decrypts, which loads the server alone"},
+		{Name: "group-size", Value: config.Int(&s.groupSize, 2, 1000), Help: "let `N` people be in a conversation of several"},
+		{Name: "payload", Value: config.Int(&s.payload, 0, 1<<20), Help: "send messages of `N` bytes: texts before they are encrypted, opaque ones in all; 0 is 100 and 512"},
+		{Name: "file-size", Value: config.Int(&s.fileSize, 1, 1<<20), Help: "send files of `N` KiB"},
+		{Name: "window", Value: config.Int(&s.window, 1, 1000), Help: "without a rate, have `N` messages under way in each conversation"},
+		{Name: "find-limit", Value: config.Bool(&s.findLimit), Help: "with --scenario connect, connect until the server takes no more or --clients are connected, and tell how many and why"},
+		{Name: "patience", Value: config.Duration(&s.patience), Help: "wait for an answer, and for what is still under way in the end, for this `TIME`"},
+		{Name: "slice", Value: config.Duration(&s.slice), Help: "report in slices of this `TIME`, which --compare compares"},
+		{Name: "prefix", Value: config.Text(&s.prefix), Help: "let names of accounts begin with `NAME`; empty is load, with something by chance where --state keeps nothing"},
+		{Name: "state", Value: config.File(&s.state), Help: "keep accounts and conversations in the directory `DIR`, so that another run need not make them; they have secrets in them; empty keeps nothing"},
+		{Name: "token-file", Value: config.File(&s.tokenFile), Help: "sign up with the registration token in this `FILE`"},
+		{Name: "stretch-passwords", Value: config.Bool(&s.stretch), Help: "stretch passwords as qpq does, which costs the clients much and the server nothing; without it they are random keys, for which it adds nothing"},
+		{Name: "server-pid", Value: config.Int(&s.serverPID, 0, math.MaxInt32), Help: "tell CPU and memory of the server, which is the process `PID` of this machine"},
+		{Name: "server-metrics", Value: config.Text(&s.metrics), Help: "tell CPU, memory and commits of the server by its metrics at `URL`, which it prints with --metrics"},
+		{Name: "max-errors", Value: config.Int(&s.maxErrors, 0, math.MaxInt32), Help: "end with exit code 8 where there are more than `N` errors"},
+		{Name: "json", Value: config.File(&s.json), Help: "write a report for programs to `FILE`"},
+		{Name: "html", Value: config.File(&s.html), Help: "write a report with charts for people to `FILE`, which needs nothing else"},
+		{Name: "compare", Value: config.File(&s.compare), Help: "measure nothing, but compare the report `OLD` with the one that is the argument", NoFile: true},
+	}}
+}
+
+// rate is a number of something a second, or max.
+type rate struct{ p *string }
+
+func (r rate) String() string { return *r.p }
+func (r rate) Type() string   { return "rate" }
+func (r rate) Set(s string) error {
+	if s != "max" {
+		if v, err := strconv.ParseFloat(s, 64); err != nil || v < 0 || v > 1e6 || math.IsNaN(v) {
+			return fmt.Errorf("it is no rate: write a number up to 1000000, or max")
+		}
+	}
+	*r.p = s
+	return nil
+}
+
+// arguments refuses any but what --compare compares.
+func (s *settings) arguments(args []string) error {
+	switch {
+	case s.compare != "" && len(args) != 1:
+		return qpq.E(qpq.Invalid, "usage", "--compare takes two reports: qpq-loadtest --compare OLD.json NEW.json")
+	case s.compare == "" && len(args) > 0:
+		return qpq.E(qpq.Invalid, "usage", fmt.Sprintf("%q is one argument too many: qpq-loadtest --help tells what it takes", args[0]))
+	}
+	return nil
+}
+
+// configFile returns where the file is: of the flag, else of the environment.
+func (s *settings) configFile(root *cobra.Command, t *config.Table, lookup func(string) (string, bool)) string {
+	if !root.PersistentFlags().Changed("config") {
+		if file, ok := lookup(t.Env(config.Setting{Name: "config"})); ok {
+			return file
+		}
+	}
+	return s.config
+}
+
+// plan returns what is to be done.
+func (s *settings) plan() (loadtest.Plan, error) {
+	p := loadtest.Plan{Server: s.server, Scenario: s.scenario, Clients: s.clients, Duration: s.duration, GroupSize: s.groupSize, Payload: s.payload,
+		FileSize: s.fileSize << 10, Window: s.window, Opaque: s.opaque, Stretch: s.stretch, FindLimit: s.findLimit, Patience: s.patience, Slice: s.slice, Prefix: s.prefix}
+	if s.rate != "max" {
+		p.Rate, _ = strconv.ParseFloat(s.rate, 64) // was checked when it was set
+	}
+	if s.fingerprint != "" {
+		sum, err := client.ParseFingerprint(s.fingerprint)
+		if err != nil {
+			return p, err
+		}
+		p.Fingerprint = sum
+	}
+	return p, p.Check()
+}
+
+// local returns what this process has of its own.
+func (s *settings) local() (loadtest.Local, error) {
+	l := loadtest.Local{State: s.state, PID: s.serverPID, Metrics: s.metrics}
+	if s.tokenFile != "" {
+		b, err := os.ReadFile(s.tokenFile)
+		if err != nil {
+			return l, qpq.Wrap(qpq.NotFound, "no-token-file", fmt.Sprintf("the registration token cannot be read: %v: check --token-file", err), err)
+		}
+		l.Token = wire.NewSecret(string(bytes.TrimSpace(b)))
+	}
+	return l, nil
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/quicproquo/qpq/loadtest"
+)
+
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
+// work does what the settings say.
+func (p *program) work(ctx context.Context, s *settings, args []string) error {
+	plan, err := s.plan()
+	if err != nil {
+		return err
+	}
+	local, err := s.local()
+	if err != nil {
+		return err
+	}
+	t := &teller{w: p.stderr, terminal: p.terminal}
+	local.Progress = t.tell
+	report, err := loadtest.Run(ctx, plan, local)
+	t.end()
+	return p.finish(s, report, err)
+}
+
+// finish shows and writes a report, whatever became of the run.
+func (p *program) finish(s *settings, report *loadtest.Report, err error) error {
+	if err != nil && report.Began.IsZero() {
+		return err // nothing was measured
+	}
+	if shown := report.WriteText(p.stdout); err == nil {
+		err = shown
+	}
+	if s.json != "" {
+		if written := report.WriteJSON(s.json); err == nil {
+			err = written
+		}
+	}
+	if n := report.Failed(); err == nil && n > int64(s.maxErrors) {
+		err = tooManyErrors{fmt.Sprintf("there were %d errors, and at most %d may be: --max-errors allows more", n, s.maxErrors)}
+	}
+	return err
+}
+
+// every is how often a line tells of progress where there is no terminal.
+const every = 5 * time.Second
+
+// teller shows progress: on a terminal in one line, which changes, elsewhere in lines now and then.
+type teller struct {
+	w        io.Writer
+	terminal bool
+
+	mu    sync.Mutex
+	last  time.Time
+	doing string
+	open  bool // a line of the terminal is not ended
+}
+
+func (t *teller) tell(p loadtest.Progress) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	pause := every
+	if t.terminal {
+		pause = 100 * time.Millisecond
+	}
+	if p.Doing == t.doing && time.Since(t.last) < pause && (p.Doing == "" || p.Done < p.Of) {
+		return
+	}
+	if t.open && p.Doing != t.doing {
+		fmt.Fprintln(t.w)
+	}
+	t.last, t.doing, t.open = time.Now(), p.Doing, t.terminal
+	if t.terminal {
+		fmt.Fprintf(t.w, "\r\x1b[K%s", p)
+		return
+	}
+	fmt.Fprintln(t.w, p)
+}
+
+// end ends a line that is not ended.
+func (t *teller) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.open {
+		fmt.Fprintln(t.w)
+	}
+}
