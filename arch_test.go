@@ -33,7 +33,7 @@ var mayImport = []struct {
 	{"client/transcript", []string{".", "identity"}},
 	{"client/...", []string{".", "identity", "internal/files", "mls", "mls/frame", "mls/message", "opaque", "transport", "wire"}},
 	{"command/...", []string{".", "client", "client/transcript", "identity", "internal/files", "wire"}},
-	{"loadtest", []string{".", "client/conversation", "identity", "internal/files", "mls", "mls/message", "opaque", "transport", "transport/quic", "wire"}},
+	{"loadtest", []string{".", "client/conversation", "client/filecrypt", "identity", "internal/files", "mls", "mls/message", "opaque", "transport", "transport/quic", "wire"}},
 	{"cmd/...", []string{"*"}},
 	{"integration/...", []string{"*"}},
 	{"bench/...", []string{"*"}},

@@ -2,6 +2,8 @@ package loadtest
 
 import (
 	"context"
+	"math/rand/v2"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +16,9 @@ const (
 
 // connectThem has clients connect and prove their devices, and stay until the run ends.
 func (r *runner) connectThem(ctx context.Context) error {
+	if r.plan.FindLimit {
+		return r.findLimit(ctx)
+	}
 	people := r.fleet.people
 	one := func(ctx context.Context, i int, due time.Time) {
 		if err := people[i].connect(ctx); err != nil {
@@ -23,16 +28,92 @@ func (r *runner) connectThem(ctx context.Context) error {
 		r.record.note(seriesConnected, time.Since(due), 0)
 	}
 	if r.plan.Rate > 0 {
-		r.pace(ctx, func(ctx context.Context, n int, due time.Time) {
-			if n < len(people) {
-				one(ctx, n, due)
-			}
-		})
-		return nil
+		r.pace(ctx, len(people), one)
+	} else {
+		work, cancel := outlive(ctx)
+		defer cancel()
+		_ = together(ctx, len(people), atOnce, func(i int) error { one(work, i, time.Now()); return nil }) // ctx alone fails it
 	}
-	work, cancel := outlive(ctx)
-	defer cancel()
-	_ = together(ctx, len(people), atOnce, func(i int) error { one(work, i, time.Now()); return nil }) // it is ctx alone that fails it
 	sleepUntil(ctx, r.end())
 	return nil
+}
+
+// logIn has clients prove their passwords, each on a connection of its own.
+func (r *runner) logIn(ctx context.Context) error {
+	one := func(ctx context.Context, n int, due time.Time) {
+		if err := r.fleet.people[n%len(r.fleet.people)].login(ctx); err != nil {
+			r.record.fail("login", err)
+			return
+		}
+		r.record.note(seriesLogin, time.Since(due), 0)
+	}
+	if r.plan.Rate > 0 {
+		r.pace(ctx, -1, one)
+	} else {
+		r.flatOut(ctx, len(r.fleet.people), one)
+	}
+	return nil
+}
+
+// weather has storms, as long as another is likely to be over in time.
+func (r *runner) weather(ctx context.Context) error {
+	for longest := time.Duration(0); len(r.storms) == 0 || time.Now().Add(2*longest).Before(r.end()) && sleepUntil(ctx, time.Now().Add(time.Second)); {
+		began := time.Now()
+		if err := r.storm(ctx); err != nil {
+			return err
+		}
+		longest = max(longest, time.Since(began))
+	}
+	return nil
+}
+
+// storm cuts all clients off at once and has all of them come back at once. Who is refused tries again, as clients do, until the run is to
+// end.
+func (r *runner) storm(ctx context.Context) error {
+	work, cancel := outlive(ctx)
+	defer cancel()
+	work, end := context.WithDeadline(work, r.end())
+	defer end()
+	people := r.fleet.people
+	began := time.Now()
+	if err := r.fleet.cut(); err != nil {
+		return err
+	}
+	s := Storm{Clients: len(people)}
+	var tries, back, last atomic.Int64
+	_ = together(work, len(people), len(people), func(i int) error {
+		if n, ok := r.comeBack(work, people[i]); !ok {
+			tries.Add(n)
+			return nil
+		} else {
+			tries.Add(n)
+		}
+		took := time.Since(began)
+		back.Add(1)
+		r.record.note(seriesBack, took, 0)
+		for was := last.Load(); int64(took) > was && !last.CompareAndSwap(was, int64(took)); was = last.Load() {
+		}
+		return nil
+	})
+	s.Back, s.Tries, s.Seconds = int(back.Load()), tries.Load(), time.Duration(last.Load()).Seconds()
+	s.Refused = s.Clients - s.Back
+	r.storms = append(r.storms, s)
+	r.record.failed("reconnect", "refused for good", "a client that was cut off was not back when the run ended", int64(s.Refused))
+	return nil
+}
+
+// comeBack connects, again and again with growing pauses where it fails, until ctx ends. It returns how often it tried.
+func (r *runner) comeBack(ctx context.Context, p *person) (tries int64, ok bool) {
+	const first, most = time.Second, 30 * time.Second
+	for wait := first; ; wait = min(2*wait, most) {
+		tries++
+		err := p.connect(ctx)
+		if err == nil {
+			return tries, true
+		}
+		r.record.retried(kindOf(err))
+		if !sleepUntil(ctx, time.Now().Add(wait/2+rand.N(wait))) {
+			return tries, false
+		}
+	}
 }

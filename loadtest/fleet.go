@@ -27,6 +27,7 @@ type fleet struct {
 	info   wire.ServerInfoReply
 	people []*person
 	say    func(doing string, done, of int)
+	files  sync.Map // that messages of this process bring, by the id of the message
 
 	mu          sync.Mutex
 	endpoint    *quic.Endpoint
@@ -121,13 +122,19 @@ func (f *fleet) close() {
 	}
 }
 
-// connectAll has everybody connect as the device of their account.
+// connectAll has everybody who is not connected connect as the device of their account.
 func (f *fleet) connectAll(ctx context.Context) error {
 	var done atomic.Int64
 	return together(ctx, len(f.people), atOnce, func(i int) error {
-		err := patiently(ctx, func() error { return f.people[i].connect(ctx) })
+		p := f.people[i]
+		if p.alive() {
+			return nil
+		}
+		if err := patiently(ctx, func() error { return p.connect(ctx) }); err != nil {
+			return fmt.Errorf("connect as %s: %w", p.user, err)
+		}
 		f.say("connecting", int(done.Add(1)), len(f.people))
-		return err
+		return nil
 	})
 }
 

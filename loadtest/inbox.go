@@ -18,6 +18,8 @@ type inbox struct {
 	mu    sync.Mutex // held by who reads
 	after uint64
 	seats map[qpq.ChannelID]*seat // what takes the rows of each conversation
+
+	fetching sync.WaitGroup // downloads under way
 }
 
 // open gives a person an inbox. Its conversations are added before it is followed.
@@ -106,6 +108,9 @@ func (b *inbox) take(row wire.InboxRow) time.Time {
 	}
 	s.room.delivered.Add(1)
 	record.note(seriesDelivered, time.Since(due), 0)
+	if f, ok := b.person.fleet.files.LoadAndDelete(row.ID); ok {
+		b.fetching.Go(func() { s.download(f.(*file), due) })
+	}
 	return due
 }
 

@@ -141,7 +141,7 @@ func prepare(ctx context.Context, plan Plan, local Local) (*runner, error) {
 	if err := r.watchServer(ctx); err != nil {
 		return r, err
 	}
-	if r.scenario.accounts {
+	if r.scenario.accounts && !r.plan.FindLimit { // who looks for the limit of connections needs nobody behind them
 		if err := r.enrol(ctx); err != nil {
 			return r, err
 		}

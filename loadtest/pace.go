@@ -19,15 +19,16 @@ func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
 	return longer, func() { stop(); cancel() }
 }
 
-// pace calls do at the plan's rate, with a number and when it was due, until the run is to end or ctx does; and returns when all calls have.
+// pace calls do at the plan's rate, with a number and when it was due, at most so many times where most is not negative, until the run is to
+// end or ctx does; and returns when all calls have.
 // What is due begins, however much of what was due before is still under way.
-func (r *runner) pace(ctx context.Context, do func(ctx context.Context, n int, due time.Time)) {
+func (r *runner) pace(ctx context.Context, most int, do func(ctx context.Context, n int, due time.Time)) {
 	work, cancel := outlive(ctx)
 	defer cancel()
 	slots := make(chan struct{}, mostUnderWay)
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	for n := 0; ; n++ {
+	for n := 0; n != most; n++ {
 		due := r.began.Add(time.Duration(float64(n) / r.plan.Rate * float64(time.Second)))
 		if !due.Before(r.end()) || !sleepUntil(ctx, due) {
 			return

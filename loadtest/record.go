@@ -3,6 +3,7 @@ package loadtest
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -24,13 +25,14 @@ const (
 
 // recorder takes what happens in a run. Until start nothing but errors is kept.
 type recorder struct {
-	mu     sync.Mutex
-	began  time.Time // zero before start
-	slice  time.Duration
-	names  []string // of series, in the order in which they came up
-	series map[string]*tally
-	errors map[mishap]*ErrorCount
-	over   bool
+	mu      sync.Mutex
+	began   time.Time // zero before start
+	slice   time.Duration
+	names   []string // of series, in the order in which they came up
+	series  map[string]*tally
+	errors  map[mishap]*ErrorCount
+	retries map[string]int64
+	over    bool
 }
 
 // tally is one kind of thing that is counted.
@@ -54,7 +56,7 @@ type sliceTally struct {
 type mishap struct{ during, kind string }
 
 func newRecorder() *recorder {
-	return &recorder{series: map[string]*tally{}, errors: map[mishap]*ErrorCount{}}
+	return &recorder{series: map[string]*tally{}, errors: map[mishap]*ErrorCount{}, retries: map[string]int64{}}
 }
 
 // start begins the first slice.
@@ -143,6 +145,13 @@ func (r *recorder) failed(during, kind, example string, n int64) {
 	e.Count += n
 }
 
+// retried counts what failed and is going to be tried again: it is told, and is no error.
+func (r *recorder) retried(kind string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.retries[kind]++
+}
+
 // failures returns all errors, the most frequent first.
 func (r *recorder) failures() (list []ErrorCount) {
 	r.mu.Lock()
@@ -156,6 +165,16 @@ func (r *recorder) failures() (list []ErrorCount) {
 		}
 		return strings.Compare(a.During+a.Kind, b.During+b.Kind)
 	})
+	return list
+}
+
+// again returns what was tried again.
+func (r *recorder) again() (list []ErrorCount) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, kind := range slices.Sorted(maps.Keys(r.retries)) {
+		list = append(list, ErrorCount{During: "reconnect", Kind: kind, Count: r.retries[kind]})
+	}
 	return list
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
@@ -27,6 +28,7 @@ type Report struct {
 	Interrupted bool         `json:"interrupted"`
 	Series      []Series     `json:"series"`
 	Errors      []ErrorCount `json:"errors"`
+	Retried     []ErrorCount `json:"retried,omitempty"` // what failed and was tried again, as clients do that were cut off
 	Limit       *Limit       `json:"limit,omitempty"`
 	Storms      []Storm      `json:"storms,omitempty"`
 	Usage       *Usage       `json:"usage,omitempty"` // of the server, where it could be watched
@@ -127,7 +129,7 @@ func pointOf(h *hdr.Histogram, number int, slice time.Duration) Point {
 
 // report says what came of a run so far.
 func (r *runner) report() *Report {
-	out := &Report{Format: Format, Plan: r.plan, Loop: r.loop(), Setup: r.setup, Began: r.began, Errors: r.record.failures(), Limit: r.limit, Storms: r.storms,
+	out := &Report{Format: Format, Plan: r.plan, Loop: r.loop(), Setup: r.setup, Began: r.began, Errors: r.record.failures(), Retried: r.record.again(), Limit: r.limit, Storms: r.storms,
 		ClientCPU: r.own.Seconds(), Notes: r.notes}
 	if r.fleet != nil {
 		out.Server = ServerFacts{Domain: r.fleet.info.Domain, Software: qpq.Printable(r.fleet.info.Software), Fingerprint: formatFingerprint(r.fleet.fingerprint)}
@@ -147,11 +149,20 @@ func (r *runner) report() *Report {
 
 // loop says how work comes about.
 func (r *runner) loop() string {
-	if r.plan.Rate > 0 {
+	switch {
+	case r.plan.Scenario == "reconnect-storm":
+		return "all at once: latencies count from when all were cut off"
+	case r.plan.Rate > 0:
 		return fmt.Sprintf("open loop: %g a second are due, and latencies count from when each was due", r.plan.Rate)
+	case r.plan.Scenario == "connect":
+		return fmt.Sprintf("closed loop, as fast as it goes: %d connect at a time; a stall of the server hides in this", atOnce)
 	}
-	return fmt.Sprintf("closed loop, as fast as it goes: what is next begins when what was before has ended, %d at a time; a stall of the server hides in this", r.plan.Window)
+	return fmt.Sprintf("closed loop, as fast as it goes: what is next begins when what was before has ended, %d at a time each; a stall of the server hides in this", r.plan.Window)
 }
+
+// rank is the order of series.
+var rank = []string{seriesAccepted, seriesDelivered, seriesAcknowledged, seriesUploaded, seriesDownloaded, seriesConnected, seriesBack, seriesLogin,
+	seriesReconnected, seriesTyping}
 
 // named is a series before it is written down, in a form that can be merged with others.
 type named struct {
@@ -170,6 +181,7 @@ func (r *recorder) tallies() (list []named) {
 		t := r.series[name]
 		list = append(list, named{name, t.all, t.bytes, t.last, t.done})
 	}
+	slices.SortFunc(list, func(a, b named) int { return slices.Index(rank, a.name) - slices.Index(rank, b.name) })
 	return list
 }
 

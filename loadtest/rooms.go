@@ -65,7 +65,7 @@ func (r *runner) seatAll(ctx context.Context, kind string, size int) error {
 		}
 	}
 	if err := f.connectAll(ctx); err != nil {
-		return fmt.Errorf("connect: %w", err)
+		return err
 	}
 	found := f.foundOpaque
 	if !r.plan.Opaque {
@@ -107,17 +107,22 @@ func (k *room) emptyAll(ctx context.Context) error {
 
 var messages atomic.Uint64
 
-// send has the next member send a message that was due at a time.
-func (k *room) send(ctx context.Context, due time.Time) {
-	s := k.seats[k.turns.Add(1)%uint64(len(k.seats))]
-	f := s.person.fleet
-	id := messageID(due, messages.Add(1))
-	payload, err := s.write(id, f.plan.Payload)
-	if err != nil {
+// next returns the member whose turn it is to write.
+func (k *room) next() *seat { return k.seats[k.turns.Add(1)%uint64(len(k.seats))] }
+
+// send has a member send a message that was due at a time, with a file or without.
+func (s *seat) send(ctx context.Context, due time.Time, file *file) {
+	f, k := s.person.fleet, s.room
+	q := wire.Send{Channel: k.id, ID: messageID(due, messages.Add(1))}
+	if file != nil {
+		q.Blobs = [][]byte{file.blob[:]}
+		f.files.Store(q.ID, file)
+	}
+	var err error
+	if q.Payload, err = s.write(q.ID, f.plan.Payload); err != nil {
 		f.record.fail("encrypt", err)
 		return
 	}
-	q := wire.Send{Channel: k.id, ID: id, Payload: payload}
 	reply, err := ask(ctx, s.person, q)
 	if err == nil && !f.plan.Opaque && !wire.VerifyMessage(f.info.SigningKey, q, reply) {
 		err = qpq.E(qpq.Damaged, "bad-receipt", "the receipt of a message does not bear the server's signature")

@@ -12,7 +12,7 @@ import (
 func (r *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d clients at %s (%s, %s)\n", r.Plan.Scenario, r.Plan.Clients, r.Plan.Server, r.Server.Software, r.Server.Fingerprint)
-	fmt.Fprintf(&b, "%s; messages %s\n", r.Loop, r.payloads())
+	fmt.Fprintf(&b, "%s%s\n", r.Loop, r.payloads())
 	fmt.Fprintf(&b, "prepared in %s: %d accounts signed up, %d from before, %d conversations; then measured for %.1f s%s\n\n",
 		r.Setup.Took.Round(100*time.Millisecond), r.Setup.Registered, r.Setup.Reused, r.Setup.Conversations, r.Seconds, map[bool]string{true: ", until it was interrupted"}[r.Interrupted])
 	r.writeSeries(&b)
@@ -22,6 +22,9 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	for i, s := range r.Storms {
 		fmt.Fprintf(&b, "storm %d: of %d clients cut off at once %d were back in %.2f s, with %d tries; refused for good: %d\n", i+1, s.Clients, s.Back, s.Seconds, s.Tries, s.Refused)
+	}
+	for _, e := range r.Retried {
+		fmt.Fprintf(&b, "tried again: %d × %s\n", e.Count, e.Kind)
 	}
 	for _, k := range r.Workers {
 		if k.Lost != "" {
@@ -41,10 +44,13 @@ func (r *Report) WriteText(w io.Writer) error {
 
 // payloads says what messages are.
 func (r *Report) payloads() string {
-	if r.Plan.Opaque {
-		return fmt.Sprintf("are %d random bytes that nobody encrypts", r.Plan.Payload)
+	switch {
+	case r.Setup.Conversations == 0:
+		return ""
+	case r.Plan.Opaque:
+		return fmt.Sprintf("; messages are %d random bytes that nobody encrypts", r.Plan.Payload)
 	}
-	return fmt.Sprintf("are texts of %d bytes, encrypted and decrypted by MLS groups", r.Plan.Payload)
+	return fmt.Sprintf("; messages are texts of %d bytes, encrypted and decrypted by MLS groups", r.Plan.Payload)
 }
 
 func (r *Report) writeSeries(w io.Writer) {
