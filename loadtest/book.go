@@ -45,15 +45,18 @@ type entry struct {
 }
 
 // openBook reads what is kept of a server.
-func openBook(folder, prefix string, server wire.ServerInfoReply) (*book, error) {
-	b := &book{prefix: prefix, known: map[string]entry{}, rooms: map[string]entry{}}
-	if prefix == "" {
+func openBook(folder string, p Plan, server wire.ServerInfoReply) (*book, error) {
+	b := &book{prefix: p.Prefix, known: map[string]entry{}, rooms: map[string]entry{}}
+	if p.Prefix == "" {
 		b.prefix = "load"
 		if folder == "" { // nobody comes back to these accounts: another run must not meet them
 			var chance [4]byte
 			rand.Read(chance[:])
 			b.prefix = "load" + hex.EncodeToString(chance[:]) + "."
 		}
+	}
+	if p.Part > 0 {
+		b.prefix += fmt.Sprintf("w%d.", p.Part)
 	}
 	if folder == "" {
 		return b, nil

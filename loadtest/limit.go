@@ -33,9 +33,6 @@ type search struct {
 // findLimit opens connections, whom nobody stands behind, until the server takes no more.
 func (r *runner) findLimit(ctx context.Context) error {
 	s := &search{fleet: r.fleet, kinds: map[string]int64{}}
-	if r.plan.Rate == 0 {
-		r.plan.Rate = steadyRate
-	}
 	searching, found := context.WithCancel(ctx)
 	defer found()
 	r.pace(searching, r.plan.Clients, func(ctx context.Context, _ int, due time.Time) {

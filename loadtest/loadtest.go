@@ -9,6 +9,7 @@ package loadtest
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -34,7 +35,8 @@ type Plan struct {
 	FindLimit   bool          `json:"findLimit"` // connect until the server takes no more
 	Patience    time.Duration `json:"patience"`  // for one answer; 0 is 30 s
 	Slice       time.Duration `json:"slice"`     // of which the report has a line each; 0 is a second
-	Prefix      string        `json:"prefix"`    // of account names; empty is one by chance
+	Prefix      string        `json:"prefix"`    // of account names; empty is load, with something by chance where nothing is kept
+	Part        int           `json:"part"`      // which worker's share it is, from 1; 0 is all of it
 }
 
 // Local is what each process that takes part has of its own.
@@ -53,6 +55,9 @@ func (p Plan) withDefaults() Plan {
 	p.Window = cmp.Or(p.Window, 1)
 	p.Patience = cmp.Or(p.Patience, 30*time.Second)
 	p.Slice = cmp.Or(p.Slice, time.Second)
+	if p.FindLimit {
+		p.Rate = cmp.Or(p.Rate, steadyRate)
+	}
 	if p.Payload == 0 {
 		if p.Payload = 100; p.Opaque {
 			p.Payload = 512
@@ -96,12 +101,12 @@ func Run(ctx context.Context, plan Plan, local Local) (*Report, error) {
 	if err == nil {
 		err = r.measure(ctx)
 	}
-	report := r.report()
+	r.close()
+	report, failed := merge(r.plan, []share{r.share()}, nil)
 	if ctx.Err() != nil {
 		report.Interrupted, err = true, nil
 	}
-	r.close()
-	return report, err
+	return report, errors.Join(err, failed)
 }
 
 // runner is a load test on its way.
@@ -119,7 +124,6 @@ type runner struct {
 	own      time.Duration // CPU time of this process in it
 	limit    *Limit
 	storms   []Storm
-	notes    []string
 }
 
 // prepare does all that is not measured. The runner is there whatever happens.
@@ -138,7 +142,7 @@ func prepare(ctx context.Context, plan Plan, local Local) (*runner, error) {
 	if err := r.fleet.meet(ctx); err != nil {
 		return r, err
 	}
-	if err := r.watchServer(ctx); err != nil {
+	if r.watch, err = newWatch(ctx, local); err != nil {
 		return r, err
 	}
 	if r.scenario.accounts && !r.plan.FindLimit { // who looks for the limit of connections needs nobody behind them
@@ -157,7 +161,7 @@ func prepare(ctx context.Context, plan Plan, local Local) (*runner, error) {
 
 // enrol gets all clients their accounts.
 func (r *runner) enrol(ctx context.Context) error {
-	book, err := openBook(r.local.State, r.plan.Prefix, r.fleet.info)
+	book, err := openBook(r.local.State, r.plan, r.fleet.info)
 	if err != nil {
 		return err
 	}
@@ -174,7 +178,7 @@ func (r *runner) measure(ctx context.Context) error {
 	own := usedCPU()
 	beside, stop := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
-	go func() { defer close(done); r.follow(beside) }()
+	go func() { defer close(done); r.watch.follow(beside, r.began, r.tell) }()
 	err := r.scenario.run(r, ctx)
 	r.ended, r.own = time.Now(), usedCPU()-own
 	stop()
@@ -185,6 +189,13 @@ func (r *runner) measure(ctx context.Context) error {
 
 // end is when nothing more is due.
 func (r *runner) end() time.Time { return r.began.Add(r.plan.Duration) }
+
+// tell tells how the run goes.
+func (r *runner) tell() {
+	if r.local.Progress != nil {
+		r.local.Progress(r.progress())
+	}
+}
 
 // say tells of what is done before anything is measured.
 func (r *runner) say(doing string, done, of int) {

@@ -27,7 +27,7 @@ type Rate struct {
 
 // progress says how the run goes.
 func (r *runner) progress() Progress {
-	p := Progress{Elapsed: time.Since(r.began), Lasts: r.plan.Duration}
+	p := Progress{Elapsed: time.Since(r.began), Lasts: r.plan.Duration, Server: r.watch.latest()}
 	r.record.mu.Lock()
 	for _, name := range r.record.names {
 		t := r.record.series[name]
@@ -43,14 +43,6 @@ func (r *runner) progress() Progress {
 		p.Errors += e.Count
 	}
 	r.record.mu.Unlock()
-	if w := r.watch; w != nil {
-		w.mu.Lock()
-		if n := len(w.points); n > 0 {
-			latest := w.points[n-1]
-			p.Server = &latest
-		}
-		w.mu.Unlock()
-	}
 	return p
 }
 

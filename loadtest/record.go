@@ -3,6 +3,7 @@ package loadtest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net"
 	"slices"
@@ -48,7 +49,7 @@ type tally struct {
 // sliceTally is what a slice that is over had.
 type sliceTally struct {
 	number int
-	hdr    []byte // encoded
+	hdr    string // encoded
 	point  Point
 }
 
@@ -57,6 +58,26 @@ type mishap struct{ during, kind string }
 
 func newRecorder() *recorder {
 	return &recorder{series: map[string]*tally{}, errors: map[mishap]*ErrorCount{}, retries: map[string]int64{}}
+}
+
+func newHistogram(digits int) *hdr.Histogram { return hdr.New(1, longest, digits) }
+
+// encode writes a histogram as HdrHistogram's V2 has it, compressed and in base64.
+func encode(h *hdr.Histogram) string {
+	b, err := h.Encode(hdr.V2CompressedEncodingCookieBase)
+	if err != nil {
+		panic(err) // it writes to memory
+	}
+	return string(b)
+}
+
+// decode reads what encode wrote.
+func decode(s string) (*hdr.Histogram, error) {
+	h, err := hdr.Decode([]byte(s))
+	if err != nil {
+		return nil, fmt.Errorf("latencies that cannot be read: %w", err)
+	}
+	return h, nil
 }
 
 // start begins the first slice.
@@ -82,7 +103,7 @@ func (r *recorder) note(name string, took time.Duration, bytes int64) {
 	}
 	t := r.series[name]
 	if t == nil {
-		t = &tally{all: hdr.New(1, longest, digits), now: hdr.New(1, longest, sliceDigits)}
+		t = &tally{all: newHistogram(digits), now: newHistogram(sliceDigits)}
 		r.series[name], r.names = t, append(r.names, name)
 	}
 	t.last = time.Since(r.began)
@@ -99,11 +120,7 @@ func (t *tally) until(number int, slice time.Duration) {
 		return
 	}
 	if t.now.TotalCount() > 0 {
-		encoded, err := t.now.Encode(hdr.V2CompressedEncodingCookieBase)
-		if err != nil {
-			panic(err) // it writes to memory
-		}
-		t.done = append(t.done, sliceTally{t.number, encoded, pointOf(t.now, t.number, slice)})
+		t.done = append(t.done, sliceTally{t.number, encode(t.now), pointOf(t.now, t.number, slice)})
 		t.now.Reset()
 	}
 	t.number = number

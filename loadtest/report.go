@@ -1,11 +1,9 @@
 package loadtest
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
@@ -127,79 +125,22 @@ func pointOf(h *hdr.Histogram, number int, slice time.Duration) Point {
 		P50: ms(float64(h.ValueAtQuantile(50))), P99: ms(float64(h.ValueAtQuantile(99))), Max: ms(float64(h.Max()))}
 }
 
-// report says what came of a run so far.
-func (r *runner) report() *Report {
-	out := &Report{Format: Format, Plan: r.plan, Loop: r.loop(), Setup: r.setup, Began: r.began, Errors: r.record.failures(), Retried: r.record.again(), Limit: r.limit, Storms: r.storms,
-		ClientCPU: r.own.Seconds(), Notes: r.notes}
-	if r.fleet != nil {
-		out.Server = ServerFacts{Domain: r.fleet.info.Domain, Software: qpq.Printable(r.fleet.info.Software), Fingerprint: formatFingerprint(r.fleet.fingerprint)}
-	}
-	if !r.ended.IsZero() {
-		out.Seconds = r.ended.Sub(r.began).Seconds()
-	}
-	for _, t := range r.record.tallies() {
-		out.Series = append(out.Series, t.series())
-	}
-	if r.watch != nil {
-		out.Usage = r.watch.usage(out)
-	}
-	out.Notes = append(out.Notes, out.advice()...)
-	return out
-}
-
 // loop says how work comes about.
-func (r *runner) loop() string {
+func (p Plan) loop() string {
 	switch {
-	case r.plan.Scenario == "reconnect-storm":
+	case p.Scenario == "reconnect-storm":
 		return "all at once: latencies count from when all were cut off"
-	case r.plan.Rate > 0:
-		return fmt.Sprintf("open loop: %g a second are due, and latencies count from when each was due", r.plan.Rate)
-	case r.plan.Scenario == "connect":
+	case p.Rate > 0:
+		return fmt.Sprintf("open loop: %g a second are due, and latencies count from when each was due", p.Rate)
+	case p.Scenario == "connect":
 		return fmt.Sprintf("closed loop, as fast as it goes: %d connect at a time; a stall of the server hides in this", atOnce)
 	}
-	return fmt.Sprintf("closed loop, as fast as it goes: what is next begins when what was before has ended, %d at a time each; a stall of the server hides in this", r.plan.Window)
+	return fmt.Sprintf("closed loop, as fast as it goes: what is next begins when what was before has ended, %d at a time each; a stall of the server hides in this", p.Window)
 }
 
 // rank is the order of series.
 var rank = []string{seriesAccepted, seriesDelivered, seriesAcknowledged, seriesUploaded, seriesDownloaded, seriesConnected, seriesBack, seriesLogin,
 	seriesReconnected, seriesTyping}
-
-// named is a series before it is written down, in a form that can be merged with others.
-type named struct {
-	name   string
-	all    *hdr.Histogram
-	bytes  int64
-	last   time.Duration
-	slices []sliceTally
-}
-
-// tallies returns all series.
-func (r *recorder) tallies() (list []named) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, name := range r.names {
-		t := r.series[name]
-		list = append(list, named{name, t.all, t.bytes, t.last, t.done})
-	}
-	slices.SortFunc(list, func(a, b named) int { return slices.Index(rank, a.name) - slices.Index(rank, b.name) })
-	return list
-}
-
-func (n named) series() Series {
-	s := Series{Name: n.name, Count: n.all.TotalCount(), Bytes: n.bytes, Latency: latencyOf(n.all)}
-	if n.last > 0 {
-		s.PerSec = float64(s.Count) / n.last.Seconds()
-	}
-	for _, slice := range n.slices {
-		s.Points = append(s.Points, slice.point)
-	}
-	encoded, err := n.all.Encode(hdr.V2CompressedEncodingCookieBase)
-	if err != nil {
-		panic(err) // it writes to memory
-	}
-	s.HDR = string(encoded)
-	return s
-}
 
 // Failed returns how many errors there were.
 func (r *Report) Failed() (n int64) {
@@ -268,10 +209,5 @@ func ReadReport(path string) (*Report, error) {
 	return r, nil
 }
 
-// Histogram returns all latencies of a series.
-func (s *Series) Histogram() (*hdr.Histogram, error) {
-	if _, err := base64.StdEncoding.DecodeString(s.HDR); err != nil {
-		return nil, fmt.Errorf("the latencies of %s: %w", s.Name, err)
-	}
-	return hdr.Decode([]byte(s.HDR))
-}
+// Histogram returns all latencies of a series, in microseconds.
+func (s *Series) Histogram() (*hdr.Histogram, error) { return decode(s.HDR) }

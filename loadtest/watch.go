@@ -58,54 +58,61 @@ type watch struct {
 	points []UsageSample
 }
 
-// watchServer finds out how the server can be watched, which may be not at all.
-func (r *runner) watchServer(ctx context.Context) error {
+// newWatch finds out how the server can be watched: nil is not at all.
+func newWatch(ctx context.Context, l Local) (*watch, error) {
 	w := &watch{}
 	switch {
-	case r.local.Metrics != "":
-		w.from, w.read = "metrics at "+r.local.Metrics, func(ctx context.Context) (reading, error) { return scrape(ctx, r.local.Metrics) }
-	case r.local.PID != 0:
-		w.from, w.read = fmt.Sprintf("process %d of this machine", r.local.PID), func(context.Context) (reading, error) { return ofProcess(r.local.PID) }
+	case l.Metrics != "":
+		w.from, w.read = "metrics at "+l.Metrics, func(ctx context.Context) (reading, error) { return scrape(ctx, l.Metrics) }
+	case l.PID != 0:
+		w.from, w.read = fmt.Sprintf("process %d", l.PID), func(context.Context) (reading, error) { return ofProcess(l.PID) }
 	default:
-		r.notes = append(r.notes, "CPU and memory of the server are not known: give --server-pid of one on this machine, or --server-metrics of one that runs with --metrics")
-		return nil
+		return nil, nil
 	}
 	var err error
 	if w.idle, err = w.read(ctx); err != nil {
-		return qpq.Wrap(qpq.NotFound, "cannot-watch", fmt.Sprintf("the server cannot be watched by %s: %v: check --server-pid or --server-metrics", w.from, err), err)
+		return nil, qpq.Wrap(qpq.NotFound, "cannot-watch", fmt.Sprintf("the server cannot be watched by %s: %v: check --server-pid or --server-metrics", w.from, err), err)
 	}
 	w.most = w.idle.memory
-	r.watch = w
-	return nil
+	return w, nil
 }
 
-// follow reads once a second what the server uses and tells how the run goes, until ctx ends.
-func (r *runner) follow(ctx context.Context) {
+// follow reads once a second what the server uses, until ctx ends, and calls tell each time. A nil watch only calls.
+func (w *watch) follow(ctx context.Context, began time.Time, tell func()) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	if r.watch != nil {
-		r.watch.sample(ctx, r.began, true)
-	}
+	w.sample(ctx, began, true)
 	for {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			if r.watch != nil {
-				r.watch.sample(context.WithoutCancel(ctx), r.began, false)
-			}
+			w.sample(context.WithoutCancel(ctx), began, false)
 			return
 		}
-		if r.watch != nil {
-			r.watch.sample(ctx, r.began, false)
-		}
-		if r.local.Progress != nil {
-			r.local.Progress(r.progress())
-		}
+		w.sample(ctx, began, false)
+		tell()
 	}
+}
+
+// latest returns what was read last, nil if nothing was.
+func (w *watch) latest() *UsageSample {
+	if w == nil {
+		return nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.points) == 0 {
+		return nil
+	}
+	s := w.points[len(w.points)-1]
+	return &s
 }
 
 // sample adds a reading.
 func (w *watch) sample(ctx context.Context, began time.Time, first bool) {
+	if w == nil {
+		return
+	}
 	now, err := w.read(ctx)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -126,19 +133,18 @@ func (w *watch) sample(ctx context.Context, began time.Time, first bool) {
 	}
 }
 
-// usage sums up. It counts CPU for each of the first series of a report.
-func (w *watch) usage(r *Report) *Usage {
+// usage sums up, nil where nothing was read while something was measured.
+func (w *watch) usage() *Usage {
+	if w == nil {
+		return nil
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.first.at.IsZero() {
 		return nil
 	}
-	u := &Usage{From: w.from, CPU: (w.last.cpu - w.first.cpu).Seconds(), Memory: w.last.memory, MostMemory: w.most, FirstBytes: w.idle.memory,
+	return &Usage{From: w.from, CPU: (w.last.cpu - w.first.cpu).Seconds(), Memory: w.last.memory, MostMemory: w.most, FirstBytes: w.idle.memory,
 		Commits: w.last.commits - w.first.commits, Samples: w.points, Missed: w.missed}
-	if len(r.Series) > 0 && r.Series[0].Count > 0 {
-		u.CPUPerItem = 1000 * u.CPU / float64(r.Series[0].Count)
-	}
-	return u
 }
 
 // tick is the unit of CPU times in /proc, which is this on all machines that Linux runs on today.

@@ -29,11 +29,13 @@ type settings struct {
 	serverPID                             int
 	metrics                               string
 	maxErrors                             int
+	coordinator, worker, secretFile       string
+	workers                               int
 	json, html, compare                   string
 }
 
 func newSettings() *settings {
-	return &settings{server: "127.0.0.1:" + wire.StandardPort, scenario: "dm", clients: 100, groupSize: 10, fileSize: 1024, window: 1, rate: "max",
+	return &settings{server: "127.0.0.1:" + wire.StandardPort, scenario: "dm", clients: 100, groupSize: 10, fileSize: 1024, window: 1, workers: 1, rate: "max",
 		duration: 30 * time.Second, patience: 30 * time.Second, slice: time.Second}
 }
 
@@ -62,6 +64,10 @@ func (s *settings) table() *config.Table {
 		{Name: "server-pid", Value: config.Int(&s.serverPID, 0, math.MaxInt32), Help: "tell CPU and memory of the server, which is the process `PID` of this machine"},
 		{Name: "server-metrics", Value: config.Text(&s.metrics), Help: "tell CPU, memory and commits of the server by its metrics at `URL`, which it prints with --metrics"},
 		{Name: "max-errors", Value: config.Int(&s.maxErrors, 0, math.MaxInt32), Help: "end with exit code 8 where there are more than `N` errors"},
+		{Name: "coordinator", Value: config.Address(&s.coordinator, "4443", true), Help: "have workers do the work, who connect to `ADDR`, where this program listens; it starts them at the same moment and makes one report"},
+		{Name: "workers", Value: config.Int(&s.workers, 1, 1000), Help: "as coordinator, wait for `N` workers"},
+		{Name: "worker", Value: config.Address(&s.worker, "4443", true), Help: "work for the coordinator at `ADDR`, which says what is to be done"},
+		{Name: "secret-file", Value: config.File(&s.secretFile), Help: "prove to coordinator or workers the secret in this `FILE`, which is the same for all of them"},
 		{Name: "json", Value: config.File(&s.json), Help: "write a report for programs to `FILE`"},
 		{Name: "html", Value: config.File(&s.html), Help: "write a report with charts for people to `FILE`, which needs nothing else"},
 		{Name: "compare", Value: config.File(&s.compare), Help: "measure nothing, but compare the report `OLD` with the one that is the argument", NoFile: true},
@@ -88,6 +94,8 @@ func (s *settings) arguments(args []string) error {
 	switch {
 	case s.compare != "" && len(args) != 1:
 		return qpq.E(qpq.Invalid, "usage", "--compare takes two reports: qpq-loadtest --compare OLD.json NEW.json")
+	case s.coordinator != "" && s.worker != "":
+		return qpq.E(qpq.Invalid, "usage", "one program is either coordinator or worker: leave out --coordinator or --worker")
 	case s.compare == "" && len(args) > 0:
 		return qpq.E(qpq.Invalid, "usage", fmt.Sprintf("%q is one argument too many: qpq-loadtest --help tells what it takes", args[0]))
 	}
@@ -124,12 +132,22 @@ func (s *settings) plan() (loadtest.Plan, error) {
 // local returns what this process has of its own.
 func (s *settings) local() (loadtest.Local, error) {
 	l := loadtest.Local{State: s.state, PID: s.serverPID, Metrics: s.metrics}
-	if s.tokenFile != "" {
-		b, err := os.ReadFile(s.tokenFile)
-		if err != nil {
-			return l, qpq.Wrap(qpq.NotFound, "no-token-file", fmt.Sprintf("the registration token cannot be read: %v: check --token-file", err), err)
-		}
-		l.Token = wire.NewSecret(string(bytes.TrimSpace(b)))
+	if s.tokenFile == "" {
+		return l, nil
 	}
-	return l, nil
+	var err error
+	l.Token, err = secretIn("token-file", "the registration token", s.tokenFile)
+	return l, err
+}
+
+// secretIn reads a secret from a file that a flag names.
+func secretIn(flag, what, path string) (wire.Secret, error) {
+	if path == "" {
+		return wire.Secret{}, qpq.E(qpq.Invalid, "usage", fmt.Sprintf("%s is missing: name a file that has it with --%s", what, flag))
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return wire.Secret{}, qpq.Wrap(qpq.NotFound, "no-secret", fmt.Sprintf("%s cannot be read: %v: check --%s", what, err, flag), err)
+	}
+	return wire.NewSecret(string(bytes.TrimSpace(b))), nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"sync"
 	"time"
@@ -17,19 +18,50 @@ func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
 // work does what the settings say.
 func (p *program) work(ctx context.Context, s *settings, args []string) error {
-	plan, err := s.plan()
-	if err != nil {
-		return err
-	}
 	local, err := s.local()
 	if err != nil {
 		return err
 	}
 	t := &teller{w: p.stderr, terminal: p.terminal}
 	local.Progress = t.tell
-	report, err := loadtest.Run(ctx, plan, local)
+	if s.worker != "" {
+		defer t.end()
+		return p.help(ctx, s, local)
+	}
+	plan, err := s.plan()
+	if err != nil {
+		return err
+	}
+	var report *loadtest.Report
+	if s.coordinator != "" {
+		report, err = p.coordinate(ctx, s, plan, local)
+	} else {
+		report, err = loadtest.Run(ctx, plan, local)
+	}
 	t.end()
 	return p.finish(s, report, err)
+}
+
+const sharedSecret = "the secret of coordinator and workers"
+
+// help is the work of a worker.
+func (p *program) help(ctx context.Context, s *settings, local loadtest.Local) error {
+	secret, err := secretIn("secret-file", sharedSecret, s.secretFile)
+	if err != nil {
+		return err
+	}
+	return loadtest.Work(ctx, s.worker, secret, local)
+}
+
+// coordinate has workers do the work.
+func (p *program) coordinate(ctx context.Context, s *settings, plan loadtest.Plan, local loadtest.Local) (*loadtest.Report, error) {
+	secret, err := secretIn("secret-file", sharedSecret, s.secretFile)
+	if err != nil {
+		return &loadtest.Report{}, err
+	}
+	team := loadtest.Team{Listen: s.coordinator, Secret: secret, Workers: s.workers}
+	team.Listening = func(at net.Addr) { fmt.Fprintf(p.stdout, "waiting for workers on %s\n", at) }
+	return loadtest.Coordinate(ctx, plan, team, local)
 }
 
 // finish shows and writes a report, whatever became of the run.
