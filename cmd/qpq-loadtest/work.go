@@ -18,6 +18,9 @@ func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
 // work does what the settings say.
 func (p *program) work(ctx context.Context, s *settings, args []string) error {
+	if s.compare != "" {
+		return p.compare(s, args[0])
+	}
 	local, err := s.local()
 	if err != nil {
 		return err
@@ -77,10 +80,39 @@ func (p *program) finish(s *settings, report *loadtest.Report, err error) error 
 			err = written
 		}
 	}
+	if s.html != "" {
+		if written := report.WriteHTML(s.html); err == nil {
+			err = written
+		}
+	}
 	if n := report.Failed(); err == nil && n > int64(s.maxErrors) {
 		err = tooManyErrors{fmt.Sprintf("there were %d errors, and at most %d may be: --max-errors allows more", n, s.maxErrors)}
 	}
 	return err
+}
+
+// compare says how one report stands to another.
+func (p *program) compare(s *settings, newer string) error {
+	a, err := loadtest.ReadReport(s.compare)
+	if err != nil {
+		return err
+	}
+	b, err := loadtest.ReadReport(newer)
+	if err != nil {
+		return err
+	}
+	c, err := loadtest.Compare(a, b)
+	if err != nil {
+		return err
+	}
+	c.Old, c.New = s.compare, newer
+	if err := c.WriteText(p.stdout); err != nil {
+		return err
+	}
+	if s.json != "" {
+		return c.WriteJSON(s.json)
+	}
+	return nil
 }
 
 // every is how often a line tells of progress where there is no terminal.
