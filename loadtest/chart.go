@@ -40,7 +40,7 @@ type mark struct {
 
 const (
 	chartWidth, chartHeight = 640, 220
-	left, right             = 56, 12
+	left, right             = 56, 28
 	top, bottom             = 12, 30
 )
 

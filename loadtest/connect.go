@@ -57,7 +57,8 @@ func (r *runner) logIn(ctx context.Context) error {
 
 // weather has storms, as long as another is likely to be over in time.
 func (r *runner) weather(ctx context.Context) error {
-	for longest := time.Duration(0); len(r.storms) == 0 || time.Now().Add(2*longest).Before(r.end()) && sleepUntil(ctx, time.Now().Add(time.Second)); {
+	const calm = time.Second
+	for longest := time.Duration(0); len(r.storms) == 0 || time.Now().Add(calm+2*longest).Before(r.end()) && sleepUntil(ctx, time.Now().Add(calm)); {
 		began := time.Now()
 		if err := r.storm(ctx); err != nil {
 			return err
@@ -68,25 +69,28 @@ func (r *runner) weather(ctx context.Context) error {
 }
 
 // storm cuts all clients off at once and has all of them come back at once. Who is refused tries again, as clients do, until the run is to
-// end.
+// end and patience is over.
 func (r *runner) storm(ctx context.Context) error {
 	work, cancel := outlive(ctx)
 	defer cancel()
-	work, end := context.WithDeadline(work, r.end())
-	defer end()
 	people := r.fleet.people
 	began := time.Now()
+	until := r.end()
+	if patient := began.Add(r.plan.Patience); patient.After(until) {
+		until = patient
+	}
+	work, end := context.WithDeadline(work, until)
+	defer end()
 	if err := r.fleet.cut(); err != nil {
 		return err
 	}
 	s := Storm{Clients: len(people)}
 	var tries, back, last atomic.Int64
 	_ = together(work, len(people), len(people), func(i int) error {
-		if n, ok := r.comeBack(work, people[i]); !ok {
-			tries.Add(n)
+		n, ok := r.comeBack(work, people[i])
+		tries.Add(n)
+		if !ok {
 			return nil
-		} else {
-			tries.Add(n)
 		}
 		took := time.Since(began)
 		back.Add(1)
@@ -98,7 +102,7 @@ func (r *runner) storm(ctx context.Context) error {
 	s.Back, s.Tries, s.Seconds = int(back.Load()), tries.Load(), time.Duration(last.Load()).Seconds()
 	s.Refused = s.Clients - s.Back
 	r.storms = append(r.storms, s)
-	r.record.failed("reconnect", "refused for good", "a client that was cut off was not back when the run ended", int64(s.Refused))
+	r.record.failed("reconnect", "refused for good", "a client that was cut off was not back when run and patience were over", int64(s.Refused))
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -44,7 +45,9 @@ func (r *Report) charts() (list []chart) {
 	width := r.Plan.Slice.Seconds()
 	var rates, spread []line
 	for _, s := range r.Series {
-		rates = append(rates, s.line(s.Name, width, func(p Point) float64 { return p.PerSec }))
+		whole := s
+		whole.Points = slices.DeleteFunc(slices.Clone(s.Points), func(p Point) bool { return float64(p.Slice+1)*width > r.Seconds }) // what is over
+		rates = append(rates, whole.line(s.Name, width, func(p Point) float64 { return p.PerSec }))
 		if l, err := s.quantiles(); err == nil {
 			spread = append(spread, l)
 		}

@@ -9,11 +9,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/transport"
 	"github.com/quicproquo/qpq/wire"
 )
 
-// streak is how many connections have to fail one after the other for the limit to be found: single failures are errors.
+// streak is how many connections have to fail for the limit to be found, with none that was begun after them by so many and did not: others
+// are errors.
 const streak = 20
 
 // steadyRate is how many connections a second the search for the limit opens where the plan has no rate.
@@ -25,22 +27,21 @@ type search struct {
 
 	mu    sync.Mutex
 	open  []*transport.Session
-	row   int // failures since the last success
-	kinds map[string]int64
-	why   string // the limit is found; empty before
+	fails map[int]string // kinds of failures that may be the limit, by the number of the connection
+	why   string         // the limit is found; empty before
 }
 
 // findLimit opens connections, whom nobody stands behind, until the server takes no more.
 func (r *runner) findLimit(ctx context.Context) error {
-	s := &search{fleet: r.fleet, kinds: map[string]int64{}}
+	s := &search{fleet: r.fleet, fails: map[int]string{}}
 	searching, found := context.WithCancel(ctx)
 	defer found()
-	r.pace(searching, r.plan.Clients, func(ctx context.Context, _ int, due time.Time) {
+	r.pace(searching, r.plan.Clients, func(ctx context.Context, n int, due time.Time) {
 		err := s.add(ctx)
 		if err == nil {
 			r.record.note(seriesConnected, time.Since(due), 0)
 		}
-		if s.judge(err, r.record) {
+		if s.judge(n, err, r.record) {
 			found()
 		}
 	})
@@ -70,30 +71,34 @@ func (s *search) add(ctx context.Context) error {
 }
 
 // judge counts what became of a connection. It reports whether the limit is found.
-func (s *search) judge(err error, record *recorder) bool {
+func (s *search) judge(number int, err error, record *recorder) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.why != "" {
 		return true // these are of those that were under way
 	}
 	if err == nil {
-		for kind, n := range s.kinds { // it was no limit after all
-			record.failed("connect", kind, "a connection failed, and later ones did not", n)
+		for failed, kind := range s.fails {
+			if failed < number-streak { // it was no limit after all
+				record.failed("connect", kind, "a connection failed, and later ones did not", 1)
+				delete(s.fails, failed)
+			}
 		}
-		s.row = 0
-		clear(s.kinds)
 		return false
 	}
-	s.row++
-	s.kinds[kindOf(err)]++
-	if s.row < streak {
+	s.fails[number] = kindOf(err)
+	if len(s.fails) < streak {
 		return false
+	}
+	kinds := map[string]int{}
+	for _, kind := range s.fails {
+		kinds[kind]++
 	}
 	s.why = "connections failed one after the other:"
-	for _, kind := range slices.Sorted(maps.Keys(s.kinds)) {
-		s.why += fmt.Sprintf(" %d × %s", s.kinds[kind], kind)
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		s.why += fmt.Sprintf(" %d × %s", kinds[kind], kind)
 	}
-	s.why += " (" + err.Error() + ")"
+	s.why += " (" + qpq.Printable(err.Error()) + ")"
 	return true
 }
 
