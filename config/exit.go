@@ -27,7 +27,7 @@ var exits = []struct {
 	{ExitNotFound, "what was named does not exist"},
 	{ExitConflict, "it exists already, or something else got in the way"},
 	{ExitDamaged, "stored data was altered or is damaged"},
-	{ExitUnmet, "something is not as a playbook expects (qpq --run)"},
+	{ExitUnmet, "something is not as it was to be: as a playbook expects (qpq --run), or without more errors than may be (qpq-loadtest)"},
 }
 
 // ExitCode tells scripts what went wrong: 0 for nil.

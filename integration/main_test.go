@@ -103,7 +103,7 @@ func withPrograms(m *testing.M) (code int, err error) {
 	}
 	defer os.RemoveAll(programs)
 	build := exec.Command("go", "build", "-buildvcs=false", "-o", programs+string(filepath.Separator),
-		"github.com/quicproquo/qpq/cmd/qpq", "github.com/quicproquo/qpq/cmd/qpq-server")
+		"github.com/quicproquo/qpq/cmd/qpq", "github.com/quicproquo/qpq/cmd/qpq-server", "github.com/quicproquo/qpq/cmd/qpq-loadtest")
 	if out, err := build.CombinedOutput(); err != nil {
 		return 0, fmt.Errorf("build the programs: %w\n%s", err, out)
 	}

@@ -238,11 +238,6 @@ func cpuPerItem(r *Report) *Series {
 	return &out
 }
 
-// Worse reports whether anything is.
-func (c *Comparison) Worse() bool {
-	return slices.ContainsFunc(c.Figures, func(f Figure) bool { return f.Verdict == Worse })
-}
-
 // WriteJSON writes a comparison to a file.
 func (c *Comparison) WriteJSON(path string) error { return writeJSON(path, c) }
 

@@ -3,7 +3,6 @@ package loadtest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net"
 	"slices"
@@ -69,15 +68,6 @@ func encode(h *hdr.Histogram) string {
 		panic(err) // it writes to memory
 	}
 	return string(b)
-}
-
-// decode reads what encode wrote.
-func decode(s string) (*hdr.Histogram, error) {
-	h, err := hdr.Decode([]byte(s))
-	if err != nil {
-		return nil, fmt.Errorf("latencies that cannot be read: %w", err)
-	}
-	return h, nil
 }
 
 // start begins the first slice.
