@@ -115,7 +115,7 @@ func (r *runner) comeBack(ctx context.Context, p *person) (tries int64, ok bool)
 		if err == nil {
 			return tries, true
 		}
-		r.record.retried(kindOf(err))
+		r.record.retried(err)
 		if !sleepUntil(ctx, time.Now().Add(wait/2+rand.N(wait))) {
 			return tries, false
 		}

@@ -49,29 +49,14 @@ func (f *fleet) foundOpaque(ctx context.Context, k *room) error {
 		k.sit(id)
 		return k.emptyAll(ctx)
 	}
-	first := k.members[0]
-	founding := wire.Founding{Domain: f.info.Domain, HubKey: f.info.SigningKey, Suite: suites[0], Creator: wire.MemberDevice{User: first.user, Device: first.device.ID()}}
-	rand.Read(founding.Channel[:])
-	if k.direct {
-		founding.Direct, founding.Peer = true, k.members[1].user
-	}
-	b, err := wire.Marshal(founding)
-	if err != nil {
-		return err
-	}
-	var reply wire.ChannelCreateReply
-	err = patiently(ctx, func() (err error) {
-		reply, err = ask(ctx, first, wire.ChannelCreate{Founding: b, Group: opaqueState()})
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if reply.Channel != founding.Channel { // they had one, with real groups
+	made, err := f.beginOpaque(ctx, k)
+	if err == nil && !made { // they have a direct one, of a run that kept nothing of it
 		k.direct = false
-		return f.foundOpaque(ctx, k)
+		made, err = f.beginOpaque(ctx, k)
 	}
-	k.sit(founding.Channel)
+	if err != nil || !made {
+		return err
+	}
 	for left := k.members[1:]; len(left) > 0; {
 		some := left[:min(len(left), mostAdded)]
 		left = left[len(some):]
@@ -83,6 +68,30 @@ func (f *fleet) foundOpaque(ctx context.Context, k *room) error {
 		return err
 	}
 	return f.book.keep(entry{Room: k.name, Channel: k.id.String(), Epoch: k.epoch})
+}
+
+// beginOpaque founds a room's conversation with its first member alone. It reports false where two people have a direct one already.
+func (f *fleet) beginOpaque(ctx context.Context, k *room) (bool, error) {
+	first := k.members[0]
+	founding := wire.Founding{Domain: f.info.Domain, HubKey: f.info.SigningKey, Suite: suites[0], Creator: wire.MemberDevice{User: first.user, Device: first.device.ID()}}
+	rand.Read(founding.Channel[:])
+	if k.direct {
+		founding.Direct, founding.Peer = true, k.members[1].user
+	}
+	b, err := wire.Marshal(founding)
+	if err != nil {
+		return false, err
+	}
+	var reply wire.ChannelCreateReply
+	err = patiently(ctx, func() (err error) {
+		reply, err = ask(ctx, first, wire.ChannelCreate{Founding: b, Group: opaqueState()})
+		return err
+	})
+	if err != nil || reply.Channel != founding.Channel {
+		return false, err
+	}
+	k.sit(founding.Channel)
+	return true, nil
 }
 
 // addOpaque adds members to a room by the commit of its next slot.

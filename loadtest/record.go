@@ -31,7 +31,7 @@ type recorder struct {
 	names   []string // of series, in the order in which they came up
 	series  map[string]*tally
 	errors  map[mishap]*ErrorCount
-	retries map[string]int64
+	retries map[string]*ErrorCount
 	over    bool
 }
 
@@ -56,7 +56,7 @@ type sliceTally struct {
 type mishap struct{ during, kind string }
 
 func newRecorder() *recorder {
-	return &recorder{series: map[string]*tally{}, errors: map[mishap]*ErrorCount{}, retries: map[string]int64{}}
+	return &recorder{series: map[string]*tally{}, errors: map[mishap]*ErrorCount{}, retries: map[string]*ErrorCount{}}
 }
 
 func newHistogram(digits int) *hdr.Histogram { return hdr.New(1, longest, digits) }
@@ -153,10 +153,16 @@ func (r *recorder) failed(during, kind, example string, n int64) {
 }
 
 // retried counts what failed and is going to be tried again: it is told, and is no error.
-func (r *recorder) retried(kind string) {
+func (r *recorder) retried(err error) {
+	kind := kindOf(err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.retries[kind]++
+	e := r.retries[kind]
+	if e == nil {
+		e = &ErrorCount{During: "reconnect", Kind: kind, Example: qpq.Printable(err.Error())}
+		r.retries[kind] = e
+	}
+	e.Count++
 }
 
 // failures returns all errors, the most frequent first.
@@ -180,7 +186,7 @@ func (r *recorder) again() (list []ErrorCount) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, kind := range slices.Sorted(maps.Keys(r.retries)) {
-		list = append(list, ErrorCount{During: "reconnect", Kind: kind, Count: r.retries[kind]})
+		list = append(list, *r.retries[kind])
 	}
 	return list
 }

@@ -24,7 +24,7 @@ func (r *Report) WriteText(w io.Writer) error {
 		fmt.Fprintf(&b, "storm %d: of %d clients cut off at once %d were back in %.2f s, with %d tries; refused for good: %d\n", i+1, s.Clients, s.Back, s.Seconds, s.Tries, s.Refused)
 	}
 	for _, e := range r.Retried {
-		fmt.Fprintf(&b, "tried again: %d × %s\n", e.Count, e.Kind)
+		fmt.Fprintf(&b, "tried again: %d × %s (%s)\n", e.Count, e.Kind, e.Example)
 	}
 	for _, k := range r.Workers {
 		if k.Lost != "" {

@@ -84,17 +84,27 @@ func (w *worker) carryOut(ctx context.Context, plan Plan) (err error) {
 	}
 	r, err := prepare(ctx, plan, local)
 	if err == nil {
-		if err = w.say(answer{Ready: true}); err == nil {
-			select {
-			case <-started:
-				err = r.measure(ctx)
-			case <-ctx.Done():
-				err = ctx.Err()
-			}
-		}
+		err = w.measure(ctx, r, started)
 	}
 	r.close()
-	s := r.share()
+	return w.handIn(ctx, r.share(), err)
+}
+
+// measure says that the worker is ready, and does its share when all are.
+func (w *worker) measure(ctx context.Context, r *runner, started chan struct{}) error {
+	if err := w.say(answer{Ready: true}); err != nil {
+		return err
+	}
+	select {
+	case <-started:
+		return r.measure(ctx)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// handIn tells the coordinator what was measured, and how it ended.
+func (w *worker) handIn(ctx context.Context, s share, err error) error {
 	last := answer{Done: &s}
 	if err != nil {
 		last.Failed = err.Error()
