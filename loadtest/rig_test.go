@@ -16,12 +16,16 @@ import (
 	"time"
 )
 
+// built is the folder with the server, empty where no test asked for it.
+var built string
+
 // program is qpq-server, built once.
 var program = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "qpq-loadtest-")
 	if err != nil {
 		return "", err
 	}
+	built = dir
 	path := filepath.Join(dir, "qpq-server")
 	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, "github.com/quicproquo/qpq/cmd/qpq-server").CombinedOutput()
 	if err != nil {
@@ -32,8 +36,8 @@ var program = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := program(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
+	if built != "" {
+		_ = os.RemoveAll(built)
 	}
 	os.Exit(code)
 }
