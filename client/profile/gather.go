@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"io"
 	"sync"
 
 	"github.com/ncruces/go-sqlite3"
@@ -60,7 +61,8 @@ func (g gathering) FullPathname(name string) (string, error) { return g.base().F
 const maxGathered = 256 << 10
 
 // journal is a file of which what was written last, in a row, may not be written yet. One connection uses it, and nothing that it has written counts before
-// it is synced.
+// it is synced. What is gathered is read as if it were written, and stays where writing it fails, as on a disk that is full: SQLite writes the rest of a
+// frame after the sync that it needs, and takes it for written.
 type journal struct {
 	vfs.File
 	at      int64 // where what is gathered goes
@@ -69,7 +71,7 @@ type journal struct {
 
 // WriteAt implements vfs.File.
 func (j *journal) WriteAt(p []byte, off int64) (int, error) {
-	if off != j.at+int64(len(j.pending)) || len(j.pending)+len(p) > maxGathered {
+	if end := j.at + int64(len(j.pending)); off < j.at || off > end || off-j.at+int64(len(p)) > maxGathered {
 		if err := j.flush(); err != nil {
 			return 0, err
 		}
@@ -77,7 +79,8 @@ func (j *journal) WriteAt(p []byte, off int64) (int, error) {
 	if len(j.pending) == 0 {
 		j.at = off
 	}
-	j.pending = append(j.pending, p...)
+	n := copy(j.pending[off-j.at:], p)
+	j.pending = append(j.pending, p[n:]...)
 	return len(p), nil
 }
 
@@ -86,22 +89,44 @@ func (j *journal) flush() error {
 	if len(j.pending) == 0 {
 		return nil
 	}
-	_, err := j.File.WriteAt(j.pending, j.at)
-	clear(j.pending)
-	j.pending = j.pending[:0]
-	return err
+	if _, err := j.File.WriteAt(j.pending, j.at); err != nil {
+		return err
+	}
+	j.drop(0)
+	return nil
+}
+
+// drop forgets what was gathered but for some bytes.
+func (j *journal) drop(keep int64) {
+	clear(j.pending[keep:])
+	j.pending = j.pending[:keep]
 }
 
 // ReadAt implements vfs.File.
 func (j *journal) ReadAt(p []byte, off int64) (int, error) {
-	if err := j.flush(); err != nil {
-		return 0, err
+	n, err := j.File.ReadAt(p, off)
+	first, last := max(off, j.at), min(off+int64(len(p)), j.at+int64(len(j.pending)))
+	if first >= last || err != nil && err != io.EOF {
+		return n, err
 	}
-	return j.File.ReadAt(p, off)
+	if written := off + int64(n); written < first { // there is nothing in between
+		if err := j.flush(); err != nil {
+			return n, err
+		}
+		return j.File.ReadAt(p, off)
+	}
+	copy(p[first-off:], j.pending[first-j.at:last-j.at])
+	if n = max(n, int(last-off)); n == len(p) {
+		err = nil
+	}
+	return n, err
 }
 
 // Truncate implements vfs.File.
 func (j *journal) Truncate(size int64) error {
+	if size < j.at+int64(len(j.pending)) {
+		j.drop(max(size-j.at, 0))
+	}
 	if err := j.flush(); err != nil {
 		return err
 	}
@@ -118,10 +143,11 @@ func (j *journal) Sync(flags vfs.SyncFlag) error {
 
 // Size implements vfs.File.
 func (j *journal) Size() (int64, error) {
-	if err := j.flush(); err != nil {
-		return 0, err
+	size, err := j.File.Size()
+	if len(j.pending) > 0 {
+		size = max(size, j.at+int64(len(j.pending)))
 	}
-	return j.File.Size()
+	return size, err
 }
 
 // Close implements vfs.File.
