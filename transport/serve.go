@@ -87,15 +87,33 @@ func (c *ServerConn) Close(code Code) {
 // is too slow misses it, and is told so by ServerConfig.Lagging when it catches up.
 func (c *ServerConn) Push(payload []byte) bool { return c.pusher.push(pushMessage, payload) }
 
+// acceptors is how many connections are accepted at a time. When all clients come back at once whoever accepts is one of thousands who want to
+// run, and carriers refuse clients whose handshake is done where nobody takes them: quic-go has room for 32.
+const acceptors = 256
+
 // Serve accepts connections until the listener fails or ctx ends, and returns why.
 func (s *Server) Serve(ctx context.Context, l Listener) error {
-	for {
-		conn, err := l.Accept(ctx)
-		if err != nil {
-			return err
-		}
-		s.ServeConn(ctx, conn)
+	accepting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	why := make(chan error, acceptors)
+	for range acceptors {
+		go func() {
+			for {
+				conn, err := l.Accept(accepting)
+				if err != nil {
+					why <- err
+					return
+				}
+				s.ServeConn(ctx, conn)
+			}
+		}()
 	}
+	err := <-why
+	cancel()
+	for range acceptors - 1 {
+		<-why
+	}
+	return err
 }
 
 // ServeConn serves one connection, in goroutines of its own.
