@@ -65,7 +65,7 @@ var qpqLimits = []string{"--max-connections", "1000000", "--max-connections-per-
 
 func (q *quicproquo) settings() []string {
 	return []string{strings.Join(qpqLimits, " ") + " --log-level warn, since one address stands for all people",
-		"accounts and conversations put into the store before the start; one UDP socket for all clients; a receiver is told by push, fetches and acknowledges, in calls of its own",
+		"accounts and conversations put into the store before the start; one UDP socket for all clients; a receiver gets the message by push and acknowledges what came within a second, as clients do",
 		"built with a handler for SIGUSR1 that collects garbage, for the figure after collection"}
 }
 

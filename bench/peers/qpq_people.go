@@ -24,6 +24,7 @@ type person struct {
 	state   *identity.AccountState
 	counter uint64 // of sessions
 	after   uint64 // what was read of the inbox
+	acked   uint64 // what was acknowledged of it
 }
 
 // newPerson makes somebody's keys, and what a server keeps of them after a registration.
@@ -105,6 +106,7 @@ type qpqClient struct {
 	received func(stamp)
 	session  *transport.Session
 	wake     chan struct{} // has room for one
+	arrived  arrivals
 	done     chan struct{} // closed when nobody reads the inbox any more
 	failed   atomic.Pointer[error]
 }
@@ -118,7 +120,7 @@ func (c *qpqClient) connect(ctx context.Context) error {
 		return err
 	}
 	c.wake = make(chan struct{}, 1)
-	c.session = transport.NewSession(conn, transport.SessionConfig{Push: func([]byte) { c.pushed() }})
+	c.session = transport.NewSession(conn, transport.SessionConfig{Push: c.push})
 	if err := c.authenticate(ctx); err != nil {
 		return errors.Join(err, c.session.Close())
 	}
@@ -151,53 +153,139 @@ func (c *qpqClient) authenticate(ctx context.Context) error {
 	return err
 }
 
-func (c *qpqClient) pushed() {
+// arrivals are rows that came with pushes and were not taken yet.
+type arrivals struct {
+	mu     sync.Mutex
+	rows   []wire.InboxRow
+	missed bool // something is there that was not pushed, or came out of order
+}
+
+// push is what the connection calls. A small message comes with the push that tells of it.
+func (c *qpqClient) push(payload []byte) {
+	p, err := wire.Unmarshal[wire.Push](payload)
+	if err != nil {
+		return
+	}
+	in, ok := p.Event.(wire.InboxPush)
+	if !ok {
+		return
+	}
+	c.arrived.mu.Lock()
+	if in.Row != nil {
+		c.arrived.rows = append(c.arrived.rows, *in.Row)
+	} else {
+		c.arrived.missed = true
+	}
+	c.arrived.mu.Unlock()
+	c.look()
+}
+
+// look has follow look at what came.
+func (c *qpqClient) look() {
 	select {
 	case c.wake <- struct{}{}:
 	default:
 	}
 }
 
-// follow reads the inbox whenever something came, until the connection ends.
+// fetch has follow fetch what is in the inbox.
+func (c *qpqClient) fetch(context.Context) error {
+	c.arrived.mu.Lock()
+	c.arrived.missed = true
+	c.arrived.mu.Unlock()
+	c.look()
+	return nil
+}
+
+// What is taken is acknowledged together, as clients do it: so many rows, or what came within a while.
+const (
+	ackEach   = 64
+	ackWithin = time.Second
+)
+
+// follow takes what comes, until the connection ends.
 func (c *qpqClient) follow() {
 	defer close(c.done)
+	var due <-chan time.Time
 	for {
+		var err error
 		select {
 		case <-c.wake:
-			if err := c.drain(context.Background()); err != nil {
-				c.failed.Store(&err)
-				return
+			if err = c.catchUp(context.Background()); err == nil && c.person.after-c.person.acked >= ackEach {
+				err = c.acknowledge()
 			}
+			if due == nil {
+				due = time.After(ackWithin)
+			}
+		case <-due:
+			due = nil
+			err = c.acknowledge()
 		case <-c.session.Done():
+			return
+		}
+		if err != nil {
+			c.failed.Store(&err)
 			return
 		}
 	}
 }
 
-// fetch has follow look at the inbox.
-func (c *qpqClient) fetch(context.Context) error {
-	c.pushed()
-	return nil
+// catchUp takes rows that were pushed, as long as they follow one another, and fetches the others.
+func (c *qpqClient) catchUp(ctx context.Context) error {
+	c.arrived.mu.Lock()
+	rows, missed := c.arrived.rows, c.arrived.missed
+	c.arrived.rows, c.arrived.missed = nil, false
+	c.arrived.mu.Unlock()
+	for _, row := range rows {
+		switch {
+		case row.Sequence <= c.person.after:
+		case row.Sequence > c.person.after+1 || missed:
+			missed = true
+		default:
+			if err := c.took(row); err != nil {
+				return err
+			}
+		}
+	}
+	if !missed {
+		return nil
+	}
+	return c.drain(ctx)
 }
 
-// drain reads and acknowledges what there is.
+func (c *qpqClient) took(row wire.InboxRow) error {
+	c.person.after = row.Sequence
+	return c.take(row)
+}
+
+func (c *qpqClient) acknowledge() error {
+	if c.person.acked == c.person.after {
+		return nil
+	}
+	c.person.acked = c.person.after
+	_, err := wire.Call(context.Background(), c.session, wire.InboxAck{Sequence: c.person.acked})
+	select {
+	case <-c.session.Done(): // it is over, and what was not acknowledged comes again
+		return nil
+	default:
+		return err
+	}
+}
+
+// drain fetches and acknowledges what there is.
 func (c *qpqClient) drain(ctx context.Context) error {
 	for {
-		reply, err := wire.Call(ctx, c.session, wire.InboxFetch{After: c.person.after, Acknowledged: c.person.after})
+		reply, err := wire.Call(ctx, c.session, wire.InboxFetch{After: c.person.after, Acknowledged: c.person.acked})
 		if err != nil || len(reply.Rows) == 0 {
 			return err
 		}
 		for _, row := range reply.Rows {
-			c.person.after = row.Sequence
-			if err := c.take(row); err != nil {
+			if err := c.took(row); err != nil {
 				return err
 			}
 		}
-		if _, err := wire.Call(ctx, c.session, wire.InboxAck{Sequence: c.person.after}); err != nil {
+		if err := c.acknowledge(); err != nil || c.person.after >= reply.Head {
 			return err
-		}
-		if c.person.after >= reply.Head {
-			return nil
 		}
 	}
 }
