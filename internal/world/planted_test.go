@@ -162,18 +162,19 @@ func (tx *forgetfulTx) salted(args []any) []any {
 	return out
 }
 
-// dozing is a connection on which nobody waits for news while an answer about the inbox is on its way.
+// dozing is a connection on which nobody waits for news while a round of the client is at work: it fetches, acknowledges, or sends. So it would be if what was
+// pushed were forgotten at the end of a round and not at its beginning.
 func dozing(c transport.Conn) transport.Conn {
 	var looking atomic.Int64
-	fetch := (wire.InboxFetch{}).Method().Name
+	rounds := []string{(wire.InboxFetch{}).Method().Name, (wire.InboxAck{}).Method().Name, (wire.Send{}).Method().Name}
 	return &tap{Conn: c,
 		request: func(method string, _ []byte) {
-			if method == fetch {
+			if slices.Contains(rounds, method) {
 				looking.Add(1)
 			}
 		},
 		reply: func(method string, _ uint16, b []byte) []byte {
-			if method == fetch {
+			if slices.Contains(rounds, method) {
 				looking.Add(-1)
 			}
 			return b

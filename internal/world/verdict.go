@@ -169,7 +169,7 @@ func (o *Oracle) talk(ctx context.Context, c *chat, views map[*Device]*client.Co
 		}
 	}
 	together.Wait()
-	o.w.driver.rest(o.w, 5*time.Minute)
+	o.w.driver.rest(o.w, time.Minute) // long before programs look by themselves for what they missed
 }
 
 // say lets a device say something in a conversation, which it can.
