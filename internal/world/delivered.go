@@ -24,9 +24,26 @@ func (o *Oracle) delivered(d *Device, method string, status uint16, b []byte) {
 		o.w.fail("%s gets an answer about its inbox that cannot be read: %v", d.name, err)
 		return
 	}
+	o.numbered(d, reply.Rows)
+}
+
+// pushed is delivered for what comes by push.
+func (o *Oracle) pushed(d *Device, b []byte) {
+	p, err := wire.Unmarshal[wire.Push](b)
+	if err != nil {
+		o.w.fail("%s is pushed what cannot be read: %v", d.name, err)
+		return
+	}
+	if e, ok := p.Event.(wire.InboxPush); ok && e.Row != nil {
+		o.numbered(d, []wire.InboxRow{*e.Row})
+	}
+}
+
+// numbered looks at the numbers of rows.
+func (o *Oracle) numbered(d *Device, rows []wire.InboxRow) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, r := range reply.Rows {
+	for _, r := range rows {
 		if r.Kind != wire.InboxKindMessage || len(r.Payload) == 0 {
 			continue
 		}

@@ -183,10 +183,16 @@ func (l *line) dial(ctx context.Context, _ string, _ func(tls.ConnectionState) e
 	l.net.mu.Lock()
 	l.net.conns[c] = struct{}{}
 	l.net.mu.Unlock()
-	var seen transport.Conn = &tap{Conn: c, reply: func(method string, status uint16, b []byte) []byte {
-		l.net.w.oracle.delivered(l.net.w.devices[l.name], method, status, b)
-		return b
-	}}
+	oracle, device := l.net.w.oracle, l.net.w.devices[l.name]
+	var seen transport.Conn = &tap{Conn: c,
+		reply: func(method string, status uint16, b []byte) []byte {
+			oracle.delivered(device, method, status, b)
+			return b
+		},
+		push: func(b []byte) bool {
+			oracle.pushed(device, b)
+			return true
+		}}
 	if l.net.w.plant.Conn != nil {
 		seen = l.net.w.plant.Conn(seen)
 	}

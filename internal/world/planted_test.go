@@ -61,11 +61,12 @@ func TestPlantedBugsAreFound(t *testing.T) {
 	}
 }
 
-// resent is a message that is handed in twice, because its answer was lost. LATE is when all is said, HALF is half of it.
+// resent is a message that is handed in twice, because its answer was lost: whom it is for gets it twice then. LATE is when all is said, HALF is half of it.
 const resent = `
-0s alice/1 lose-reply send
 0s alice/1 register
-0s alice/1 group g1
+0s bob/1 register
+5s alice/1 group g1 bob
+5s alice/1 lose-reply send
 0s alice/1 send g1 one
 0s alice/1 send g1 two
 LATE alice/1 whoami
