@@ -185,10 +185,7 @@ func (c *Client) takeRow(ctx context.Context, s *session, st *step, r wire.Inbox
 	case wire.InboxKindLeft:
 		return c.takeFarewell(st, ch, r)
 	case wire.InboxKindRemoved:
-		if ch != nil && ch.Standing != Ended {
-			c.end(st, ch)
-			st.notice(ch, r.Time, "removed", "the server says that this account is no longer a member")
-		}
+		return c.takeRemoved(st, ch, r)
 	}
 	return nil
 }

@@ -147,6 +147,11 @@ func (c *Client) takeFarewell(st *step, ch *chat, r wire.InboxRow) error {
 	if err := c.open(st, ch); err != nil {
 		return err
 	}
+	if ch.group != nil {
+		if _, member := ch.group.Role(r.From.User); !member {
+			return nil // the hub had forgotten, and was told again
+		}
+	}
 	c.depart(st, ch, r.From.User, true)
 	if ch.founding.Direct {
 		st.notice(ch, r.Time, "left", "%s deleted the account: nobody reads what is sent here any more", r.From.User)
@@ -224,6 +229,28 @@ func (c *Client) compareMembers(st *step, ch *chat, g *conversation.Group, liste
 			}
 		}
 		c.depart(st, ch, m.User, left)
+	}
+	for _, u := range slices.Clone(ch.departed) {
+		if _, member := g.Role(u); !member {
+			c.depart(st, ch, u, false)
+		}
+	}
+	return nil
+}
+
+// takeRemoved notes that this account is a member no longer: another device of it left, or somebody removed it. Whatever the hub forgets of that, it stays so.
+func (c *Client) takeRemoved(st *step, ch *chat, r wire.InboxRow) error {
+	if ch == nil {
+		return nil
+	}
+	own, err := c.cfg.Profile.Account()
+	if err != nil {
+		return err
+	}
+	st.out(ch.ID, own.User)
+	if ch.Standing != Ended {
+		c.end(st, ch)
+		st.notice(ch, r.Time, "removed", "the server says that this account is no longer a member")
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/client/profile"
 	"github.com/quicproquo/qpq/wire"
 )
 
@@ -60,8 +61,10 @@ func (c *Client) lags(h wire.ChannelHead) bool {
 // compareHead acts on how far the hub is with a channel.
 func (c *Client) compareHead(ctx context.Context, s *session, st *step, h wire.ChannelHead) error {
 	ch := c.chats[h.Channel]
-	if out, err := c.outOf(ch, h); err != nil || out {
+	if out, err := c.outOf(ch, h); err != nil {
 		return err
+	} else if out {
+		return c.stayOut(ctx, s, h.Channel)
 	}
 	if ch == nil || ch.Standing == Ended {
 		ch = c.chatFor(ch, h.Channel)
@@ -87,14 +90,14 @@ func (c *Client) compareHead(ctx context.Context, s *session, st *step, h wire.C
 	return nil
 }
 
-// outOf reports whether this account was removed from a conversation by a change that a hub, which was restored from a copy, lost: the
-// hub takes it for a member again, and the members do not.
+// outOf reports whether this account left a conversation, or was removed, and a hub that was restored from a copy lost that: it takes the account for a
+// member again, and is no further than this device was then. Where others went another way since, the account may have been added again.
 func (c *Client) outOf(ch *chat, h wire.ChannelHead) (bool, error) {
 	if ch == nil || ch.Standing != Ended {
 		return false, nil
 	}
 	head, known := ch.head()
-	if !known || h.Slot > head.Slot {
+	if !known || h.Slot > head.Slot || h.Slot == head.Slot && h.Commit != head.Commit {
 		return false, nil
 	}
 	own, err := c.cfg.Profile.Account()
@@ -102,7 +105,21 @@ func (c *Client) outOf(ch *chat, h wire.ChannelHead) (bool, error) {
 		return false, err
 	}
 	removed, err := c.cfg.Profile.Removals(ch.ID)
-	return slices.Contains(removed, own.User), err
+	if err != nil || !slices.Contains(removed, own.User) {
+		return false, err
+	}
+	kept, err := c.cfg.Profile.Commits(ch.ID, h.Slot-min(h.Slot, 1))
+	another := func(k profile.Commit) bool { return k.Slot == h.Slot && sha256.Sum256(k.Commit) != h.Commit }
+	return h.Slot == head.Slot || !slices.ContainsFunc(kept, another), err
+}
+
+// stayOut tells a hub again that this account is no member: else the other devices of the account, and the members, would believe the hub that it is.
+func (c *Client) stayOut(ctx context.Context, s *session, id qpq.ChannelID) error {
+	_, err := wire.Call(ctx, s, wire.ChannelLeave{Channel: id})
+	if err != nil && c.ends(ctx, err) {
+		return err
+	}
+	return nil // what the hub refuses is tried again when it is compared again
 }
 
 // astray is asked where a hub refuses what builds on a head, the newest one known here, and receive brought nothing newer: after
