@@ -101,7 +101,7 @@ func (o *Oracle) judgeMembers(c *chat, views map[*Device]*client.Conversation) {
 		member := slices.ContainsFunc(agreed.Members, func(m client.Member) bool { return m.User.Name == d.user.name })
 		v := views[d]
 		switch {
-		case member && o.lingers(c, d.user.name):
+		case member && o.lingers(c, views, agreed, d.user.name):
 			// its devices know better
 		case member && (v == nil || v.Standing != client.Active):
 			o.w.fail("%s: %s is a device of a member, and is not in it: %v", c.name, d.name, standingOf(v))
@@ -114,21 +114,13 @@ func (o *Oracle) judgeMembers(c *chat, views map[*Device]*client.Conversation) {
 	for _, u := range slices.Sorted(maps.Keys(o.w.users)) {
 		in, sure := c.member(u)
 		is := slices.ContainsFunc(agreed.Members, func(m client.Member) bool { return m.User.Name == u })
-		if sure && in != is && !o.accounts[u].deleting && !(is && o.lingers(c, u)) {
+		if sure && in != is && !o.accounts[u].deleting && !(is && o.lingers(c, views, agreed, u)) {
 			o.w.fail("%s: %s is a member: %v, and must be: %v", c.name, u, is, in)
 		}
 		if by := c.remover(u); is && !c.asked && by != nil && o.present[by] && !o.replaced[by] && !o.reset[by] {
 			o.w.fail("%s: %s was removed by %s, is a member again, and nobody was asked", c.name, u, by.name)
 		}
 	}
-}
-
-// lingers reports whether somebody may have left, and be in the group still: who was to commit that may have lost the goodbye, and nobody
-// may remove who has as high a role. Nothing is sent to them.
-func (o *Oracle) lingers(c *chat, user string) bool {
-	return len(o.excused) > 0 && slices.ContainsFunc(c.changed(), func(x *change) bool {
-		return x.user == user && !x.in && x.result != refused && x.by != nil && x.by.user.name == user
-	})
 }
 
 func (o *Oracle) judgeEmpty(c *chat) {
