@@ -89,7 +89,7 @@ func (c *Client) arrive(ctx context.Context, s *session, fetch bool) error {
 	return err
 }
 
-// takeArrived takes rows that follow what was read, and acknowledges those before if it is time to.
+// takeArrived takes rows that follow what was read, and acknowledges all that was read if it is time to.
 func (c *Client) takeArrived(ctx context.Context, s *session, rows []wire.InboxRow, at profile.Inbox) error {
 	if err := c.load(); err != nil {
 		return err

@@ -104,7 +104,7 @@ func engines(ctx context.Context, w io.Writer, dir string, o options) (err error
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "%d people talk to somebody each, with whole clients: each text of 100 bytes is stored by its sender, encrypted, accepted, fetched,\n", pairs)
+	fmt.Fprintf(w, "%d people talk to somebody each, with whole clients: each text of 100 bytes is stored by its sender, encrypted, accepted, pushed,\n", pairs)
 	fmt.Fprintln(w, "decrypted, stored by its receiver and acknowledged, and the next is sent when the one before was accepted.")
 	fmt.Fprintln(w, strings.Replace(costHead("shown"), "clients' cpu-µs\n", "clients' cpu-µs | clients' fsyncs/1000\n", 1)+"|--:")
 	return p.chat(ctx, w, programs, o.time)

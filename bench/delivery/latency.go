@@ -20,7 +20,7 @@ func latencies(ctx context.Context, w io.Writer, dir string, o options) (err err
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	fmt.Fprintf(w, "1:1 messages of %d bytes, %d senders by turns, receivers that fetch and acknowledge. Milliseconds from when a message was due.\n\n", payloadSize, senders)
+	fmt.Fprintf(w, "1:1 messages of %d bytes, %d senders by turns, receivers that get them by push. Milliseconds from when a message was due.\n\n", payloadSize, senders)
 	fmt.Fprintln(w, "due/s | sent | | p50 | p90 | p99 | p99.9 | max | server cpu-µs/message | fsyncs/1000\n--:|--:|---|--:|--:|--:|--:|--:|--:|--:")
 	for range o.repeat {
 		for _, rate := range o.rates {

@@ -182,7 +182,7 @@ func rates(ctx context.Context, w io.Writer, dir string, o options) (err error) 
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
 	fmt.Fprintf(w, "%d senders, each with a connection of its own, send one message after the other, of %d bytes. *Accepted*: nobody reads.\n", senders, payloadSize)
-	fmt.Fprintln(w, "*Delivered*: all other members are connected, are told by push, fetch and acknowledge.")
+	fmt.Fprintln(w, "*Delivered*: all other members are connected, get it by push, and acknowledge together what came within a second.")
 	fmt.Fprintln(w, costHead("devices", ""))
 	for range o.repeat {
 		for _, n := range o.sizes {

@@ -29,7 +29,7 @@ func measureParts(ctx context.Context) (*parts, error) {
 	}{
 		{"Echo/quic/lane", "./bench/transport", "40000x", map[string]*float64{"cpu-µs/call": &p.echo}},
 		{"Push", "./bench/transport", "40x", map[string]*float64{"cpu-µs/push": &p.push, "pushes/s": &p.pushes}},
-		{"Send/ids=timed/accounts=1/callers=256", "./bench/store", "20000x", map[string]*float64{"cpu-µs/message": &p.insert}},
+		{"Send/ids=timed/accounts=1$/callers=256", "./bench/store", "20000x", map[string]*float64{"cpu-µs/message": &p.insert}},
 	} {
 		text, err := output(ctx, "", "go", "test", "-C", root, "-run", "^$", "-bench", "^Benchmark"+b.name+"$", "-benchtime", b.times, b.folder)
 		if err != nil {

@@ -24,7 +24,10 @@ func (o *Oracle) lingers(c *chat, views map[*Device]*client.Conversation, agreed
 func outranks(v *client.Conversation, name, other string) bool {
 	role := func(name string) wire.Role {
 		i := slices.IndexFunc(v.Members, func(m client.Member) bool { return m.User.Name == name })
-		return v.Members[max(i, 0)].Role
+		if i < 0 {
+			return wire.RoleMember
+		}
+		return v.Members[i].Role
 	}
 	return role(name) >= wire.RoleModerator && role(name) > role(other)
 }
