@@ -286,14 +286,43 @@ func (st *step) tries(ch *chat, waiting int64) {
 	}
 }
 
-// settleAmendment notes that a change waits no longer, and tells in the history why it was not made, if so.
+// settleAmendment notes that a change waits no longer, and tells in the history why it was not made, if so. What was said after one that was to keep
+// somebody from it, or from keeping it, is not sent then: a server that refuses the change would have it go to them.
 func (c *Client) settleAmendment(a profile.Amendment, ch *chat, why error) error {
 	st := &step{told: true}
 	st.do(func(tx *profile.Tx) error { return tx.DropAmendment(a.ID) })
 	if why != nil {
-		st.notice(ch, c.cfg.Clock(), "not-changed", "you asked to %s, and that was not done: %v", asked(a), why)
+		kept, err := c.keepBack(st, a)
+		if err != nil {
+			return err
+		}
+		rest := ""
+		if kept > 0 {
+			rest = fmt.Sprintf("; what you wrote after it was not sent (%d)", kept)
+		}
+		st.notice(ch, c.cfg.Clock(), "not-changed", "you asked to %s, and that was not done: %v%s", asked(a), why, rest)
 	}
 	return c.save(st)
+}
+
+// keepBack gives up what was said after a change that protects it, and returns how many messages that were.
+func (c *Client) keepBack(st *step, a profile.Amendment) (kept int, err error) {
+	if a.Kind != AmendRemove && a.Kind != AmendTimer {
+		return 0, nil
+	}
+	list, err := c.cfg.Profile.Waiting(maxOutbox)
+	for _, e := range list {
+		if e.Channel == a.Channel && e.Position > a.After {
+			kept++
+			st.do(func(tx *profile.Tx) error { return c.giveUp(tx, &e) })
+		}
+	}
+	return kept, err
+}
+
+// giveUp has a message wait no longer, as one that failed.
+func (c *Client) giveUp(tx *profile.Tx, e *profile.Entry) error {
+	return errors.Join(tx.Undo(e.Position), tx.SetEntry(e.Position, Failed, e.Time, c.cfg.Clock()), tx.Dequeue(e.Position))
 }
 
 // postpone notes why a change has to wait longer. It is told once.

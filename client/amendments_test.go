@@ -179,6 +179,32 @@ func TestAChangeThatIsRefusedIsToldOnce(t *testing.T) {
 	}
 }
 
+// TestWhatARefusedRemovalProtectsStays: what was said after somebody was to be removed, or a timer set, is not sent where that is refused.
+func TestWhatARefusedRemovalProtectsStays(t *testing.T) {
+	for _, change := range []client.Amendment{{Kind: client.AmendRemove}, {Kind: client.AmendTimer, Timer: time.Hour}} {
+		s := newServer(t, nil)
+		id, all := club(t, s, "alice", "bob")
+		alice, bob := all[0], all[1]
+		s.Stop()
+		ctx := t.Context()
+		must(bob.SendText(ctx, id, "for all"))
+		if change.Kind == client.AmendRemove {
+			change.Users = []qpq.UserID{alice.user()}
+		}
+		bob.asks(id, change) // he is no moderator
+		secret := must(bob.SendText(ctx, id, "not for alice"))
+		s.Start()
+		settle(t, bob, alice)
+		shows(t, id, []string{"bob: for all"}, alice)
+		if told := bob.toldIn(id, "not-changed"); len(told) != 1 || !strings.HasSuffix(told[0], "; what you wrote after it was not sent (1)") {
+			t.Errorf("bob was told %q", told)
+		}
+		if err := bob.Wait(ctx, id, secret); !errors.Is(err, qpq.Denied) {
+			t.Errorf("the secret: %v", err)
+		}
+	}
+}
+
 // TestAChangeOfWhoWasRemovedIsRefused: what waited when somebody else removed the account is told as not done, and leaving is done already.
 func TestAChangeOfWhoWasRemovedIsRefused(t *testing.T) {
 	s := newServer(t, nil)

@@ -35,7 +35,7 @@ type arrivals struct {
 func (a *arrivals) add(p wire.InboxPush) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if p.Row == nil || p.Row.Sequence != p.Sequence || len(a.rows) >= maxArrivals {
+	if p.Row == nil || p.Row.Sequence != p.Sequence || p.Row.Kind != wire.InboxKindMessage || len(p.Row.Payload) > wire.MaxPushed || len(a.rows) >= maxArrivals {
 		a.rows, a.fetched = nil, false
 		return
 	}

@@ -105,7 +105,7 @@ func (c *Client) ClearOutbox(ctx context.Context, id qpq.ChannelID) (messages, a
 				continue
 			}
 			messages++
-			if err := errors.Join(tx.Undo(e.Position), tx.SetEntry(e.Position, Failed, e.Time, c.cfg.Clock()), tx.Dequeue(e.Position)); err != nil {
+			if err := c.giveUp(tx, &e); err != nil {
 				return err
 			}
 		}

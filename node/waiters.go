@@ -72,14 +72,10 @@ func (s *Server) announce(notices []store.Notice, cause *conn) {
 	}
 }
 
-// maxPushed is up to how many bytes of a message are pushed with the word that it came: more of them would leave no room for others in what may wait
-// to be pushed.
-const maxPushed = 4 << 10
-
 // hand is announce for a message, which is in the same row of all inboxes but for its number. A small one goes with the push, so that who is there need
 // not fetch it.
 func (s *Server) hand(notices []store.Notice, cause *conn, row wire.InboxRow) {
-	if len(row.Payload) > maxPushed {
+	if len(row.Payload) > wire.MaxPushed {
 		s.announce(notices, cause)
 		return
 	}

@@ -28,6 +28,10 @@ import (
 // MaxMessage is the most bytes that an encoded message has: what fits one frame of a lane.
 const MaxMessage = 8 << 20
 
+// MaxPushed is up to how many bytes of an application message come with the push that tells of it: more of them would leave no room for others in what
+// may wait to be pushed.
+const MaxPushed = 4 << 10
+
 // StandardPort is where servers listen, by UDP and TCP, unless their address says otherwise.
 const StandardPort = "4433"
 
