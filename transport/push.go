@@ -53,6 +53,13 @@ func (p *pusher) push(number uint16, payload []byte) bool {
 	return true
 }
 
+// waiting returns how many bytes are queued.
+func (p *pusher) waiting() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.bytes
+}
+
 // start makes sure that somebody writes. The caller holds the lock.
 func (p *pusher) start() {
 	if !p.writing {
@@ -129,7 +136,7 @@ func (p *pusher) writeFrame(frame []byte) error {
 // fail gives up on a client that does not read: its connection ends, and it will come back and look.
 func (p *pusher) fail(err error) {
 	p.mu.Lock()
-	p.writing, p.closed, p.queue = false, true, nil
+	p.writing, p.closed, p.queue, p.bytes = false, true, nil, 0
 	finished := p.finished
 	p.mu.Unlock()
 	if finished != nil {

@@ -87,6 +87,9 @@ func (c *ServerConn) Close(code Code) {
 // is too slow misses it, and is told so by ServerConfig.Lagging when it catches up.
 func (c *ServerConn) Push(payload []byte) bool { return c.pusher.push(pushMessage, payload) }
 
+// Waiting returns how many bytes wait to be pushed: nothing of them was given to the carrier yet.
+func (c *ServerConn) Waiting() int { return c.pusher.waiting() }
+
 // acceptors is how many connections are accepted at a time. When all clients come back at once whoever accepts is one of thousands who want to
 // run, and carriers refuse clients whose handshake is done where nobody takes them: quic-go has room for 32.
 const acceptors = 256

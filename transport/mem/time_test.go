@@ -375,6 +375,26 @@ func TestTimeOfPushes(t *testing.T) {
 			c.Errorf("the handler was told after %v", c.ended.Sub(c.began))
 		}
 	})
+	bubble(t, "what waits is counted until it is read", func(c *clock) {
+		const all = 2 << 20
+		if c.there.Push(make([]byte, all)); c.there.Waiting() > all+8 {
+			c.Errorf("%d bytes wait", c.there.Waiting())
+		}
+		synctest.Wait()
+		if n := c.there.Waiting(); n != 0 { // it is being written
+			c.Errorf("%d bytes wait of a push that is on its way", n)
+		}
+		c.there.Push([]byte("more"))
+		if n := c.there.Waiting(); n != 8+4 {
+			c.Errorf("%d bytes wait, with their header, want 12", n)
+		}
+		s := transport.NewSession(c.conn, transport.SessionConfig{Push: func([]byte) {}})
+		synctest.Wait()
+		if n := c.there.Waiting(); n != 0 {
+			c.Errorf("%d bytes wait when all was read", n)
+		}
+		_ = s.Close()
+	})
 	bubble(t, "a client that reads in time is told what it missed", func(c *clock) {
 		for c.there.Push(make([]byte, 1<<10)) {
 			synctest.Wait()
