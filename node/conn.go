@@ -35,6 +35,8 @@ type session interface {
 	Exporter(label string, length int) ([]byte, error)
 	// Push sends a Push message without ever blocking. It reports whether there was room for it.
 	Push(message []byte) bool
+	// Waiting returns how many bytes wait to be pushed, because the client reads slowly.
+	Waiting() int
 	// Close ends the connection after what was pushed.
 	Close(transport.Code)
 }

@@ -7,6 +7,13 @@ import (
 	"github.com/quicproquo/qpq/wire"
 )
 
+// pushQueue is how many bytes may wait to be pushed to a connection. Whoever shares a conversation with somebody decides how much of it is rows and
+// ephemeral messages, so that a quarter is all that those may fill: the rest is for what tells that something is there, as a newer state of the account.
+const pushQueue = 64 << 10
+
+// lags reports whether so much waits to be pushed to a connection that nothing more may which can be left out.
+func (c *conn) lags() bool { return c.session.Waiting() > pushQueue/4 }
+
 // push sends a hint to a connection. It never blocks: who reads too slowly misses it.
 func (s *Server) push(c *conn, event wire.PushEvent) {
 	b, err := wire.Marshal(wire.Push{Event: event})
@@ -14,7 +21,7 @@ func (s *Server) push(c *conn, event wire.PushEvent) {
 		s.log.Error("a push could not be encoded", "cause", err.Error())
 		return
 	}
-	if !c.session.Push(b) {
+	if _, fleeting := event.(wire.EphemeralPush); fleeting && c.lags() || !c.session.Push(b) {
 		s.metrics.pushesLost.Inc()
 		return
 	}

@@ -117,6 +117,9 @@ func (l *line) Push(b []byte) bool {
 	return err == nil
 }
 
+// Waiting implements session: who collects pushes has read them.
+func (l *line) Waiting() int { return 0 }
+
 // Close implements session.
 func (l *line) Close(why transport.Code) {
 	l.mu.Lock()

@@ -23,7 +23,7 @@ func (s *Server) Run(ctx context.Context, listeners ...transport.Listener) error
 	if err != nil {
 		return err
 	}
-	carrier := transport.NewServer(transport.ServerConfig{Handler: edge{s}, Admit: s.room, Lagging: lagging})
+	carrier := transport.NewServer(transport.ServerConfig{Handler: edge{s}, Admit: s.room, PushQueue: pushQueue, Lagging: lagging})
 	var work sync.WaitGroup
 	for _, l := range listeners {
 		work.Go(func() {

@@ -73,7 +73,7 @@ func (s *Server) announce(notices []store.Notice, cause *conn) {
 }
 
 // hand is announce for a message, which is in the same row of all inboxes but for its number. A small one goes with the push, so that who is there need
-// not fetch it.
+// not fetch it, unless much waits for who is there already.
 func (s *Server) hand(notices []store.Notice, cause *conn, row wire.InboxRow) {
 	if len(row.Payload) > wire.MaxPushed {
 		s.announce(notices, cause)
@@ -81,10 +81,14 @@ func (s *Server) hand(notices []store.Notice, cause *conn, row wire.InboxRow) {
 	}
 	s.waiters.wake(notices)
 	for _, l := range s.sessions.listening(notices) {
-		if l.c != cause {
-			row.Sequence = uint64(l.seq)
-			s.push(l.c, wire.InboxPush{Sequence: row.Sequence, Row: &row})
+		if l.c == cause {
+			continue
 		}
+		p := wire.InboxPush{Sequence: uint64(l.seq)}
+		if !l.c.lags() {
+			row.Sequence, p.Row = p.Sequence, &row
+		}
+		s.push(l.c, p)
 	}
 }
 
