@@ -31,7 +31,7 @@ type session struct {
 	info     wire.ServerInfoReply
 	reply    wire.AuthenticateReply
 	account  atomic.Pointer[profile.Account] // as whose device the connection is authenticated; nil for a guest
-	events   chan wire.PushEvent
+	hints    hints
 	arrived  arrivals     // what was pushed of the inbox
 	kick     func()       // has Run go another round
 	lapsed   bool         // the person was told that the device was away for too long; held by chatting
@@ -191,7 +191,7 @@ func (c *Client) dial(ctx context.Context, address string) (*session, error) {
 		_ = conn.Close(transport.CodeDone, "")
 		return nil, err
 	}
-	s := &session{conn: conn, address: address, events: make(chan wire.PushEvent, 16), kick: c.kick}
+	s := &session{conn: conn, address: address, hints: newHints(), kick: c.kick}
 	s.Session = transport.NewSession(conn, transport.SessionConfig{Push: s.pushed})
 	sent := c.cfg.Clock()
 	if s.info, err = wire.Call(ctx, s, wire.ServerInfo{Client: c.cfg.Software}); err != nil {
