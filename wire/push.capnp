@@ -2,8 +2,10 @@
 using Q = import "annotations.capnp";
 using Delivery = import "delivery.capnp";
 
-# What a server sends on its push stream. A push is a hint, may be repeated and may be lost with its
-# connection: what counts is what a client reads afterwards.
+# What a server sends on its push stream. Any push may be repeated, and may be lost: with its connection, or because
+# the client reads too slowly, which an InboxPush with number 0 tells. A push is a hint, and what counts is what a
+# client reads afterwards; but for the row that an InboxPush carries and the payload of an EphemeralPush, which are
+# the thing itself.
 
 struct Push $Q.open {
   # Push is one event. A client ignores kinds that it does not know.
@@ -20,7 +22,8 @@ struct Push $Q.open {
 }
 
 struct InboxPush {
-  # InboxPush says that the inbox holds rows up to this sequence number. Of a small message it carries the row itself.
+  # InboxPush says that the inbox holds rows up to this sequence number. Of a small message it carries the row itself,
+  # unless much waits to be pushed. With number 0 it says that pushes were left out, of whatever kind.
 
   sequence @0 :UInt64;
   row @1 :Delivery.InboxRow $Q.optional; # whose number is that of the push
