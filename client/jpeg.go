@@ -9,23 +9,26 @@ import (
 	"io"
 )
 
-// jpegShape is what decoders do not tell of a JPEG: whether it comes in several passes, all of which have to be kept until the last one, and how it
-// was held (Exif 2.32, 4.6.4: 1 to 8, where 1 is upright).
+// jpegShape is what decoders do not tell of a picture: whether it is a JPEG, whether that may come in several passes, all of which have to be kept until
+// the last one, and how it was held (Exif 2.32, 4.6.4: 1 to 8, where 1 is upright).
 type jpegShape struct {
+	jpeg        bool
 	progressive bool
 	orientation int
 }
 
 // Markers of JPEG (ITU-T T.81, B.1.1.3).
 const (
+	jpegSOF0 = 0xc0 // baseline
+	jpegSOF1 = 0xc1 // sequential as well
+	jpegRST0 = 0xd0 // up to RST7
 	jpegSOI  = 0xd8
-	jpegEOI  = 0xd9
 	jpegSOS  = 0xda
-	jpegSOF2 = 0xc2
 	jpegAPP1 = 0xe1
 )
 
-// jpegShapeOf reads up to where the picture begins. Of what is no JPEG, or none that can be read, it is that of an upright one in a single pass.
+// jpegShapeOf reads up to where the picture begins, or to what does not follow the standard: decoders make something of that too, and not all of them the same.
+// A JPEG counts as one of several passes until its frame says otherwise. Of a picture of another kind the shape is zero, but upright.
 func jpegShapeOf(r io.Reader) jpegShape {
 	shape := jpegShape{orientation: 1}
 	in := bufio.NewReader(r)
@@ -33,30 +36,33 @@ func jpegShapeOf(r io.Reader) jpegShape {
 	if _, err := io.ReadFull(in, start[:]); err != nil || start != [2]byte{0xff, jpegSOI} {
 		return shape
 	}
+	shape.jpeg, shape.progressive = true, true
 	for {
 		marker, length, ok := jpegSegment(in)
-		if !ok || marker == jpegSOS || marker == jpegEOI {
+		if !ok {
 			return shape
 		}
 		segment := make([]byte, length)
 		if _, err := io.ReadFull(in, segment); err != nil {
 			return shape
 		}
-		shape.progressive = shape.progressive || marker == jpegSOF2
+		if marker == jpegSOF0 || marker == jpegSOF1 {
+			shape.progressive = false // decoders refuse another frame
+		}
 		if tiff, ok := bytes.CutPrefix(segment, []byte("Exif\x00\x00")); ok && marker == jpegAPP1 {
 			shape.orientation = orientationOf(tiff)
 		}
 	}
 }
 
-// jpegSegment reads a marker, and the length of what belongs to it.
+// jpegSegment reads a marker, and the length of what belongs to it. It reports false where the picture begins, and where no such marker is.
 func jpegSegment(in *bufio.Reader) (marker byte, length int, ok bool) {
 	fill, err := in.ReadByte()
 	for marker = 0xff; err == nil && marker == 0xff; {
 		marker, err = in.ReadByte()
 	}
-	if err != nil || fill != 0xff || marker == jpegSOS || marker == jpegEOI {
-		return marker, 0, err == nil && fill == 0xff
+	if err != nil || fill != 0xff || marker < jpegSOF0 || marker >= jpegRST0 && marker <= jpegSOS { // of these none has a length but SOS
+		return 0, 0, false
 	}
 	var b [2]byte
 	_, err = io.ReadFull(in, b[:])

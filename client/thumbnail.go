@@ -29,7 +29,7 @@ func thumbnail(r io.ReaderAt, size int64) []byte {
 	}
 	shape, _, err := image.DecodeConfig(io.NewSectionReader(r, 0, size))
 	held := jpegShapeOf(io.NewSectionReader(r, 0, size))
-	if err != nil || shape.Width < 1 || shape.Height < 1 || int64(shape.Width)*int64(shape.Height) > thumbnailMemory/pixelSize(shape.ColorModel, held.progressive) {
+	if err != nil || shape.Width < 1 || shape.Height < 1 || int64(shape.Width)*int64(shape.Height) > thumbnailMemory/held.pixel(shape.ColorModel) {
 		return nil
 	}
 	picture, _, err := image.Decode(io.NewSectionReader(r, 0, size))
@@ -49,18 +49,26 @@ func thumbnail(r io.ReaderAt, size int64) []byte {
 	return nil
 }
 
-// pixelSize returns how many bytes the decoder takes for a pixel, at most.
-func pixelSize(model color.Model, progressive bool) int64 {
-	const coefficient = 4 // of which there is one for each pixel and component of a progressive JPEG, until all are there
-	switch {
-	case progressive && model == color.CMYKModel:
-		return 4 + 4*coefficient
-	case progressive:
-		return 3 + 3*coefficient
-	case model == color.RGBA64Model, model == color.NRGBA64Model:
-		return 8
+// pixel returns how many bytes the decoder takes for a pixel, at most.
+func (s jpegShape) pixel(model color.Model) int64 {
+	if !s.jpeg {
+		if model == color.RGBA64Model || model == color.NRGBA64Model {
+			return 8
+		}
+		return 4
 	}
-	return 4
+	const coefficient = 4 // of which there is one for each pixel and component of a progressive JPEG, until all are there
+	components, bytes := int64(3), int64(3)
+	switch model {
+	case color.CMYKModel:
+		components, bytes = 4, 4+4 // the components, and then the picture that is made of them
+	case color.RGBAModel:
+		bytes = 3 + 4
+	}
+	if s.progressive {
+		bytes += components * coefficient
+	}
+	return bytes
 }
 
 // shrink returns a picture whose edges are no longer than edge, each pixel the mean of those that it stands for, on white.

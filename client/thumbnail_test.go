@@ -104,24 +104,61 @@ func TestThumbnailsAreUpright(t *testing.T) {
 	}
 }
 
-// progressive returns a grey JPEG of blocks of 8 by 8 that comes in passes, of which it has the first.
-func progressive(width, height int) []byte {
-	b := []byte{0xff, 0xd8, 0xff, 0xc2, 0, 11, 8, byte(height >> 8), byte(height), byte(width >> 8), byte(width), 1, 1, 0x11, 0}
-	b = append(append(b, 0xff, 0xdb, 0, 67, 0), bytes.Repeat([]byte{1}, 64)...)                               // quantization
-	b = append(append(b, 0xff, 0xc4, 0, 20, 0), []byte{1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}...) // one code, of a bit: as the block before
-	b = append(b, 0xff, 0xda, 0, 8, 1, 1, 0, 0, 0, 0)
-	return append(append(b, make([]byte, width*height/512+1)...), 0xff, 0xd9)
+// What a JPEG begins with: markers of frames (ITU-T T.81, B.1.1.3).
+const (
+	baseline    = 0xc0
+	progressive = 0xc2
+)
+
+// blank returns a JPEG of black blocks of 8 by 8, of so many components, in one pass or as the first of several. before is what stands before its frame.
+func blank(frame byte, width, height, components int, before ...byte) []byte {
+	b := append([]byte{0xff, 0xd8}, before...)
+	if components == 4 {
+		b = append(append(b, 0xff, 0xee, 0, 14), "Adobe\x00\x64\x00\x00\x00\x00\x00"...) // CMYK
+	}
+	b = append(b, 0xff, frame, 0, byte(8+3*components), 8, byte(height>>8), byte(height), byte(width>>8), byte(width), byte(components))
+	scan := []byte{0xff, 0xda, 0, byte(6 + 2*components), byte(components)}
+	for i := range components {
+		b = append(b, byte(i), 0x11, 0)
+		scan = append(scan, byte(i), 0)
+	}
+	b = append(append(b, 0xff, 0xdb, 0, 67, 0), bytes.Repeat([]byte{1}, 64)...) // quantization
+	for _, class := range []byte{0, 0x10} {                                     // one code, of a bit: as the block before, and nothing more of this one
+		b = append(append(b, 0xff, 0xc4, 0, 20, class, 1), make([]byte, 16)...)
+	}
+	last, bits := byte(0), components*width*height/64
+	if frame == baseline {
+		last, bits = 63, 2*bits
+	}
+	b = append(append(b, scan...), 0, last, 0)
+	return append(append(b, make([]byte, bits/8+1)...), 0xff, 0xd9)
 }
 
-// TestPassesOfAPictureAreNotKeptWithoutBound: a progressive JPEG takes five times as much memory.
-func TestPassesOfAPictureAreNotKeptWithoutBound(t *testing.T) {
-	for size, want := range map[image.Point]bool{{2400, 2400}: true, {3200, 2400}: false} {
-		data := progressive(size.X, size.Y)
-		if _, err := jpeg.DecodeConfig(bytes.NewReader(data)); err != nil {
-			t.Fatal(err)
+// TestPicturesAreNotDecodedWithoutBound: a progressive JPEG takes five times as much memory, whatever stands before what says that it is one, and one for
+// printing twice as much.
+func TestPicturesAreNotDecodedWithoutBound(t *testing.T) {
+	restart, comment := []byte{0xff, 0xd0, 0xff, 0xfe, 0, 6, 0xff, 0xc0, 0, 2}, []byte{0xff, 0xfe, 0, 4, 0xff, 0xc0}
+	for _, v := range []struct {
+		name string
+		data []byte
+		want bool
+	}{
+		{"progressive, small", blank(progressive, 2400, 2400, 1), true},
+		{"progressive, large", blank(progressive, 3200, 2400, 1), false},
+		{"after a stray byte", blank(progressive, 3200, 2400, 1, 0), false},
+		{"after stray bytes that look like a marker", blank(progressive, 3200, 2400, 1, 0xff, 0), false},
+		{"after what ends a part of a picture", blank(progressive, 3200, 2400, 1, restart...), false},
+		{"after a comment that looks like a frame", blank(progressive, 3200, 2400, 1, comment...), false},
+		{"baseline of that size", blank(baseline, 3200, 2400, 1), true},
+		{"for printing, small", blank(baseline, 3200, 3200, 4), true},
+		{"for printing, large", blank(baseline, 4000, 4000, 4), false},
+		{"for printing, progressive", blank(progressive, 2400, 2400, 4), false},
+	} {
+		if _, err := jpeg.DecodeConfig(bytes.NewReader(v.data)); err != nil {
+			t.Errorf("%s: %v", v.name, err)
 		}
-		if made := client.Thumbnail(bytes.NewReader(data), int64(len(data))); (made != nil) != want {
-			t.Errorf("of a picture of %v there is a thumbnail of %d bytes", size, len(made))
+		if made := client.Thumbnail(bytes.NewReader(v.data), int64(len(v.data))); (made != nil) != v.want {
+			t.Errorf("%s: there is a thumbnail of %d bytes", v.name, len(made))
 		}
 	}
 }
@@ -148,7 +185,8 @@ func FuzzThumbnail(f *testing.F) {
 		func(b *bytes.Buffer) error { return jpeg.Encode(b, small, nil) },
 		func(b *bytes.Buffer) error { return gif.Encode(b, small, nil) },
 		func(b *bytes.Buffer) error { _, err := b.Write(held(f, small, 6, binary.LittleEndian)); return err },
-		func(b *bytes.Buffer) error { _, err := b.Write(progressive(64, 32)); return err },
+		func(b *bytes.Buffer) error { _, err := b.Write(blank(progressive, 64, 32, 1)); return err },
+		func(b *bytes.Buffer) error { _, err := b.Write(blank(baseline, 64, 32, 4, 0)); return err },
 	} {
 		var b bytes.Buffer
 		if err := encode(&b); err != nil {
