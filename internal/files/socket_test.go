@@ -43,16 +43,6 @@ func TestListen(t *testing.T) {
 	if _, err := files.Listen(filepath.Join(dir, strings.Repeat("s", 200))); !errors.Is(err, files.ErrLongPath) {
 		t.Errorf("a path that is too long: %v", err)
 	}
-	for i := range 3 { // left by processes that were killed
-		if err := os.Mkdir(filepath.Join(dir, fmt.Sprintf(".s%d", i)), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	l, err := files.Listen(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = l.Close()
 	packets, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "packets"), Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
@@ -60,5 +50,29 @@ func TestListen(t *testing.T) {
 	defer packets.Close()
 	if _, err := net.Dial("unix", filepath.Join(dir, "packets")); err == nil || files.Refused(err) {
 		t.Errorf("where somebody listens, and for something else: %v", err)
+	}
+}
+
+// TestNobodyTakesTheNamesOfASocket: on its way it has names that nobody can take before, each time others.
+func TestNobodyTakesTheNamesOfASocket(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 1000 {
+		if err := os.Mkdir(filepath.Join(dir, fmt.Sprintf(".s%d", i)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	made := map[string]bool{}
+	for range 20 {
+		l, err := files.Listen(filepath.Join(dir, "socket"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		made[l.Addr().String()] = true // where it was made
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(made) < 20 {
+		t.Errorf("names come again: %v", made)
 	}
 }

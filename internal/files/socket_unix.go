@@ -3,12 +3,14 @@
 package files
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 )
 
@@ -40,11 +42,12 @@ func Listen(path string) (*net.UnixListener, error) {
 	return l, nil
 }
 
-// hide makes a folder in another one that nobody else may enter. Its name is short: paths of sockets must be.
+// hide makes a folder in another one that nobody else may enter. Its name is short, since paths of sockets must be, and one that nobody can guess: where
+// others may make files too, they would take it first.
 func hide(dir string) (path string, err error) {
-	for i := range 1000 {
-		path = filepath.Join(dir, fmt.Sprintf(".s%d", i))
-		if err = os.Mkdir(path, 0o700); !errors.Is(err, os.ErrExist) { // a process that was killed may have left one
+	for range 100 {
+		path = filepath.Join(dir, "."+strings.ToLower(rand.Text()[:5]))
+		if err = os.Mkdir(path, 0o700); !errors.Is(err, os.ErrExist) {
 			return path, err
 		}
 	}
