@@ -20,7 +20,7 @@ func Printable(text string) string {
 }
 
 // shapes tells characters that can be seen from those that cannot, as they come. Unicode counts some as letters, marks and symbols that have no shape:
-// fillers (U+3164), joiners (U+034F), an empty braille cell. Those that select how the character before them looks, as in ❤️, are shown with it.
+// fillers (U+3164), joiners (U+034F), and those of blank. Those that select how the character before them looks, as in ❤️, are shown with it.
 type shapes struct{ base bool }
 
 // shown reports whether r, which comes next, can be seen.
@@ -34,13 +34,20 @@ func (s *shapes) shown(r rune) bool {
 		s.base = false
 		return base
 	}
-	seen := unicode.IsPrint(r) && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) && r != emptyCell
+	seen := unicode.IsPrint(r) && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) && !blank(r)
 	s.base = seen && !unicode.Is(unicode.M, r)
 	return seen
 }
 
-// emptyCell is braille without a dot.
-const emptyCell = '\u2800'
+// blank reports whether r is a letter, mark or symbol of Unicode that is white space in all but its category: braille without a dot, a musical note
+// without a head, the blanks of hieroglyphs, a filler of Khitan, and the spaces of SignWriting.
+func blank(r rune) bool {
+	switch r {
+	case '\u2800', '\U0001D159', '\U00013441', '\U00013442', '\U00016FE4', '\U0001DA7F', '\U0001DA80':
+		return true
+	}
+	return false
+}
 
 // OneLine returns what is printable in text as a single line, with one space wherever there was white space: names and titles that others chose are
 // shown so.
@@ -73,7 +80,7 @@ func Visible(text string) string {
 			b.WriteRune('\u2400' + r)
 		case r == '\x7f':
 			b.WriteRune('\u2421')
-		case unicode.Is(unicode.Zs, r), r == emptyCell:
+		case unicode.Is(unicode.Zs, r), blank(r):
 			b.WriteByte(' ')
 		case r == '\u200c', r == '\u200d', r == '\u00ad', r == '\u034f':
 		default:

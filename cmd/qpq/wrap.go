@@ -100,11 +100,12 @@ type fitted struct {
 	indent int
 }
 
-// fit breaks a line for a terminal. One without a space stays whole, so that codes and addresses can be copied: no entry is without.
+// fit breaks a line for a terminal. One that is not set in and has no space stays whole, so that codes and addresses can be copied: no entry is without.
+// What is set in goes on with an entry, whatever it looks like.
 func fit(line string, width int) fitted {
 	text := strings.TrimLeft(line, " ")
 	f := fitted{indent: min(len(line)-len(text), width/2)}
-	if f.rows = []string{text}; strings.Contains(text, " ") {
+	if f.rows = []string{text}; f.indent > 0 || strings.Contains(text, " ") {
 		f.rows = markdown.Break(text, width-f.indent, width-max(f.indent, setIn))
 	}
 	return f

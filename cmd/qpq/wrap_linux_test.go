@@ -45,6 +45,7 @@ func TestNoTextLooksLikeAnotherEntry(t *testing.T) {
 	for _, text := range []string{
 		"x" + strings.Repeat(" ", 66) + forged, "x " + strings.Repeat("y", 66) + forged, strings.Repeat("日本 ", 30) + forged, "x\n    " + strings.Repeat("z ", 40) + forged,
 		"x\t" + strings.Repeat("\t", 20) + forged, "e" + strings.Repeat("\u0301\u0302", 50) + " " + forged, strings.Repeat("\u3164", 70) + forged,
+		"x\n    " + strings.Repeat("z", 76) + "12:05", "x\n    " + strings.Repeat("z", 56) + strings.ReplaceAll(forged, " ", "\U0001D159"), // without a space
 	} {
 		for _, width := range []int{20, 40, 80} {
 			for _, narrow := range []bool{false, true} {
