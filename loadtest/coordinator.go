@@ -2,7 +2,6 @@ package loadtest
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -68,8 +67,11 @@ type coordinator struct {
 	local   Local
 	watch   *watch
 	workers []*hand
-	notes   []string
 	began   time.Time
+
+	mu         sync.Mutex // guards the fields below
+	notes      []string   // about those who were turned away, the first few
+	turnedAway int
 }
 
 // hand is a worker as its coordinator sees it.
@@ -84,53 +86,6 @@ type hand struct {
 	result   *share
 	lost     string
 	failed   string
-}
-
-// gather waits until all workers are there, and gives each its plan.
-func (c *coordinator) gather(ctx context.Context, team Team, plans []Plan) error {
-	config, err := credentials(team.Secret)
-	if err != nil {
-		return err
-	}
-	l, err := net.Listen("tcp", team.Listen)
-	if err != nil {
-		return qpq.Wrap(qpq.Unavailable, "cannot-listen", fmt.Sprintf("cannot wait for workers on %s: %v: choose another address with --coordinator", team.Listen, err), err)
-	}
-	defer l.Close()
-	defer context.AfterFunc(ctx, func() { _ = l.Close() })()
-	if team.Listening != nil {
-		team.Listening(l.Addr())
-	}
-	for len(c.workers) < len(plans) {
-		c.say("waiting for workers", len(c.workers), len(plans))
-		conn, err := l.Accept()
-		if ctx.Err() != nil {
-			return qpq.E(qpq.Unavailable, "interrupted", fmt.Sprintf("it was interrupted when %d of %d workers were there", len(c.workers), len(plans)))
-		}
-		if err != nil {
-			return fmt.Errorf("wait for workers: %w", err)
-		}
-		h, err := greet(tls.Server(conn, config), plans[len(c.workers)])
-		if err != nil {
-			_ = conn.Close()
-			c.notes = append(c.notes, fmt.Sprintf("somebody at %s was turned away: %v", conn.RemoteAddr(), err))
-			continue
-		}
-		c.workers = append(c.workers, h)
-	}
-	c.say("waiting for workers", len(plans), len(plans))
-	return nil
-}
-
-// greet lets a worker in that knows the secret.
-func greet(conn net.Conn, plan Plan) (*hand, error) {
-	h := &hand{speaker: newSpeaker(conn), plan: plan, ready: make(chan struct{})}
-	var hello answer
-	if err := h.hear(&hello, silence); err != nil {
-		return nil, err
-	}
-	h.name = fmt.Sprintf("%d, %s at %s", plan.Part, qpq.Printable(hello.Host), conn.RemoteAddr())
-	return h, h.say(order{Plan: &plan})
 }
 
 // run has all workers prepare, start at the same moment, and hand in what they measured.
@@ -189,7 +144,7 @@ func (h *hand) listen() {
 		case a.Progress != nil:
 			h.progress = *a.Progress
 		case a.Done != nil:
-			h.result, h.failed = a.Done, qpq.Printable(a.Failed)
+			h.result, h.failed = a.Done.bounded(), clip(a.Failed)
 		}
 		h.mu.Unlock()
 		if a.Ready {
@@ -220,6 +175,9 @@ func (c *coordinator) report(ctx context.Context) (*Report, error) {
 	r, err := merge(c.plan, shares, c.watch.usage())
 	r.Interrupted = ctx.Err() != nil
 	r.Notes = append(r.Notes, c.notes...)
+	if more := c.turnedAway - len(c.notes); more > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("%d more were turned away", more))
+	}
 	for _, h := range c.workers {
 		w := Worker{Name: h.name, Clients: h.plan.Clients, Lost: h.lost}
 		if h.failed != "" {

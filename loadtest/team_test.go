@@ -5,7 +5,9 @@ package loadtest
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -59,6 +61,83 @@ func TestTeam(t *testing.T) {
 		t.Errorf("%q", r.Notes)
 	}
 	parses(t, r)
+}
+
+// TestStrangersHoldNobodyUp: whoever connects and says nothing, or something else, keeps no worker from being greeted, and the report names some of them.
+func TestStrangersHoldNobodyUp(t *testing.T) {
+	s := start(t, wide...)
+	var silent []net.Conn
+	defer func() {
+		for _, c := range silent {
+			_ = c.Close()
+		}
+	}()
+	r, err := team(t, s.short("dm", 2), Local{Metrics: s.metrics}, 1, func(address string) {
+		for range 20 {
+			conn, err := net.Dial("tcp", address)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			silent = append(silent, conn)
+		}
+		for range mostNotes + 5 {
+			if err := Work(t.Context(), address, wire.NewSecret("another secret, as long as that"), Local{}); !errors.Is(err, qpq.Denied) {
+				t.Errorf("who has another secret was taken: %v", err)
+			}
+		}
+		if err := Work(t.Context(), address, secret, Local{}); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil || r.count(seriesAccepted) == 0 {
+		t.Fatal(err, r.Errors)
+	}
+	if len(r.Notes) != mostNotes+1 || r.Notes[mostNotes] != "5 more were turned away" {
+		t.Errorf("%d notes: %q", len(r.Notes), r.Notes)
+	}
+}
+
+// TestWorkersAreBounded: what a worker writes into the report is cut off where nobody reads on.
+func TestWorkersAreBounded(t *testing.T) {
+	s := start(t, wide...)
+	long := strings.Repeat("x", 3*mostText)
+	mishaps := make([]ErrorCount, 5*mostKinds)
+	for i := range mishaps {
+		mishaps[i] = ErrorCount{During: fmt.Sprint(i, long), Kind: long, Count: 1, Example: long}
+	}
+	r, err := team(t, s.short("dm", 4), Local{}, 2, func(address string) {
+		var work sync.WaitGroup
+		work.Go(func() {
+			if err := Work(t.Context(), address, secret, Local{}); err != nil {
+				t.Error(err)
+			}
+		})
+		c, err := credentials(secret)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		conn, err := tls.Dial("tcp", address, c)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		w := newSpeaker(conn)
+		var o order
+		if err := errors.Join(w.say(answer{Host: long}), w.hear(&o, silence), w.say(answer{Ready: true}), w.say(answer{Done: &share{Errors: mishaps}, Failed: long})); err != nil {
+			t.Error(err)
+		}
+		work.Wait()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(r)
+	if err != nil || len(b) > 4*mostKinds*mostText || len(r.Errors) > 2*mostKinds {
+		t.Errorf("the report has %d bytes, and %d kinds of errors: %v", len(b), len(r.Errors), err)
+	}
 }
 
 // TestWorkerIsLost: a worker that dies is told of, and the others go on.
