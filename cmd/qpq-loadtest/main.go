@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/config"
 )
 
@@ -74,56 +73,13 @@ func (p *program) root() *cobra.Command {
 			return p.work(c.Context(), s, args)
 		},
 	}
-	table.Flags(root.PersistentFlags())
-	table.Complete(root)
 	root.Flags().BoolVar(&printConfig, "print-config", false, "print the settings in force as a TOML file and exit")
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
 		for _, sentence := range table.Misspelt(p.variables) {
 			fmt.Fprintf(p.stderr, "qpq-loadtest: %s\n", sentence)
 		}
-		return table.Load(root.PersistentFlags(), p.lookup, s.configFile(root, table, p.lookup))
+		return table.Load(root.PersistentFlags(), p.lookup, table.File(root.PersistentFlags(), p.lookup))
 	}
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return qpq.Wrap(qpq.Invalid, "usage", fmt.Sprintf("%v: %s --help lists what there is", err, c.CommandPath()), err)
-	})
-	root.AddCommand(p.versionCommand(), p.documentsCommand(root, table))
-	root.InitDefaultCompletionCmd()
-	for _, c := range root.Commands() {
-		if c.HasSubCommands() {
-			c.Args = noArguments
-			c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
-		}
-	}
+	table.Commands(root)
 	return root
-}
-
-// noArguments refuses arguments where there are none.
-func noArguments(c *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	return qpq.E(qpq.Invalid, "usage", fmt.Sprintf("%q is one argument too many: %s --help tells what it takes", args[0], c.CommandPath()))
-}
-
-func (p *program) versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "version", Short: "print the version", Args: noArguments,
-		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(p.stdout, "qpq-loadtest %s\n", config.Release())
-			return err
-		},
-	}
-}
-
-// documentsCommand writes what the manual is made of; it is for whoever packs a release.
-func (p *program) documentsCommand(root *cobra.Command, table *config.Table) *cobra.Command {
-	documents := &cobra.Command{Use: "documents", Short: "write parts of the manual", Hidden: true, Args: noArguments}
-	documents.AddCommand(
-		&cobra.Command{Use: "man", Short: "write the manual page", Args: noArguments, RunE: func(*cobra.Command, []string) error {
-			return table.Man(p.stdout, root)
-		}},
-		&cobra.Command{Use: "settings", Short: "write the table of settings in Markdown", Args: noArguments, RunE: func(*cobra.Command, []string) error {
-			return table.Markdown(p.stdout)
-		}})
-	return documents
 }

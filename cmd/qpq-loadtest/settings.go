@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
 	"github.com/quicproquo/qpq/config"
@@ -100,16 +98,6 @@ func (s *settings) arguments(args []string) error {
 		return qpq.E(qpq.Invalid, "usage", fmt.Sprintf("%q is one argument too many: qpq-loadtest --help tells what it takes", args[0]))
 	}
 	return nil
-}
-
-// configFile returns where the file is: of the flag, else of the environment.
-func (s *settings) configFile(root *cobra.Command, t *config.Table, lookup func(string) (string, bool)) string {
-	if !root.PersistentFlags().Changed("config") {
-		if file, ok := lookup(t.Env(config.Setting{Name: "config"})); ok {
-			return file
-		}
-	}
-	return s.config
 }
 
 // plan returns what is to be done.

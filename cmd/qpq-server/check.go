@@ -25,7 +25,7 @@ func (e environment) checkCommand(s *settings) *cobra.Command {
 		Use: "check", Short: "check configuration, certificate, store and clock",
 		Long: "check looks at all that a server needs, whether or not it runs, and says what is wrong with it. It reads the " +
 			"whole database. Like a start, it brings a database of an older release up to date, after copying it.",
-		Args: noArguments,
+		Args: config.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return e.check(c.Context(), s) },
 	}
 }

@@ -14,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/config"
 )
 
@@ -63,7 +62,7 @@ func (e environment) root() *cobra.Command {
 		Long: "qpq-server keeps accounts and passes on messages that it cannot read. Without any configuration it makes " +
 			"its keys and a certificate in its data directory, and prints its address and the certificate's fingerprint. " +
 			"Settings are taken from a TOML file, the environment and flags, each stronger than the one before.",
-		Args: noArguments, SilenceUsage: true, SilenceErrors: true,
+		Args: config.NoArguments, SilenceUsage: true, SilenceErrors: true,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if printConfig {
 				return table.Print(e.stdout)
@@ -71,51 +70,14 @@ func (e environment) root() *cobra.Command {
 			return e.serve(c.Context(), s)
 		},
 	}
-	table.Flags(root.PersistentFlags())
-	table.Complete(root)
 	root.Flags().BoolVar(&printConfig, "print-config", false, "print the settings in force as a TOML file and exit")
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
-		if err := table.Load(root.PersistentFlags(), e.lookup, s.configFile(root, table, e.lookup)); err != nil {
+		if err := table.Load(root.PersistentFlags(), e.lookup, table.File(root.PersistentFlags(), e.lookup)); err != nil {
 			return err
 		}
 		return s.check()
 	}
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return qpq.Wrap(qpq.Invalid, "usage", fmt.Sprintf("%v: %s --help lists what there is", err, c.CommandPath()), err)
-	})
-	root.AddCommand(e.checkCommand(s), e.tokenCommand(s), e.versionCommand(), e.documentsCommand(root, table))
-	root.InitDefaultCompletionCmd()
-	for _, c := range root.Commands() {
-		if c.HasSubCommands() {
-			c.Args = noArguments
-			c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
-		}
-	}
+	root.AddCommand(e.checkCommand(s), e.tokenCommand(s))
+	table.Commands(root)
 	return root
-}
-
-// noArguments refuses arguments where there are none, and what is no command.
-func noArguments(c *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	text := fmt.Sprintf("%q is one argument too many: %s takes none", args[0], c.CommandPath())
-	if c.HasSubCommands() {
-		c.SuggestionsMinimumDistance = 2
-		text = fmt.Sprintf("%s has no command %q: --help lists them", c.CommandPath(), args[0])
-		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-			text = fmt.Sprintf("%s has no command %q: perhaps %s is meant", c.CommandPath(), args[0], near[0])
-		}
-	}
-	return qpq.E(qpq.Invalid, "usage", text)
-}
-
-func (e environment) versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "version", Short: "print the version", Args: noArguments,
-		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(e.stdout, "qpq-server %s\n", config.Release())
-			return err
-		},
-	}
 }

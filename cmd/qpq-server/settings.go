@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/config"
 	"github.com/quicproquo/qpq/identity"
@@ -78,16 +76,6 @@ func (s *settings) table() *config.Table {
 		{Name: "file-grace", Value: config.Duration(&s.fileGrace), Help: "keep a file for this `TIME` once all devices have fetched its message; at most as long as --retention"},
 		{Name: "drain", Value: config.Duration(&s.drain), Help: "let calls under way finish within this `TIME` when the server stops"},
 	}}
-}
-
-// configFile returns where the file is: of the flag, else of the environment.
-func (s *settings) configFile(root *cobra.Command, t *config.Table, lookup func(string) (string, bool)) string {
-	if !root.PersistentFlags().Changed("config") {
-		if file, ok := lookup(t.Env(config.Setting{Name: "config"})); ok {
-			return file
-		}
-	}
-	return s.config
 }
 
 // check normalises what was chosen and refuses what cannot be.

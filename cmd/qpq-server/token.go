@@ -24,7 +24,7 @@ func (e environment) tokenCommand(s *settings) *cobra.Command {
 	}
 	uses, expires := int64(1), 7*24*time.Hour
 	create := &cobra.Command{
-		Use: "create", Short: "make a token and print it", Args: noArguments,
+		Use: "create", Short: "make a token and print it", Args: config.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return e.withStore(c.Context(), s, func(st *store.Store) error { return e.createToken(c.Context(), st, uses, expires) })
 		},
@@ -32,7 +32,7 @@ func (e environment) tokenCommand(s *settings) *cobra.Command {
 	create.Flags().Int64Var(&uses, "uses", uses, "let `N` accounts be made with it")
 	create.Flags().DurationVar(&expires, "expires", expires, "after this `TIME` it no longer counts; 0 is never")
 	list := &cobra.Command{
-		Use: "list", Short: "list the tokens", Args: noArguments,
+		Use: "list", Short: "list the tokens", Args: config.NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return e.withStore(c.Context(), s, func(st *store.Store) error { return e.listTokens(c.Context(), st) })
 		},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/command"
+	"github.com/quicproquo/qpq/config"
 )
 
 // add puts a command of the registry into the command line, under those whose names it begins with.
@@ -53,7 +54,7 @@ func under(parent *cobra.Command, word string) *cobra.Command {
 			return sub
 		}
 	}
-	topic := &cobra.Command{Use: word, Short: command.Topics[word], Args: knownCommand, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	topic := &cobra.Command{Use: word, Short: command.Topics[word], Args: config.NoArguments, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	parent.AddCommand(topic)
 	return topic
 }
@@ -90,13 +91,6 @@ func (p *program) values(c *command.Command, args []string) (map[string]any, err
 func checkArguments(c *command.Command, args []string) error {
 	if what := c.WrongPlaces(args); what != "" {
 		return qpq.E(qpq.Invalid, "usage", fmt.Sprintf("%s: write qpq %s", what, c.Usage()))
-	}
-	return nil
-}
-
-func noArguments(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return qpq.E(qpq.Invalid, "usage", fmt.Sprintf("%q is one argument too many: %s --help says how it is written", args[0], cmd.CommandPath()))
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ import (
 // configCommand shows the settings and changes those in the file.
 func (p *program) configCommand(table *config.Table) *cobra.Command {
 	show := &cobra.Command{
-		Use: "config", Short: "show the settings in force, or change the settings file", Args: noArguments,
+		Use: "config", Short: "show the settings in force, or change the settings file", Args: config.NoArguments,
 		Long: "Shows the settings in force as a TOML file, in which those at their default are commented out.",
 		RunE: func(*cobra.Command, []string) error {
 			if p.settings.json {

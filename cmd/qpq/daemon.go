@@ -28,7 +28,7 @@ type doors struct {
 func (p *program) daemonCommand() *cobra.Command {
 	var d doors
 	c := &cobra.Command{
-		Use: "daemon", Short: "stay connected, and take commands of programs as JSON-RPC", Args: noArguments,
+		Use: "daemon", Short: "stay connected, and take commands of programs as JSON-RPC", Args: config.NoArguments,
 		Long: "Holds the profile, stays connected, and offers every command to programs and bots as JSON-RPC 2.0: in lines on standard input and output, in lines on a UNIX socket, " +
 			"or by HTTP, for programs of this machine. Where none is named, it is the socket " + daemon.Socket("") + " in the profile's folder. Other qpq commands go on working meanwhile.",
 		Example: "  qpq daemon\n  qpq daemon --http 127.0.0.1:7333\n  echo '{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"list\"}' | qpq daemon --stdio",

@@ -10,20 +10,12 @@ import (
 	"github.com/quicproquo/qpq/config"
 )
 
-// documentsCommand writes what the manual is made of; it is for whoever packs a release.
-func (p *program) documentsCommand(root *cobra.Command, table *config.Table) *cobra.Command {
-	documents := &cobra.Command{Use: "documents", Short: "write parts of the manual", Hidden: true, Args: noArguments}
-	documents.AddCommand(
-		&cobra.Command{Use: "man", Short: "write the manual page", Args: noArguments, RunE: func(*cobra.Command, []string) error {
-			return table.Man(p.stdout, root)
-		}},
-		&cobra.Command{Use: "settings", Short: "write the table of settings in Markdown", Args: noArguments, RunE: func(*cobra.Command, []string) error {
-			return table.Markdown(p.stdout)
-		}},
-		&cobra.Command{Use: "commands", Short: "write the reference of commands in Markdown", Args: noArguments, RunE: func(*cobra.Command, []string) error {
-			return p.reference()
-		}})
-	return documents
+// commandsDocument is a part of the manual.
+func (p *program) commandsDocument() *cobra.Command {
+	return &cobra.Command{
+		Use: "commands", Short: "write the reference of commands in Markdown", Args: config.NoArguments,
+		RunE: func(*cobra.Command, []string) error { return p.reference() },
+	}
 }
 
 // reference writes what each command takes and asks.

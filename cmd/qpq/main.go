@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -64,42 +63,15 @@ func (p *program) root() *cobra.Command {
 		Use: "qpq", Short: "end-to-end encrypted messages that nobody in between can read",
 		Long: "qpq talks to people over a server that cannot read a word of it. Sign up with register, or make this device one of your account with login.\n\n" +
 			"Settings are taken from a TOML file, the environment and flags, each stronger than the one before (qpq config).",
-		Args: knownCommand, SilenceUsage: true, SilenceErrors: true,
+		Args: config.NoArguments, SilenceUsage: true, SilenceErrors: true,
 		RunE: func(c *cobra.Command, _ []string) error { return p.talk(c.Context(), c.Help) },
 	}
 	p.playFlags(root)
-	table.Flags(root.PersistentFlags())
-	table.Complete(root)
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return p.settings.load(root.PersistentFlags(), table, p.lookup) }
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return qpq.Wrap(qpq.Invalid, "usage", fmt.Sprintf("%v: %s --help lists what there is", err, c.CommandPath()), err)
-	})
 	for _, c := range command.All() {
 		p.add(root, c)
 	}
-	root.AddCommand(p.replCommand(), p.daemonCommand(), p.configCommand(table), p.versionCommand(), p.documentsCommand(root, table))
+	root.AddCommand(p.replCommand(), p.daemonCommand(), p.configCommand(table))
+	table.Commands(root, p.commandsDocument())
 	return root
-}
-
-// knownCommand refuses what is no command, and suggests what was probably meant.
-func knownCommand(c *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	c.SuggestionsMinimumDistance = 2
-	text := fmt.Sprintf("there is no command %q: %s --help lists them", args[0], c.CommandPath())
-	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-		text = fmt.Sprintf("there is no command %q: perhaps %s is meant", args[0], near[0])
-	}
-	return qpq.E(qpq.Invalid, "usage", text)
-}
-
-func (p *program) versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "version", Short: "print the version", Args: noArguments,
-		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(p.stdout, "qpq %s\n", config.Release())
-			return err
-		},
-	}
 }

@@ -15,12 +15,13 @@ import (
 	"github.com/quicproquo/qpq/command"
 	"github.com/quicproquo/qpq/command/repl"
 	"github.com/quicproquo/qpq/command/repl/editor"
+	"github.com/quicproquo/qpq/config"
 )
 
 // replCommand is the conversation with a person at a terminal, or with lines from a pipe.
 func (p *program) replCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "repl", Short: "talk: type what you want to say, and see what others say", Args: noArguments,
+		Use: "repl", Short: "talk: type what you want to say, and see what others say", Args: config.NoArguments,
 		Long: "Stays connected and shows what comes in, above the line that you type. What does not begin with a slash is said in the current conversation; " +
 			"/help lists the commands. If nobody is signed in, it first asks who you are.\n\n" +
 			"Without a terminal it carries out the lines of standard input, shows what comes meanwhile, and ends when all is sent.",

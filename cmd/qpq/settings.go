@@ -84,10 +84,7 @@ func (s *settings) load(flags *pflag.FlagSet, t *config.Table, lookup func(strin
 		return err
 	}
 	s.file = filepath.Join(folder, "config.toml")
-	given := s.config
-	if env, ok := lookup("QPQ_CONFIG"); ok && !flags.Changed("config") {
-		given = env
-	}
+	given := t.File(flags, lookup)
 	if given != "" {
 		s.file = given
 	} else if _, err := os.Stat(s.file); err == nil {
