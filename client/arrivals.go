@@ -1,13 +1,11 @@
 package client
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"slices"
-	"sync"
 	"time"
 
+	"github.com/quicproquo/qpq/client/arrivals"
 	"github.com/quicproquo/qpq/client/profile"
 	"github.com/quicproquo/qpq/wire"
 )
@@ -16,51 +14,15 @@ import (
 // acknowledged now and then. Whatever else is in the inbox is fetched.
 
 const (
-	maxArrivals = 256         // how many rows wait at most to be taken; more than those are fetched
-	ackEach     = 64          // rows are acknowledged when they are so many
-	ackWithin   = time.Second // or when the first of them waits for so long
+	ackEach   = 64          // rows are acknowledged when they are so many
+	ackWithin = time.Second // or when the first of them waits for so long
 )
 
-// arrivals are rows that were pushed, until a round takes them.
-type arrivals struct {
-	mu      sync.Mutex
-	rows    []wire.InboxRow
-	fetched bool // what is not among them was fetched
-
+// arrived is what was pushed on a connection, until a round takes it.
+type arrived struct {
+	arrivals.Queue
 	acknowledged uint64    // on this connection; held by chatting, as is since
 	since        time.Time // when it was seen that rows are not acknowledged yet
-}
-
-// add notes a push.
-func (a *arrivals) add(p wire.InboxPush) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if p.Row == nil || p.Row.Sequence != p.Sequence || p.Row.Kind != wire.InboxKindMessage || len(p.Row.Payload) > wire.MaxPushed || len(a.rows) >= maxArrivals {
-		a.rows, a.fetched = nil, false
-		return
-	}
-	if a.fetched {
-		a.rows = append(a.rows, *p.Row)
-	}
-}
-
-// take returns the rows after a number, in order. It reports false where others may be there: the caller is about to fetch.
-func (a *arrivals) take(after uint64) ([]wire.InboxRow, bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	rows, fetched := a.rows, a.fetched
-	a.rows, a.fetched = nil, true // what is pushed from here on follows what is taken now
-	slices.SortFunc(rows, func(x, y wire.InboxRow) int { return cmp.Compare(x.Sequence, y.Sequence) })
-	rows = slices.DeleteFunc(rows, func(r wire.InboxRow) bool { return r.Sequence <= after })
-	rows = slices.CompactFunc(rows, func(x, y wire.InboxRow) bool { return x.Sequence == y.Sequence })
-	return rows, fetched && (len(rows) == 0 || rows[len(rows)-1].Sequence == after+uint64(len(rows)))
-}
-
-// miss notes that something has to be fetched.
-func (a *arrivals) miss() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.fetched = false
 }
 
 // arrive takes what has come. All that the inbox holds is fetched where it is not known to have been pushed. The caller holds chatting.
@@ -70,21 +32,21 @@ func (c *Client) arrive(ctx context.Context, s *session, fetch bool) error {
 		return err
 	}
 	if known != nil && !fetch {
-		rows, whole := s.arrived.take(known.Processed)
+		rows, whole := s.arrived.Take(known.Processed)
 		if whole {
 			err := c.takeArrived(ctx, s, rows, *known)
 			if err != nil {
-				s.arrived.miss() // they are not taken
+				s.arrived.Miss() // they are not taken
 			}
 			if !errors.Is(err, errOutdated) {
 				return err
 			}
 		}
 	}
-	s.arrived.take(0)
+	s.arrived.Take(0)
 	err = c.receive(ctx, s)
 	if err != nil {
-		s.arrived.miss()
+		s.arrived.Miss()
 	}
 	return err
 }

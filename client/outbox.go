@@ -336,7 +336,7 @@ func (c *Client) settled(s *session, o profile.Outgoing, state MessageState, rep
 	case err == nil && taken:
 		ch.Sequence = reply.Sequence
 	case state == Accepted:
-		s.arrived.miss()
+		s.arrived.Miss()
 	}
 	c.news.tell()
 	return err

@@ -29,7 +29,7 @@ func (s *session) pushed(payload []byte) {
 	case wire.SupersededPush:
 		s.over.Store(true)
 	case wire.InboxPush:
-		s.arrived.add(e)
+		s.arrived.Add(e)
 		s.kick()
 		if e.Sequence == 0 { // pushes were left out, of whatever kind
 			note(s.hints.account)

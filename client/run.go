@@ -105,7 +105,7 @@ func (c *Client) stay(ctx context.Context, connected func()) error {
 		case <-again:
 		case <-ticker.C:
 			s.compared.Store(false)
-			s.arrived.miss()
+			s.arrived.Miss()
 		case <-s.Done():
 			if s.superseded() {
 				return errSuperseded

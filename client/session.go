@@ -32,7 +32,7 @@ type session struct {
 	reply    wire.AuthenticateReply
 	account  atomic.Pointer[profile.Account] // as whose device the connection is authenticated; nil for a guest
 	hints    hints
-	arrived  arrivals     // what was pushed of the inbox
+	arrived  arrived      // what was pushed of the inbox
 	kick     func()       // has Run go another round
 	lapsed   bool         // the person was told that the device was away for too long; held by chatting
 	over     atomic.Bool  // another program took over as this device

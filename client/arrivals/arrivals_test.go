@@ -1,15 +1,16 @@
-package client
+package arrivals_test
 
 import (
 	"testing"
 
+	"github.com/quicproquo/qpq/client/arrivals"
 	"github.com/quicproquo/qpq/wire"
 )
 
 // TestArrivals: rows are taken where they follow what was read, in whatever order they came and however often; whatever else may be there is fetched.
 func TestArrivals(t *testing.T) {
 	row := func(n uint64) wire.InboxPush { return wire.InboxPush{Sequence: n, Row: &wire.InboxRow{Sequence: n}} }
-	many := make([]wire.InboxPush, maxArrivals+1)
+	many := make([]wire.InboxPush, arrivals.Most+1)
 	for i := range many {
 		many[i] = row(uint64(i) + 6)
 	}
@@ -31,15 +32,15 @@ func TestArrivals(t *testing.T) {
 		"more than can be": {many, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var a arrivals
-			a.add(row(6))
-			if _, whole := a.take(5); whole {
+			var a arrivals.Queue
+			a.Add(row(6))
+			if _, whole := a.Take(5); whole {
 				t.Error("nothing is fetched before the first look")
 			}
 			for _, p := range v.pushed {
-				a.add(p)
+				a.Add(p)
 			}
-			rows, whole := a.take(5)
+			rows, whole := a.Take(5)
 			if whole != v.whole || whole && len(rows) != v.rows {
 				t.Errorf("%d rows, whole: %t", len(rows), whole)
 			}
@@ -48,7 +49,7 @@ func TestArrivals(t *testing.T) {
 					t.Errorf("row %d has number %d", i, r.Sequence)
 				}
 			}
-			if rows, whole := a.take(5); len(rows) > 0 || !whole {
+			if rows, whole := a.Take(5); len(rows) > 0 || !whole {
 				t.Error("what was fetched or taken is there still")
 			}
 		})
