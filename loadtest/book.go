@@ -17,6 +17,7 @@ import (
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/identity"
+	"github.com/quicproquo/qpq/internal/clients"
 	"github.com/quicproquo/qpq/internal/files"
 	"github.com/quicproquo/qpq/wire"
 )
@@ -153,7 +154,7 @@ func (b *book) close() {
 func (f *fleet) enrol(ctx context.Context, n int, token wire.Secret) (registered int, err error) {
 	f.people = make([]*person, n)
 	var done, added atomic.Int64
-	err = together(ctx, n, atOnce, func(i int) error {
+	err = clients.Together(ctx, n, atOnce, func(i int) error {
 		p, fresh, err := f.who(ctx, fmt.Sprintf("%s%d", f.book.prefix, i), token)
 		if err != nil {
 			return err

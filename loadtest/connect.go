@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
+
+	"github.com/quicproquo/qpq/internal/clients"
 )
 
 // The series of scenarios about connections.
@@ -21,18 +23,14 @@ func (r *runner) connectThem(ctx context.Context) error {
 	}
 	people := r.fleet.people
 	one := func(ctx context.Context, i int, due time.Time) {
-		if err := people[i].connect(ctx); err != nil {
-			r.record.fail("connect", err)
-			return
-		}
-		r.record.note(seriesConnected, time.Since(due), 0)
+		r.timed("connect", seriesConnected, due, people[i].connect(ctx))
 	}
 	if r.plan.Rate > 0 {
 		r.pace(ctx, len(people), one)
 	} else {
 		work, cancel := outlive(ctx)
 		defer cancel()
-		_ = together(ctx, len(people), atOnce, func(i int) error { one(work, i, time.Now()); return nil }) // ctx alone fails it
+		_ = clients.Together(ctx, len(people), atOnce, func(i int) error { one(work, i, time.Now()); return nil }) // ctx alone fails it
 	}
 	sleepUntil(ctx, r.end())
 	return nil
@@ -40,18 +38,10 @@ func (r *runner) connectThem(ctx context.Context) error {
 
 // logIn has clients prove their passwords, each on a connection of its own.
 func (r *runner) logIn(ctx context.Context) error {
-	one := func(ctx context.Context, n int, due time.Time) {
-		if err := r.fleet.people[n%len(r.fleet.people)].login(ctx); err != nil {
-			r.record.fail("login", err)
-			return
-		}
-		r.record.note(seriesLogin, time.Since(due), 0)
-	}
-	if r.plan.Rate > 0 {
-		r.pace(ctx, -1, one)
-	} else {
-		r.flatOut(ctx, len(r.fleet.people), one)
-	}
+	people := r.fleet.people
+	r.again(ctx, len(people), func(ctx context.Context, n int, due time.Time) {
+		r.timed("login", seriesLogin, due, people[n%len(people)].login(ctx))
+	})
 	return nil
 }
 
@@ -86,7 +76,7 @@ func (r *runner) storm(ctx context.Context) error {
 	}
 	s := Storm{Clients: len(people)}
 	var tries, back, last atomic.Int64
-	_ = together(work, len(people), len(people), func(i int) error {
+	_ = clients.Together(work, len(people), len(people), func(i int) error {
 		n, ok := r.comeBack(work, people[i])
 		tries.Add(n)
 		if !ok {

@@ -32,14 +32,7 @@ type file struct {
 
 // exchangeFiles has pairs send each other files.
 func (r *runner) exchangeFiles(ctx context.Context) error {
-	rooms := r.rooms
-	settled := r.readAll(ctx)
-	if r.plan.Rate > 0 {
-		r.pace(ctx, -1, func(ctx context.Context, n int, due time.Time) { rooms[n%len(rooms)].next().sendFile(ctx, due) })
-	} else {
-		r.flatOut(ctx, len(rooms)*r.plan.Window, func(ctx context.Context, i int, due time.Time) { rooms[i%len(rooms)].next().sendFile(ctx, due) })
-	}
-	settled()
+	r.byTurns(ctx, func(ctx context.Context, s *seat, due time.Time) { s.sendFile(ctx, due) })
 	return nil
 }
 
@@ -88,7 +81,7 @@ func (s *seat) newFile(size int64, opaque bool) (*file, []byte, error) {
 
 // upload hands a file to the server.
 func (s *seat) upload(ctx context.Context, f *file, data []byte) error {
-	at, err := ask(ctx, s.person, wire.BlobCreate{Channel: s.room.id, Blob: f.blob, Size: uint64(f.sealed)})
+	at, err := wire.Call(ctx, s.person, wire.BlobCreate{Channel: s.room.id, Blob: f.blob, Size: uint64(f.sealed)})
 	if err != nil {
 		return err
 	}
@@ -96,7 +89,7 @@ func (s *seat) upload(ctx context.Context, f *file, data []byte) error {
 		if offset >= uint64(len(data)) {
 			return qpq.E(qpq.Damaged, "bad-upload", "the server has all of a file, and does not call it complete")
 		}
-		r, err := ask(ctx, s.person, wire.BlobWrite{Channel: s.room.id, Blob: f.blob, Offset: offset, Data: data[offset:min(offset+piece, uint64(len(data)))]})
+		r, err := wire.Call(ctx, s.person, wire.BlobWrite{Channel: s.room.id, Blob: f.blob, Offset: offset, Data: data[offset:min(offset+piece, uint64(len(data)))]})
 		if err != nil {
 			return err
 		}
@@ -113,7 +106,7 @@ func (s *seat) download(f *file, due time.Time) {
 	ctx, record := context.Background(), s.person.fleet.record
 	data := make([]byte, 0, f.sealed)
 	for int64(len(data)) < f.sealed {
-		r, err := ask(ctx, s.person, wire.BlobRead{Channel: s.room.id, Blob: f.blob, Offset: uint64(len(data)), Length: piece})
+		r, err := wire.Call(ctx, s.person, wire.BlobRead{Channel: s.room.id, Blob: f.blob, Offset: uint64(len(data)), Length: piece})
 		if err == nil && len(r.Data) == 0 {
 			err = qpq.E(qpq.Damaged, "bad-download", "the server gives nothing of a file that has more")
 		}
@@ -128,7 +121,7 @@ func (s *seat) download(f *file, due time.Time) {
 		return
 	}
 	record.note(seriesDownloaded, time.Since(due), f.sealed)
-	if _, err := ask(ctx, f.owner, wire.BlobDrop{Channel: s.room.id, Blob: f.blob}); err != nil {
+	if _, err := wire.Call(ctx, f.owner, wire.BlobDrop{Channel: s.room.id, Blob: f.blob}); err != nil {
 		record.fail("drop file", err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/internal/clients"
 	"github.com/quicproquo/qpq/transport"
 	"github.com/quicproquo/qpq/transport/quic"
 	"github.com/quicproquo/qpq/wire"
@@ -113,7 +114,7 @@ func (f *fleet) cut() error {
 }
 
 func (f *fleet) close() {
-	together(context.Background(), len(f.people), atOnce, func(i int) error { f.people[i].leave(); return nil })
+	clients.Together(context.Background(), len(f.people), atOnce, func(i int) error { f.people[i].leave(); return nil })
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	_ = f.endpoint.Close()
@@ -125,7 +126,7 @@ func (f *fleet) close() {
 // connectAll has everybody who is not connected connect as the device of their account.
 func (f *fleet) connectAll(ctx context.Context) error {
 	var done atomic.Int64
-	return together(ctx, len(f.people), atOnce, func(i int) error {
+	return clients.Together(ctx, len(f.people), atOnce, func(i int) error {
 		p := f.people[i]
 		if p.alive() {
 			return nil
@@ -153,25 +154,4 @@ func patiently(ctx context.Context, do func() error) error {
 			return ctx.Err()
 		}
 	}
-}
-
-// together calls do for the numbers below n, so many at a time, and returns the first error, after which it begins nothing more.
-func together(ctx context.Context, n, most int, do func(i int) error) error {
-	var next atomic.Int64
-	var failed atomic.Pointer[error]
-	var wg sync.WaitGroup
-	for range min(n, most) {
-		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n && failed.Load() == nil && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
-				if err := do(i); err != nil {
-					failed.CompareAndSwap(nil, &err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if err := failed.Load(); err != nil {
-		return *err
-	}
-	return ctx.Err()
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/internal/clients"
 	"github.com/quicproquo/qpq/transport"
 	"github.com/quicproquo/qpq/wire"
 )
@@ -118,7 +119,7 @@ func (s *search) limit(ctx context.Context, p Plan) *Limit {
 		l.Why = "no more were asked for: raise --clients"
 	}
 	var alive atomic.Int64
-	_ = together(context.WithoutCancel(ctx), len(open), atOnce, func(i int) error {
+	_ = clients.Together(context.WithoutCancel(ctx), len(open), atOnce, func(i int) error {
 		ctx, cancel := context.WithTimeout(ctx, p.Patience)
 		defer cancel()
 		if _, err := wire.Call(ctx, open[i], wire.Ping{}); err == nil {

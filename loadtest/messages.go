@@ -8,15 +8,15 @@ import (
 
 // converse sends messages in all rooms by turns.
 func (r *runner) converse(ctx context.Context) error {
-	rooms := r.rooms
-	settled := r.readAll(ctx)
-	if r.plan.Rate > 0 {
-		r.pace(ctx, -1, func(ctx context.Context, n int, due time.Time) { rooms[n%len(rooms)].next().send(ctx, due, nil) })
-	} else {
-		r.flatOut(ctx, len(rooms)*r.plan.Window, func(ctx context.Context, i int, due time.Time) { rooms[i%len(rooms)].next().send(ctx, due, nil) })
-	}
-	settled()
+	r.byTurns(ctx, func(ctx context.Context, s *seat, due time.Time) { s.send(ctx, due, nil) })
 	return nil
+}
+
+// byTurns has the members of all rooms do something by turns while everybody reads, and waits until what was sent has come.
+func (r *runner) byTurns(ctx context.Context, do func(ctx context.Context, s *seat, due time.Time)) {
+	settled := r.readAll(ctx)
+	r.again(ctx, len(r.rooms)*r.plan.Window, func(ctx context.Context, n int, due time.Time) { do(ctx, r.rooms[n%len(r.rooms)].next(), due) })
+	settled()
 }
 
 // readAll has everybody read what comes. The function that it returns waits until all that was accepted has reached everybody, counts

@@ -27,11 +27,7 @@ const (
 // mix does a bit of everything, by chance.
 func (r *runner) mix(ctx context.Context) error {
 	settled := r.readAll(ctx)
-	if r.plan.Rate > 0 {
-		r.pace(ctx, -1, func(ctx context.Context, _ int, due time.Time) { r.something(ctx, due) })
-	} else {
-		r.flatOut(ctx, len(r.fleet.people)/2*r.plan.Window, func(ctx context.Context, _ int, due time.Time) { r.something(ctx, due) })
-	}
+	r.again(ctx, len(r.fleet.people)/2*r.plan.Window, func(ctx context.Context, _ int, due time.Time) { r.something(ctx, due) })
 	settled()
 	return nil
 }
@@ -57,18 +53,9 @@ func (r *runner) something(ctx context.Context, due time.Time) {
 	}
 }
 
-// timed notes how something ended that was due at a time.
-func (r *runner) timed(during, series string, due time.Time, err error) {
-	if err != nil {
-		r.record.fail(during, err)
-		return
-	}
-	r.record.note(series, time.Since(due), 0)
-}
-
 // typing has a member send a hint that nobody keeps.
 func (s *seat) typing(ctx context.Context) error {
 	payload := frame(s.room.id, s.room.epoch, message.ContentApplication, nil, 128)
-	_, err := ask(ctx, s.person, wire.SendEphemeral{Channel: s.room.id, Payload: payload})
+	_, err := wire.Call(ctx, s.person, wire.SendEphemeral{Channel: s.room.id, Payload: payload})
 	return err
 }

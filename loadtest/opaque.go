@@ -84,7 +84,7 @@ func (f *fleet) beginOpaque(ctx context.Context, k *room) (bool, error) {
 	}
 	var reply wire.ChannelCreateReply
 	err = patiently(ctx, func() (err error) {
-		reply, err = ask(ctx, first, wire.ChannelCreate{Founding: b, Group: opaqueState()})
+		reply, err = wire.Call(ctx, first, wire.ChannelCreate{Founding: b, Group: opaqueState()})
 		return err
 	})
 	if err != nil || reply.Channel != founding.Channel {
@@ -112,7 +112,7 @@ func (f *fleet) addOpaque(ctx context.Context, k *room, people []*person) error 
 	welcome := (&message.Message{Welcome: &message.Welcome{CipherSuite: message.CipherSuite(suites[0]), EncryptedGroupInfo: secret,
 		Secrets: []message.EncryptedGroupSecrets{{NewMember: secret}}}}).Marshal()
 	q := wire.ChannelCommit{Channel: k.id, Commit: frame(k.id, k.epoch, message.ContentCommit, b, 1024), Welcome: welcome, Group: opaqueState()}
-	if err := patiently(ctx, func() error { _, err := ask(ctx, k.members[0], q); return err }); err != nil {
+	if err := patiently(ctx, func() error { _, err := wire.Call(ctx, k.members[0], q); return err }); err != nil {
 		return err
 	}
 	k.epoch++

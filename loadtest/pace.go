@@ -19,6 +19,24 @@ func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
 	return longer, func() { stop(); cancel() }
 }
 
+// again calls do again and again, at the plan's rate, or flat out by so many workers where it has none: with a number that counts calls, or is that of the worker.
+func (r *runner) again(ctx context.Context, workers int, do func(ctx context.Context, n int, due time.Time)) {
+	if r.plan.Rate > 0 {
+		r.pace(ctx, -1, do)
+	} else {
+		r.flatOut(ctx, workers, do)
+	}
+}
+
+// timed notes how something ended that was due at a time.
+func (r *runner) timed(during, series string, due time.Time, err error) {
+	if err != nil {
+		r.record.fail(during, err)
+		return
+	}
+	r.record.note(series, time.Since(due), 0)
+}
+
 // pace calls do at the plan's rate, with a number and when it was due, at most so many times where most is not negative, until the run is to
 // end or ctx does; and returns when all calls have.
 // What is due begins, however much of what was due before is still under way.

@@ -128,7 +128,7 @@ func (p *person) reconnect(ctx context.Context) error {
 	defer cancel()
 	var push func([]byte)
 	if p.inbox != nil {
-		push = p.inbox.pushed
+		push = p.inbox.Pushed
 	}
 	s, err := p.fleet.dial(ctx, push)
 	if err != nil {
@@ -143,7 +143,7 @@ func (p *person) reconnect(ctx context.Context) error {
 		_ = before.Close()
 	}
 	if p.inbox != nil {
-		p.inbox.pushed(nil) // what came meanwhile was told to nobody
+		p.inbox.Missed() // what came meanwhile was told to nobody
 	}
 	return nil
 }
@@ -240,23 +240,22 @@ func (p *person) leave() {
 	}
 }
 
-// ask makes one call as a person. It is repeated once where the connection was lost before an answer came, as clients do with what may
-// be repeated.
-func ask[Q wire.Request[R], R any, PQ wire.Value[Q], PR wire.Value[R]](ctx context.Context, p *person, q Q) (r R, err error) {
+// Call implements wire.Caller. A call is repeated once where the connection was lost before an answer came, as clients do with what may be repeated.
+func (p *person) Call(ctx context.Context, method uint16, request []byte) (status uint16, reply []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, p.fleet.plan.Patience)
 	defer cancel()
 	for range 2 {
 		s, done, failed := p.line(ctx)
 		if failed != nil {
-			return r, failed
+			return 0, nil, failed
 		}
-		r, err = wire.Call[Q, R, PQ, PR](ctx, s, q)
+		status, reply, err = s.Call(ctx, method, request)
 		done()
 		var lost *transport.CallError
 		if !errors.As(err, &lost) || ctx.Err() != nil {
-			return r, err
+			return status, reply, err
 		}
 		p.fleet.record.fail("connection", err)
 	}
-	return r, err
+	return status, reply, err
 }

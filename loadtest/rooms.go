@@ -12,6 +12,7 @@ import (
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client/conversation"
 	"github.com/quicproquo/qpq/identity"
+	"github.com/quicproquo/qpq/internal/clients"
 	"github.com/quicproquo/qpq/mls"
 	"github.com/quicproquo/qpq/wire"
 )
@@ -72,7 +73,7 @@ func (r *runner) seatAll(ctx context.Context, kind string, size int) error {
 		found = f.circle().found
 	}
 	var done atomic.Int64
-	err := together(ctx, len(rooms), 16, func(i int) error {
+	err := clients.Together(ctx, len(rooms), 16, func(i int) error {
 		if err := found(ctx, rooms[i]); err != nil {
 			return fmt.Errorf("found a conversation: %w", err)
 		}
@@ -98,7 +99,7 @@ func (k *room) sit(id qpq.ChannelID) {
 // emptyAll has the inboxes of a room be read.
 func (k *room) emptyAll(ctx context.Context) error {
 	for _, s := range k.seats {
-		if err := s.person.inbox.drain(ctx); err != nil {
+		if err := s.person.inbox.Drain(ctx); err != nil {
 			return err
 		}
 	}
@@ -123,7 +124,7 @@ func (s *seat) send(ctx context.Context, due time.Time, file *file) {
 		f.record.fail("encrypt", err)
 		return
 	}
-	reply, err := ask(ctx, s.person, q)
+	reply, err := wire.Call(ctx, s.person, q)
 	if err == nil && !f.plan.Opaque && !wire.VerifyMessage(f.info.SigningKey, q, reply) {
 		err = qpq.E(qpq.Damaged, "bad-receipt", "the receipt of a message does not bear the server's signature")
 	}
@@ -131,6 +132,7 @@ func (s *seat) send(ctx context.Context, due time.Time, file *file) {
 		f.record.fail("send", err)
 		return
 	}
+	s.person.inbox.Sent(reply)
 	k.accepted.Add(1)
 	f.record.note(seriesAccepted, time.Since(due), 0)
 }
@@ -249,7 +251,7 @@ func (c *circle) begin(ctx context.Context, k *room) (bool, error) {
 		return false, err
 	}
 	var reply wire.ChannelCreateReply
-	err = patiently(ctx, func() (err error) { reply, err = ask(ctx, first.person, *request); return err })
+	err = patiently(ctx, func() (err error) { reply, err = wire.Call(ctx, first.person, *request); return err })
 	if err != nil || reply.Channel != founding.Channel {
 		return false, err
 	}
@@ -282,7 +284,7 @@ func (c *circle) add(ctx context.Context, first *seat, slot uint64, others []*se
 	if err != nil {
 		return err
 	}
-	if err := patiently(ctx, func() error { _, err := ask(ctx, first.person, *request); return err }); err != nil {
+	if err := patiently(ctx, func() error { _, err := wire.Call(ctx, first.person, *request); return err }); err != nil {
 		return err
 	}
 	_, err = first.group.Apply(p)

@@ -3,11 +3,15 @@
 package loadtest
 
 import (
+	"bufio"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestScenarios runs each scenario against a real server, encrypted and opaque, with a rate and without.
@@ -142,5 +146,40 @@ func TestAccountsAreKept(t *testing.T) {
 	p.Prefix = ""
 	if _, err := Run(t.Context(), p, local); err == nil || !strings.Contains(err.Error(), "line 1 is damaged") {
 		t.Error(err)
+	}
+}
+
+// calls returns how often a method was called at a server.
+func (s *server) calls(t *testing.T, method string) (n int64) {
+	t.Helper()
+	reply, err := http.Get(s.metrics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reply.Body.Close()
+	lines := bufio.NewScanner(reply.Body)
+	for lines.Scan() {
+		if count, ok := strings.CutPrefix(lines.Text(), `qpq_calls_total{kind="0",method="`+method+`"} `); ok {
+			if n, err = strconv.ParseInt(count, 10, 64); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return n
+}
+
+// TestClientsTakeWhatIsPushed, as qpq does: they neither fetch nor acknowledge each message by itself.
+func TestClientsTakeWhatIsPushed(t *testing.T) {
+	s := start(t, wide...)
+	p := s.short("group", 10)
+	p.GroupSize, p.Opaque, p.Rate, p.Duration = 10, true, 50, 2*time.Second
+	r := run(t, p, Local{})
+	sent, fetched, acknowledged := s.calls(t, "send"), s.calls(t, "inboxFetch"), s.calls(t, "inboxAck")
+	if sent != r.count(seriesAccepted) || 9*sent != r.count(seriesDelivered) || 9*sent != r.count(seriesAcknowledged) || sent != 100 {
+		t.Errorf("%d messages were sent, %d accepted, %d delivered, %d acknowledged", sent, r.count(seriesAccepted), r.count(seriesDelivered), r.count(seriesAcknowledged))
+	}
+	// Who sends learns the number of the row by the reply, which others' pushes may overtake: then it fetches.
+	if fetched > 2*sent || acknowledged > 2*sent {
+		t.Errorf("%d messages to 9 others took %d fetches and %d acknowledgements", sent, fetched, acknowledged)
 	}
 }
