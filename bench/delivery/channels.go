@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"encoding/binary"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/internal/clients"
 	"github.com/quicproquo/qpq/store"
 	"github.com/quicproquo/qpq/wire"
 )
@@ -81,130 +81,20 @@ func messageID(due time.Time, n int) (id [16]byte) {
 // dueOf returns when a message was due.
 func dueOf(id [16]byte) time.Time { return time.Unix(0, int64(binary.BigEndian.Uint64(id[:]))) }
 
-// inbox is what a program does with its account's inbox: it takes the rows that are pushed to it, fetches them where it missed any, and acknowledges
-// them, together those of a second.
+// inbox is that of a person.
 type inbox struct {
+	*clients.Inbox
 	person *person
-	took   func(wire.InboxRow)
-	wake   chan struct{} // has room for one
-	acks   atomic.Int64  // calls
-
-	mu     sync.Mutex
-	after  uint64 // what was read
-	acked  uint64
-	missed bool // something is there that was not pushed
+	took   func(wire.InboxRow) // nil where nobody looks at rows; it changes while nobody reads
 }
 
-// ackAfter is how long a program waits for more before it acknowledges what it has.
-const ackAfter = time.Second
-
-func newInbox(p *person, took func(wire.InboxRow)) *inbox {
-	return &inbox{person: p, wake: make(chan struct{}, 1), took: took, missed: true}
-}
-
-// pushed is what the person's connection calls.
-func (b *inbox) pushed(payload []byte) {
-	p, err := wire.Unmarshal[wire.Push](payload)
-	if err != nil {
-		return
-	}
-	in, ok := p.Event.(wire.InboxPush)
-	if !ok {
-		return
-	}
-	b.mu.Lock()
-	switch {
-	case in.Sequence > 0 && in.Sequence <= b.after:
-	case in.Row != nil && in.Sequence == b.after+1 && !b.missed:
-		b.take(*in.Row)
-	default:
-		b.missed = true
-	}
-	b.mu.Unlock()
-	select {
-	case b.wake <- struct{}{}:
-	default:
-	}
-}
-
-// take takes a row. The caller holds mu.
-func (b *inbox) take(row wire.InboxRow) {
-	b.after = row.Sequence
-	if b.took != nil {
-		b.took(row)
-	}
-}
-
-// follow reads the inbox whenever something came, until ctx ends.
-func (b *inbox) follow(ctx context.Context) error {
-	var due <-chan time.Time
-	for {
-		select {
-		case <-b.wake:
-			if err := b.catchUp(ctx); err != nil {
-				return err
-			}
-			if due == nil {
-				due = time.After(ackAfter)
-			}
-		case <-due:
-			due = nil
-			if err := b.acknowledge(ctx); err != nil {
-				return err
-			}
-		case <-ctx.Done():
-			return nil
+func newInbox(p *person) *inbox {
+	b := &inbox{person: p}
+	b.Inbox = clients.NewInbox(patient{p}, clients.Position{}, func(row wire.InboxRow) error {
+		if b.took != nil {
+			b.took(row)
 		}
-	}
-}
-
-// catchUp fetches what was not pushed.
-func (b *inbox) catchUp(ctx context.Context) error {
-	b.mu.Lock()
-	missed := b.missed
-	b.mu.Unlock()
-	if !missed {
 		return nil
-	}
-	return b.drain(ctx)
-}
-
-// acknowledge says up to where the inbox was read.
-func (b *inbox) acknowledge(ctx context.Context) error {
-	b.mu.Lock()
-	after := b.after
-	b.mu.Unlock()
-	if after == b.acked {
-		return nil
-	}
-	b.acks.Add(1)
-	b.acked = after
-	_, err := call(context.WithoutCancel(ctx), b.person, wire.InboxAck{Sequence: after})
-	return err
-}
-
-// drain fetches and acknowledges what there is. It is not cut off by the end of a measurement.
-func (b *inbox) drain(ctx context.Context) error {
-	ctx = context.WithoutCancel(ctx)
-	for {
-		b.mu.Lock()
-		after := b.after
-		b.missed = false // what is pushed from here on, and does not follow, sets it again
-		b.mu.Unlock()
-		reply, err := call(ctx, b.person, wire.InboxFetch{After: after, Acknowledged: b.acked})
-		if err != nil {
-			return err
-		}
-		b.mu.Lock()
-		for _, row := range reply.Rows {
-			if row.Sequence > b.after {
-				b.take(row)
-			}
-		}
-		done := len(reply.Rows) == 0 || b.after >= reply.Head
-		b.mu.Unlock()
-		if err := b.acknowledge(ctx); err != nil || done {
-			return err
-		}
-	}
+	})
+	return b
 }

@@ -65,7 +65,7 @@ func TestCounts(t *testing.T) {
 // acks returns how many acknowledgements there were.
 func (c *crowd) acks() (n int64) {
 	for _, b := range c.inboxes {
-		n += b.acks.Load()
+		n += b.Acknowledgements()
 	}
 	return n
 }

@@ -150,7 +150,8 @@ func (k *talker) say(ctx context.Context, channel qpq.ChannelID, n int) error {
 	}
 	id := [16]byte(k.person.device.ID())
 	binary.BigEndian.PutUint32(id[12:], uint32(n))
-	_, err = call(ctx, k.person, wire.Send{Channel: channel, ID: id, Payload: out.Message})
+	reply, err := wire.Call(ctx, patient{k.person}, wire.Send{Channel: channel, ID: id, Payload: out.Message})
+	k.Sent(reply)
 	return err
 }
 

@@ -5,12 +5,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/identity"
+	"github.com/quicproquo/qpq/internal/clients"
 	"github.com/quicproquo/qpq/store"
 	"github.com/quicproquo/qpq/transport"
 	"github.com/quicproquo/qpq/wire"
@@ -69,23 +68,7 @@ func newPerson(name string) (*person, store.Registration, error) {
 
 // together calls f for the numbers below n, so many at a time, and returns the first error.
 func together(n, atOnce int, f func(i int) error) error {
-	var next atomic.Int64
-	var failed atomic.Pointer[error]
-	var wg sync.WaitGroup
-	for range min(n, atOnce) {
-		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n && failed.Load() == nil; i = int(next.Add(1)) - 1 {
-				if err := f(i); err != nil {
-					failed.CompareAndSwap(nil, &err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if err := failed.Load(); err != nil {
-		return *err
-	}
-	return nil
+	return clients.Together(context.Background(), n, atOnce, f)
 }
 
 // enrol registers so many people in a store, without the exchange that makes up a registration.
@@ -125,14 +108,16 @@ func (p *person) connect(ctx context.Context, at *process, push func([]byte)) (e
 	return err
 }
 
-// call is wire.Call, which it repeats where no reply came, as clients do with what may be repeated: on a machine that is too busy calls
-// are given up.
-func call[Q wire.Request[R], R any, PQ wire.Value[Q], PR wire.Value[R]](ctx context.Context, c wire.Caller, q Q) (r R, err error) {
+// patient repeats calls where no reply came, as clients do with what may be repeated: on a machine that is too busy calls are given up.
+type patient struct{ wire.Caller }
+
+// Call implements wire.Caller.
+func (p patient) Call(ctx context.Context, method uint16, request []byte) (status uint16, reply []byte, err error) {
 	for range 10 {
 		var lost *transport.CallError
-		if r, err = wire.Call[Q, R, PQ, PR](ctx, c, q); !errors.As(err, &lost) {
-			return r, err
+		if status, reply, err = p.Caller.Call(ctx, method, request); !errors.As(err, &lost) {
+			break
 		}
 	}
-	return r, err
+	return status, reply, err
 }

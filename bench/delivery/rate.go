@@ -36,9 +36,9 @@ func gather(ctx context.Context, dir, profile string, people int, sizes []int) (
 		return nil, err
 	}
 	for _, p := range c.people {
-		c.inboxes = append(c.inboxes, newInbox(p, nil))
+		c.inboxes = append(c.inboxes, newInbox(p))
 	}
-	return c, together(len(c.people), 32, func(i int) error { return c.people[i].connect(ctx, c.process, c.inboxes[i].pushed) })
+	return c, together(len(c.people), 32, func(i int) error { return c.people[i].connect(ctx, c.process, c.inboxes[i].Pushed) })
 }
 
 func (c *crowd) fill(ctx context.Context, dir string, people int, sizes []int) (err error) {
@@ -67,21 +67,21 @@ func (c *crowd) close() error {
 
 // empty has everybody read and acknowledge all there is.
 func (c *crowd) empty(ctx context.Context) error {
-	return together(len(c.inboxes), 32, func(i int) error { return c.inboxes[i].drain(ctx) })
+	return together(len(c.inboxes), 32, func(i int) error { return c.inboxes[i].Drain(ctx) })
 }
 
 // followed runs f while the inboxes with these numbers are followed, and returns when all they were told of is read.
 func (c *crowd) followed(ctx context.Context, reading []int, f func() error) error {
-	ctx, stop := context.WithCancel(ctx)
+	following, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	errs := make([]error, len(reading))
 	for k, i := range reading {
-		wg.Go(func() { errs[k] = c.inboxes[i].follow(ctx) })
+		wg.Go(func() { errs[k] = c.inboxes[i].Follow(following) })
 	}
 	err := f()
 	stop()
 	wg.Wait()
-	return errors.Join(append(errs, err, together(len(reading), 32, func(k int) error { return c.inboxes[reading[k]].drain(ctx) }))...)
+	return errors.Join(append(errs, err, together(len(reading), 32, func(k int) error { return c.inboxes[reading[k]].Drain(ctx) }))...)
 }
 
 // spread are the senders: so many people as evenly over the channels as can be, and the channel of each.
@@ -116,7 +116,7 @@ func (c *crowd) flood(ctx context.Context, who []int, where []qpq.ChannelID, mor
 	err := together(len(who), len(who), func(i int) error {
 		payload := envelope(where[i], payloadSize)
 		for sent := 0; more(sent); sent++ {
-			if _, err := call(ctx, c.people[who[i]], wire.Send{Channel: where[i], ID: messageID(time.Now(), i), Payload: payload}); err != nil {
+			if _, err := wire.Call(ctx, patient{c.people[who[i]]}, wire.Send{Channel: where[i], ID: messageID(time.Now(), i), Payload: payload}); err != nil {
 				return fmt.Errorf("send: %w", err)
 			}
 			all.Add(1)

@@ -6,12 +6,12 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/identity"
+	"github.com/quicproquo/qpq/internal/clients"
 	"github.com/quicproquo/qpq/store"
 	"github.com/quicproquo/qpq/transport"
 	"github.com/quicproquo/qpq/wire"
@@ -22,9 +22,8 @@ type person struct {
 	user    qpq.UserID
 	device  *identity.DeviceKey
 	state   *identity.AccountState
-	counter uint64 // of sessions
-	after   uint64 // what was read of the inbox
-	acked   uint64 // what was acknowledged of it
+	counter uint64           // of sessions
+	inbox   clients.Position // when the latest connection ended
 }
 
 // newPerson makes somebody's keys, and what a server keeps of them after a registration.
@@ -105,8 +104,7 @@ type qpqClient struct {
 	room     *room // nil where payloads are opaque
 	received func(stamp)
 	session  *transport.Session
-	wake     chan struct{} // has room for one
-	arrived  arrivals
+	inbox    *clients.Inbox
 	done     chan struct{} // closed when nobody reads the inbox any more
 	failed   atomic.Pointer[error]
 }
@@ -119,8 +117,8 @@ func (c *qpqClient) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.wake = make(chan struct{}, 1)
-	c.session = transport.NewSession(conn, transport.SessionConfig{Push: c.push})
+	c.inbox = clients.NewInbox(c, c.person.inbox, c.take)
+	c.session = transport.NewSession(conn, transport.SessionConfig{Push: c.inbox.Pushed})
 	if err := c.authenticate(ctx); err != nil {
 		return errors.Join(err, c.session.Close())
 	}
@@ -153,145 +151,34 @@ func (c *qpqClient) authenticate(ctx context.Context) error {
 	return err
 }
 
-// arrivals are rows that came with pushes and were not taken yet.
-type arrivals struct {
-	mu     sync.Mutex
-	rows   []wire.InboxRow
-	missed bool // something is there that was not pushed, or came out of order
-}
-
-// push is what the connection calls. A small message comes with the push that tells of it.
-func (c *qpqClient) push(payload []byte) {
-	p, err := wire.Unmarshal[wire.Push](payload)
-	if err != nil {
-		return
-	}
-	in, ok := p.Event.(wire.InboxPush)
-	if !ok {
-		return
-	}
-	c.arrived.mu.Lock()
-	if in.Row != nil {
-		c.arrived.rows = append(c.arrived.rows, *in.Row)
-	} else {
-		c.arrived.missed = true
-	}
-	c.arrived.mu.Unlock()
-	c.look()
-}
-
-// look has follow look at what came.
-func (c *qpqClient) look() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
+// Call implements wire.Caller.
+func (c *qpqClient) Call(ctx context.Context, method uint16, request []byte) (uint16, []byte, error) {
+	return c.session.Call(ctx, method, request)
 }
 
 // fetch has follow fetch what is in the inbox.
 func (c *qpqClient) fetch(context.Context) error {
-	c.arrived.mu.Lock()
-	c.arrived.missed = true
-	c.arrived.mu.Unlock()
-	c.look()
+	c.inbox.Missed()
 	return nil
 }
 
-// What is taken is acknowledged together, as clients do it: so many rows, or what came within a while.
-const (
-	ackEach   = 64
-	ackWithin = time.Second
-)
-
-// follow takes what comes, until the connection ends.
+// follow takes what comes, until the connection ends: what was not acknowledged then comes again.
 func (c *qpqClient) follow() {
 	defer close(c.done)
-	var due <-chan time.Time
-	for {
-		var err error
-		select {
-		case <-c.wake:
-			if err = c.catchUp(context.Background()); err == nil && c.person.after-c.person.acked >= ackEach {
-				err = c.acknowledge()
-			}
-			if due == nil {
-				due = time.After(ackWithin)
-			}
-		case <-due:
-			due = nil
-			err = c.acknowledge()
-		case <-c.session.Done():
-			return
-		}
-		if err != nil {
-			c.failed.Store(&err)
-			return
-		}
-	}
-}
-
-// catchUp takes rows that were pushed, as long as they follow one another, and fetches the others.
-func (c *qpqClient) catchUp(ctx context.Context) error {
-	c.arrived.mu.Lock()
-	rows, missed := c.arrived.rows, c.arrived.missed
-	c.arrived.rows, c.arrived.missed = nil, false
-	c.arrived.mu.Unlock()
-	for _, row := range rows {
-		switch {
-		case row.Sequence <= c.person.after:
-		case row.Sequence > c.person.after+1 || missed:
-			missed = true
-		default:
-			if err := c.took(row); err != nil {
-				return err
-			}
-		}
-	}
-	if !missed {
-		return nil
-	}
-	return c.drain(ctx)
-}
-
-func (c *qpqClient) took(row wire.InboxRow) error {
-	c.person.after = row.Sequence
-	return c.take(row)
-}
-
-func (c *qpqClient) acknowledge() error {
-	if c.person.acked == c.person.after {
-		return nil
-	}
-	c.person.acked = c.person.after
-	_, err := wire.Call(context.Background(), c.session, wire.InboxAck{Sequence: c.person.acked})
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() { <-c.session.Done(); cancel() }()
+	err := c.inbox.Follow(ctx)
+	c.person.inbox = c.inbox.Position()
 	select {
-	case <-c.session.Done(): // it is over, and what was not acknowledged comes again
-		return nil
+	case <-c.session.Done():
 	default:
-		return err
-	}
-}
-
-// drain fetches and acknowledges what there is.
-func (c *qpqClient) drain(ctx context.Context) error {
-	for {
-		reply, err := wire.Call(ctx, c.session, wire.InboxFetch{After: c.person.after, Acknowledged: c.person.acked})
-		if err != nil || len(reply.Rows) == 0 {
-			return err
-		}
-		for _, row := range reply.Rows {
-			if err := c.took(row); err != nil {
-				return err
-			}
-		}
-		if err := c.acknowledge(); err != nil || c.person.after >= reply.Head {
-			return err
-		}
+		c.failed.Store(&err)
 	}
 }
 
 func (c *qpqClient) take(row wire.InboxRow) error {
-	if row.Kind != wire.InboxKindMessage {
+	if row.Kind != wire.InboxKindMessage || row.From == nil || row.From.User == c.person.user {
 		return nil
 	}
 	payload := row.Payload
@@ -326,7 +213,8 @@ func (c *qpqClient) send(ctx context.Context, to int, s stamp) error {
 		channel = c.server.channels[to/2]
 		payload = envelope(channel, payload)
 	}
-	_, err = wire.Call(ctx, c.session, wire.Send{Channel: channel, ID: messageID(s), Payload: payload})
+	reply, err := wire.Call(ctx, c, wire.Send{Channel: channel, ID: messageID(s), Payload: payload})
+	c.inbox.Sent(reply)
 	return err
 }
 
@@ -347,21 +235,5 @@ func (c *qpqClient) close() error {
 
 // together calls f for the numbers below n, so many at a time, and returns the first error.
 func together(n, atOnce int, f func(i int) error) error {
-	var next atomic.Int64
-	var failed atomic.Pointer[error]
-	var wg sync.WaitGroup
-	for range min(n, atOnce) {
-		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n && failed.Load() == nil; i = int(next.Add(1)) - 1 {
-				if err := f(i); err != nil {
-					failed.CompareAndSwap(nil, &err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if err := failed.Load(); err != nil {
-		return *err
-	}
-	return nil
+	return clients.Together(context.Background(), n, atOnce, f)
 }
