@@ -228,29 +228,50 @@ func add(tx *profile.Tx, e *profile.Entry, body wire.MessageBody) error {
 	return nil
 }
 
-// again has a reaction or an edit that this device sent take effect once more, after all that came before it in its conversation. It reports whether
-// it was one.
-func again(tx *profile.Tx, id qpq.ChannelID, sender qpq.UserID, message [16]byte) (bool, error) {
-	e, err := tx.Entry(id, sender, message)
-	if err != nil || e == nil || e.Kind != KindReaction && e.Kind != KindEdit || e.Gone != profile.There {
-		return false, err
+// place has the edit or the reaction at a position, of this device, take effect where it turns out to come in its conversation: after all that is known
+// here, of which some came when it had taken effect already, and all devices have to agree on what was last. That is so once, or a server that hands the
+// row out again would have it take effect over what was said since. What this device did after it to the same message comes after it everywhere, and stays.
+func place(tx *profile.Tx, position int64) error {
+	first, err := tx.Place(position)
+	if err != nil || !first {
+		return err
+	}
+	e, err := tx.EntryAt(position)
+	if err != nil || e == nil || e.Gone != profile.There {
+		return err
+	}
+	target, err := tx.EntryAt(e.Target)
+	if err != nil || target == nil || target.Gone != profile.There {
+		return err
+	}
+	later, err := tx.Since(*e)
+	if err != nil {
+		return err
 	}
 	m, err := wire.Unmarshal[wire.Message](e.Content)
 	if err != nil {
-		return false, err
-	}
-	target, err := find(tx, id, targetOf(m.Body))
-	if err != nil || target == nil || target.Gone != profile.There {
-		return false, err
+		return err
 	}
 	switch b := m.Body.(type) {
-	case wire.ReactionBody:
-		err = tx.React(*e, b.Emoji, b.Remove)
 	case wire.EditBody:
-		err = tx.SetEdit(target.Position, e.Position)
+		if len(later) == 0 {
+			return tx.SetEdit(e.Target, position)
+		}
+	case wire.ReactionBody:
+		for _, l := range later {
+			if since, err := wire.Unmarshal[wire.Message](l.Content); err != nil {
+				return err
+			} else if r, ok := since.Body.(wire.ReactionBody); ok && r.Emoji == b.Emoji {
+				return nil
+			}
+		}
+		return tx.React(*e, b.Emoji, b.Remove)
 	}
-	return true, err
+	return nil
 }
+
+// hasPlace reports whether what entries of a kind do depends on what comes before them.
+func hasPlace(k Kind) bool { return k == KindReaction || k == KindEdit }
 
 // thread notes what a reply answers, and where its thread began: at what this device knows of, whatever the sender says.
 func thread(tx *profile.Tx, e, target *profile.Entry, root *wire.MessageRef) error {

@@ -215,21 +215,22 @@ func (c *Client) takeMessage(st *step, ch *chat, r wire.InboxRow) error {
 		return err
 	}
 	if len(r.Payload) == 0 && ch.group != nil {
-		own, err := c.wrote(ch, r)
+		own, err := c.takeEcho(st, ch, r)
 		if err == nil && !own {
 			ch.late++
 		}
 		return err
 	}
 	if ch.group == nil {
-		return c.cannotRead(ch, r)
+		return c.cannotRead(st, ch, r)
 	}
 	text, records, err := ch.group.Receive(r.Payload)
 	switch {
 	case errors.Is(err, conversation.ErrKnown):
-		return c.inOrder(st, ch, r)
+		_, err := c.takeEcho(st, ch, r)
+		return err
 	case errors.Is(err, conversation.ErrUnreadable):
-		return c.cannotRead(ch, r)
+		return c.cannotRead(st, ch, r)
 	case err != nil:
 		return err
 	}
@@ -242,8 +243,8 @@ func (c *Client) takeMessage(st *step, ch *chat, r wire.InboxRow) error {
 }
 
 // cannotRead counts a message that cannot be read, unless this device wrote it.
-func (c *Client) cannotRead(ch *chat, r wire.InboxRow) error {
-	own, err := c.wrote(ch, r)
+func (c *Client) cannotRead(st *step, ch *chat, r wire.InboxRow) error {
+	own, err := c.takeEcho(st, ch, r)
 	if err == nil && !own {
 		ch.lost++
 	}
@@ -253,36 +254,27 @@ func (c *Client) cannotRead(ch *chat, r wire.InboxRow) error {
 // errOutdated says that this device sent something of which this profile knows nothing.
 var errOutdated = errors.New("this profile is an older copy of itself")
 
-// wrote reports whether a message is of this device. It fails with errOutdated where its program knows nothing of that: what its newer
-// state used must not be used again.
-func (c *Client) wrote(ch *chat, r wire.InboxRow) (bool, error) {
+// takeEcho takes the row of a message of this device, which tells where that comes in its conversation. It reports false for one of anybody else, and fails
+// with errOutdated where its program knows nothing of the message: what its newer state used must not be used again.
+func (c *Client) takeEcho(st *step, ch *chat, r wire.InboxRow) (bool, error) {
 	own, err := c.cfg.Profile.Account()
 	if err != nil || r.From == nil || r.From.Device != own.Device.ID() {
 		return false, err
 	}
 	e, err := c.cfg.Profile.Message(ch.ID, own.User, r.ID)
-	if err == nil && e == nil && ch.group != nil {
-		err = errOutdated
+	switch {
+	case err != nil:
+		return false, err
+	case e == nil && ch.group != nil:
+		return false, errOutdated
+	case e == nil:
+		return false, nil
 	}
-	return e != nil, err
-}
-
-// inOrder takes note of where a message of this device has its place. What it did to another one it did at once, perhaps before what others did was known here,
-// which came first: all devices have to agree on what was last.
-func (c *Client) inOrder(st *step, ch *chat, r wire.InboxRow) error {
-	if own, err := c.wrote(ch, r); err != nil || !own {
-		return err
+	if e.Device == r.From.Device && hasPlace(e.Kind) {
+		st.told = true
+		st.do(func(tx *profile.Tx) error { return place(tx, e.Position) })
 	}
-	account, err := c.cfg.Profile.Account()
-	if err != nil {
-		return err
-	}
-	st.do(func(tx *profile.Tx) error {
-		told, err := again(tx, ch.ID, account.User, r.ID)
-		st.told = st.told || told
-		return err
-	})
-	return nil
+	return true, nil
 }
 
 // show adds a message to the history.

@@ -312,21 +312,15 @@ func (c *Client) retime(st *step, ch *chat, o *profile.Outgoing) error {
 
 // settled notes that a message waits no longer.
 func (c *Client) settled(s *session, o profile.Outgoing, state MessageState, reply wire.SendReply) error {
-	own, err := c.cfg.Profile.Account()
-	if err != nil {
-		return err
-	}
 	ch, taken := c.chats[o.Channel], false
-	err = c.cfg.Profile.Change(func(tx *profile.Tx) (err error) {
+	err := c.cfg.Profile.Change(func(tx *profile.Tx) (err error) {
 		if taken, err = takeOwn(tx, ch, o.ID, reply); err != nil {
 			return err
 		}
-		if taken && (o.Kind == KindReaction || o.Kind == KindEdit) { // what others did may have been read since it was queued
-			if _, err = again(tx, o.Channel, own.User, o.ID); err != nil {
-				return err
-			}
-		}
 		err = errors.Join(tx.SetEntry(o.Position, state, reply.Time, c.cfg.Clock()), tx.Dequeue(o.Position), tx.Empty(o.Position))
+		if err == nil && taken && hasPlace(o.Kind) { // what others did may have been read since it was queued
+			err = place(tx, o.Position)
+		}
 		if err == nil && state == Accepted {
 			err = keepNone(tx, o.Position, o.Kind)
 		}

@@ -31,6 +31,25 @@ func (t *Tx) SetEdit(target, position int64) error {
 	})
 }
 
+// Place notes that the entry at a position, of this device, comes in its conversation after all entries there are. It reports false for one whose place
+// is known already, and for one that is not to be sent.
+func (t *Tx) Place(position int64) (placed bool, err error) {
+	err = t.p.query(`UPDATE entries SET placed = (SELECT max(position) FROM entries) WHERE position = ? AND placed = 0 AND state <> ? RETURNING 1`, func(*sqlite3.Stmt) error {
+		placed = true
+		return nil
+	}, position, int64(Failed))
+	return placed, err
+}
+
+// inPlace sorts entries e about the same one by how they come in their conversation, as far as that is known.
+const inPlace = ` ORDER BY max(e.position, e.placed), e.placed, e.position`
+
+// Since returns what the device of an entry did later of the same kind to the same entry, but for what is not to be sent.
+func (t *Tx) Since(e Entry) ([]Entry, error) {
+	return t.p.list(`SELECT `+entryColumns+` FROM entries e WHERE target = ?1 AND target > 0 AND kind = ?2 AND position > ?3 AND sender = ?4 AND device = ?5 AND state <> ?6 AND gone = 0`+inPlace,
+		e.Target, int64(e.Kind), e.Position, e.Sender.String(), e.Device[:], int64(Failed))
+}
+
 // Undo takes back what the entry at a position did to another one: it will never be sent.
 func (t *Tx) Undo(position int64) error {
 	if err := t.p.exec(`DELETE FROM reactions WHERE position = ?`, position); err != nil {
@@ -41,8 +60,8 @@ func (t *Tx) Undo(position int64) error {
 		return err
 	}
 	return t.altering(target, func() error {
-		return t.p.exec(`UPDATE entries SET edit = coalesce((SELECT max(e.position) FROM entries e WHERE e.target = entries.position AND e.kind = ?2 AND e.position <> ?1
-				AND e.state <> ?3 AND e.sender = entries.sender AND e.gone = 0), 0)
+		return t.p.exec(`UPDATE entries SET edit = coalesce((SELECT e.position FROM entries e WHERE e.target = entries.position AND e.kind = ?2 AND e.position <> ?1
+				AND e.state <> ?3 AND e.sender = entries.sender AND e.gone = 0 ORDER BY max(e.position, e.placed) DESC, e.placed DESC, e.position DESC LIMIT 1), 0)
 			WHERE position = ?4 AND edit = ?1`, position, int64(KindEdit), int64(Failed), target)
 	})
 }
@@ -94,6 +113,11 @@ func (t *Tx) Entry(id qpq.ChannelID, sender qpq.UserID, message [16]byte) (*Entr
 	return first(t.p.list(entryOf, id[:], sender.String(), message[:]))
 }
 
+// EntryAt returns the entry at a position, nil if there is none.
+func (t *Tx) EntryAt(position int64) (*Entry, error) {
+	return first(t.p.list(`SELECT `+entryColumns+` FROM entries WHERE position = ?`, position))
+}
+
 // Noticed returns how many of the newest entries of a conversation, of so many, are notices with a code.
 func (t *Tx) Noticed(id qpq.ChannelID, code string, among int) (n int, err error) {
 	err = t.p.query(`SELECT count(*) FROM (SELECT code FROM entries WHERE channel = ? ORDER BY position DESC LIMIT ?) WHERE code = ?`, func(s *sqlite3.Stmt) error {
@@ -125,9 +149,9 @@ func (p *Profile) Reactions(targets []int64) (map[int64][]Reaction, error) {
 	return found, err
 }
 
-// Edits returns the edits of the entry at a position, the oldest first.
+// Edits returns the edits of the entry at a position, in the order in which they came in its conversation.
 func (p *Profile) Edits(target int64) ([]Entry, error) {
-	return p.entries(`SELECT `+entryColumns+` FROM entries WHERE target = ? AND target > 0 AND kind = ? AND state <> ? ORDER BY position`, target, int64(KindEdit), int64(Failed))
+	return p.entries(`SELECT `+entryColumns+` FROM entries e WHERE target = ? AND target > 0 AND kind = ? AND state <> ?`+inPlace, target, int64(KindEdit), int64(Failed))
 }
 
 // Receipt says when an account had and read a message; zero where that is not known.

@@ -52,7 +52,11 @@ func (p *Profile) Backlog() int64 {
 	return n
 }
 
-// Undo makes of the schema what it was before entries that are new were counted as they come.
-func Undo(p *Profile) error {
-	return p.db.Exec(`DROP TABLE unread; PRAGMA user_version = 7`)
+// Undo makes of the newest schema an older one: 7 counts no entries that are new as they come, 8 has them counted, and an index without pairs of words.
+func Undo(p *Profile, version int) error {
+	undo := `ALTER TABLE entries DROP COLUMN placed;`
+	if version < 8 {
+		undo += `DROP TABLE unread;`
+	}
+	return p.db.Exec(undo + fmt.Sprintf(`PRAGMA user_version = %d`, version))
 }

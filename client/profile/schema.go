@@ -137,6 +137,8 @@ var migrations = []string{
 	`INSERT INTO words (words) VALUES ('delete-all'); -- it is made anew, with terms for two words in a row
 	 DELETE FROM blocks;
 	 UPDATE indexed SET position = 0;`,
+	`ALTER TABLE entries ADD COLUMN placed INTEGER NOT NULL DEFAULT 0; -- of an edit or a reaction of this device: position of the newest entry when it was learnt where it came in its conversation, 0 before
+	 UPDATE entries SET placed = position WHERE kind IN (16, 17) AND state = 3;`,
 }
 
 // version returns that of the schema.

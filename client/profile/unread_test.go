@@ -138,7 +138,7 @@ func TestUnreadIsWhatCountingTells(t *testing.T) {
 	if most < 5 {
 		t.Fatalf("never more than %d were unread: nothing was tested", most)
 	}
-	check(t, profile.Undo(p)) // as an older release left it
+	check(t, profile.Undo(p, 7)) // as an older release left it
 	check(t, p.Close())
 	p = must(profile.Open(c))
 	r.p = p
