@@ -299,10 +299,12 @@ func (c *Client) takeWelcome(ctx context.Context, s *session, st *step, ch *chat
 		return err
 	}
 	st.do(func(tx *profile.Tx) error { return tx.UseKeyPackage(used.Ref()) })
-	by := "you"
+	by, adder := "you", own.User
 	if r.From != nil && r.From.User != own.User {
-		by = r.From.User.String()
+		by, adder = r.From.User.String(), r.From.User
 	}
+	slot, head := r.Receipt.Slot, ch.Head
+	st.do(func(tx *profile.Tx) error { return tx.AddReceipt(r.Channel, slot, head, adder) })
 	st.notice(ch, r.Time, "joined", "%s added this device to the conversation", by)
 	return c.save(st) // at once: the key package is used up
 }

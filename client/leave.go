@@ -139,9 +139,15 @@ func (c *Client) peerGone(ch *profile.Channel) error {
 	return qpq.E(qpq.NotFound, "peer-gone", fmt.Sprintf("%s deleted the account: nobody would read it", gone[0]))
 }
 
+// before reports whether the row by which a membership ended is from before this device was in the group last, or was handed out again: it has no number of
+// its own, but that of the last row before it, up to which the device has read by then, and who becomes a member again does so by a row after that.
+func (ch *chat) before(r wire.InboxRow) bool {
+	return ch.Standing != Ended && r.ChannelSequence < ch.Sequence
+}
+
 // takeFarewell notes that an account left. Members commit it: with its own proposal, or by their role.
 func (c *Client) takeFarewell(st *step, ch *chat, r wire.InboxRow) error {
-	if ch == nil || ch.Standing == Joining || ch.Standing == Ended || r.From == nil {
+	if ch == nil || ch.Standing == Joining || ch.Standing == Ended || ch.before(r) || r.From == nil {
 		return nil
 	}
 	if err := c.open(st, ch); err != nil {
@@ -240,7 +246,7 @@ func (c *Client) compareMembers(st *step, ch *chat, g *conversation.Group, liste
 
 // takeRemoved notes that this account is a member no longer: another device of it left, or somebody removed it. Whatever the hub forgets of that, it stays so.
 func (c *Client) takeRemoved(st *step, ch *chat, r wire.InboxRow) error {
-	if ch == nil {
+	if ch == nil || ch.before(r) {
 		return nil
 	}
 	own, err := c.cfg.Profile.Account()

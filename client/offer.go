@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/quicproquo/qpq"
-	"github.com/quicproquo/qpq/client/profile"
 	"github.com/quicproquo/qpq/wire"
 )
 
@@ -91,13 +90,10 @@ func (c *Client) compareHead(ctx context.Context, s *session, st *step, h wire.C
 }
 
 // outOf reports whether this account left a conversation, or was removed, and a hub that was restored from a copy lost that: it takes the account for a
-// member again, and is no further than this device was then. Where others went another way since, the account may have been added again.
+// member again, and is where this device was then, which has a receipt of that very commit. Where others went another way since, or may have, the account may
+// have been added again: to join for nothing does less harm than to end that membership.
 func (c *Client) outOf(ch *chat, h wire.ChannelHead) (bool, error) {
 	if ch == nil || ch.Standing != Ended {
-		return false, nil
-	}
-	head, known := ch.head()
-	if !known || h.Slot > head.Slot || h.Slot == head.Slot && h.Commit != head.Commit {
 		return false, nil
 	}
 	own, err := c.cfg.Profile.Account()
@@ -108,9 +104,19 @@ func (c *Client) outOf(ch *chat, h wire.ChannelHead) (bool, error) {
 	if err != nil || !slices.Contains(removed, own.User) {
 		return false, err
 	}
-	kept, err := c.cfg.Profile.Commits(ch.ID, h.Slot-min(h.Slot, 1))
-	another := func(k profile.Commit) bool { return k.Slot == h.Slot && sha256.Sum256(k.Commit) != h.Commit }
-	return h.Slot == head.Slot || !slices.ContainsFunc(kept, another), err
+	head, known := ch.head()
+	switch {
+	case !known || h.Slot > head.Slot:
+		return false, nil
+	case h.Slot == head.Slot:
+		return h.Commit == head.Commit, nil
+	}
+	kept, err := c.cfg.Profile.Receipt(ch.ID, h.Slot)
+	if err != nil || kept == nil {
+		return false, err
+	}
+	r, err := wire.Unmarshal[wire.SlotReceipt](kept)
+	return r.Commit == h.Commit, err
 }
 
 // stayOut tells a hub again that this account is no member: else the other devices of the account, and the members, would believe the hub that it is.

@@ -43,19 +43,26 @@ func (s *server) replaying() *replaying {
 	return r
 }
 
+// hands has a device receive a row under the next number.
+func (r *replaying) hands(d *device, row wire.InboxRow) {
+	d.t.Helper()
+	r.head = must(d.profile.Inbox()).Processed + 1
+	row.Sequence, row.Time = r.head, time.Now()
+	r.rows = []wire.InboxRow{row}
+	check(d.t, d.Sync(d.t.Context()))
+	if r.rows != nil {
+		d.t.Fatal("it was not fetched")
+	}
+}
+
 // again has a device receive a ciphertext that was sent before, under the next number, as a message of whatever id and device.
 func (r *replaying) again(d *device, id qpq.ChannelID, ciphertext []byte, m client.MessageID, from *device) {
 	d.t.Helper()
 	if len(ciphertext) == 0 {
 		d.t.Fatal("it was not sent")
 	}
-	r.head = must(d.profile.Inbox()).Processed + 1
-	r.rows = []wire.InboxRow{{Sequence: r.head, Kind: wire.InboxKindMessage, Channel: id, ChannelSequence: must(d.profile.Channel(id)).Sequence + 1, Time: time.Now(),
-		Payload: ciphertext, ID: m, From: &wire.MemberDevice{User: from.user(), Device: must(from.profile.Account()).Device.ID()}}}
-	check(d.t, d.Sync(d.t.Context()))
-	if r.rows != nil {
-		d.t.Fatal("it was not fetched")
-	}
+	r.hands(d, wire.InboxRow{Kind: wire.InboxKindMessage, Channel: id, ChannelSequence: must(d.profile.Channel(id)).Sequence + 1, Payload: ciphertext, ID: m,
+		From: &wire.MemberDevice{User: from.user(), Device: must(from.profile.Account()).Device.ID()}})
 }
 
 // edits gives a message another text, and has it sent.
@@ -207,4 +214,64 @@ func TestWhatIsReplayedToARestoredDeviceTakesNoEffectAgain(t *testing.T) {
 	alice.shows(id, m, "two", 0)
 	hub.again(alice, id, hub.sent[one], one, alice)
 	alice.shows(id, m, "two", 0)
+}
+
+// TestWhatWasSaidOfAnEarlierMembershipIsOver: bob was removed and is a member again, and left once more and is a member again. The server hands out the rows
+// that tell of the ends once more, to bob and to alice, who may remove him.
+func TestWhatWasSaidOfAnEarlierMembershipIsOver(t *testing.T) {
+	s := newServer(t, nil)
+	id, alice, bob, carol := three(t, s)
+	hub := s.replaying()
+	alice.reopen(hub.connect)
+	bob.reopen(hub.connect)
+	settle(t, alice, bob, carol)
+	for name, end := range map[string]func() error{
+		"removed": func() error { return alice.Remove(t.Context(), id, bob.user()) },
+		"left":    func() error { return bob.Leave(t.Context(), id) },
+	} {
+		check(t, end())
+		at := must(alice.profile.Channel(id)).Sequence // of the last row before he was a member no longer, or of the one that says so
+		settle(t, alice, bob, carol)
+		check(t, alice.Invite(t.Context(), id, bob.user()))
+		settle(t, bob, alice, carol)
+		hub.hands(bob, wire.InboxRow{Kind: wire.InboxKindRemoved, Channel: id, ChannelSequence: at})
+		if v := must(bob.Conversation(id)); v.Standing != client.Active {
+			t.Errorf("bob, who was %s once, stands as %v; notices %q", name, v.Standing, bob.codes(id))
+		}
+		hub.hands(alice, wire.InboxRow{Kind: wire.InboxKindLeft, Channel: id, ChannelSequence: at, From: &wire.MemberDevice{User: bob.user()}})
+		settle(t, alice, bob, carol)
+		if got := alice.members(id); !slices.Contains(got, "bob") {
+			t.Errorf("bob, who was %s once, is none of %q; alice was told %q", name, got, alice.codes(id))
+		}
+	}
+	talk(t, id, alice, bob, carol)
+}
+
+// TestWhoLeftLeavesNoOtherBranch: bob left, and the server names, as its newest change, one from before he joined of which he knows nothing: others may have
+// gone another way there, and have added him. He does not end a membership that he cannot tell from the one that he ended.
+func TestWhoLeftLeavesNoOtherBranch(t *testing.T) {
+	s := newServer(t, nil)
+	id, alice, bob, _ := three(t, s)
+	joined := must(bob.profile.Channel(id)).Joined
+	heads := map[string]wire.ChannelHead{
+		"from before he joined": {Channel: id, Slot: joined - 1, Commit: [32]byte{1}, Sequence: 1},
+		"by which he joined":    {Channel: id, Slot: joined, Commit: [32]byte{1}, Sequence: 1},
+	}
+	real := wire.ChannelHead{Channel: id, Slot: joined, Commit: must(wire.Unmarshal[wire.SlotReceipt](must(bob.profile.Channel(id)).Head)).Commit, Sequence: 1}
+	check(t, alice.UpdateKeys(t.Context(), id))
+	check(t, bob.Leave(t.Context(), id))
+	for name, head := range heads {
+		network := &tap{dial: s.lying(lies{wire.ChannelsList{}.Method().Ordinal: reply(wire.ChannelsListReply{Channels: []wire.ChannelHead{head}})})}
+		bob.reopen(network.connect)
+		_ = bob.Sync(t.Context())
+		if n := network.called(wire.ChannelLeave{}); n > 0 {
+			t.Errorf("%s: bob left %d times", name, n)
+		}
+	}
+	network := &tap{dial: s.lying(lies{wire.ChannelsList{}.Method().Ordinal: reply(wire.ChannelsListReply{Channels: []wire.ChannelHead{real}})})}
+	bob.reopen(network.connect)
+	_ = bob.Sync(t.Context())
+	if n := network.called(wire.ChannelLeave{}); n != 1 {
+		t.Errorf("where the server forgot that he left he told it %d times", n)
+	}
 }

@@ -193,6 +193,20 @@ func (t *Tx) AddCommit(id qpq.ChannelID, c Commit) error {
 	return t.p.exec(`DELETE FROM commits WHERE channel = ? AND slot > 0 AND slot <= ?`, id[:], int64(c.Slot-keptCommits))
 }
 
+// AddReceipt keeps the receipt of a slot whose commit this device never saw: it was welcomed by it.
+func (t *Tx) AddReceipt(id qpq.ChannelID, slot uint64, receipt []byte, by qpq.UserID) error {
+	return t.p.exec(`INSERT OR IGNORE INTO commits VALUES (?, ?, x'', ?, ?, zeroblob(16))`, id[:], int64(slot), receipt, by.String())
+}
+
+// Receipt returns the receipt that is kept of a slot (wire.SlotReceipt), nil where there is none.
+func (p *Profile) Receipt(id qpq.ChannelID, slot uint64) ([]byte, error) {
+	list, err := p.commits(`WHERE channel = ? AND slot = ?`, id[:], int64(slot))
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	return list[0].Receipt, nil
+}
+
 // Creation returns what is kept of slot 0: the founding and its receipt; nil where there is nothing.
 func (p *Profile) Creation(id qpq.ChannelID) (*Commit, error) {
 	list, err := p.commits(`WHERE channel = ? AND slot = 0`, id[:])
@@ -204,7 +218,7 @@ func (p *Profile) Creation(id qpq.ChannelID) (*Commit, error) {
 
 // Commits returns the commits kept that took a slot after one, in order.
 func (p *Profile) Commits(id qpq.ChannelID, after uint64) ([]Commit, error) {
-	return p.commits(`WHERE channel = ? AND slot > ? ORDER BY slot`, id[:], int64(after))
+	return p.commits(`WHERE channel = ? AND slot > ? AND length("commit") > 0 ORDER BY slot`, id[:], int64(after))
 }
 
 func (p *Profile) commits(where string, args ...any) (list []Commit, err error) {
