@@ -72,7 +72,8 @@ type WaitingAmendment struct {
 }
 
 // Amend makes a change now. Where others waited on this device it comes after them: it fails with qpq.Unavailable and code "behind" where those
-// have to wait longer.
+// have to wait longer. Where the connection is lost before it is known whether the change was made, it fails with qpq.Unavailable and code "unanswered": the
+// change waits then, as after AmendLater, until that is known, and is made if it was not.
 func (c *Client) Amend(ctx context.Context, a Amendment) error {
 	if err := c.checkAmendment(a); err != nil {
 		return err
@@ -81,8 +82,22 @@ func (c *Client) Amend(ctx context.Context, a Amendment) error {
 		if err := c.amendedBefore(ctx, s, a.Conversation); err != nil {
 			return err
 		}
-		return c.amend(ctx, s, a, 0)
+		w := &wish{}
+		err := unreachable(s.address, c.amend(ctx, s, a, w))
+		if w.unanswered == 0 || ctx.Err() != nil || !errors.Is(err, qpq.Unavailable) { // the person gave up, or another program goes on
+			return err
+		}
+		if err := c.wait(a, w.unanswered); err != nil {
+			return err
+		}
+		return qpq.E(qpq.Unavailable, "unanswered", "the connection to "+s.address+" was lost before the server said whether the change was made: that is found out when it can be reached, and it is made if it was not")
 	})
+}
+
+// wish is a change while a commit is made for it.
+type wish struct {
+	waiting    int64  // its number where it waits, 0 where it does not
+	unanswered uint64 // slot of the commit that was handed in for it and had no answer, 0 where there is none
 }
 
 // AmendLater has a change wait until the hub can be reached: Run and Sync make it, after what was said before, and before what is said after it. It
@@ -92,10 +107,19 @@ func (c *Client) AmendLater(a Amendment) error {
 	if err := c.checkAmendment(a); err != nil {
 		return err
 	}
-	if _, _, err := c.maySend(a.Conversation); err != nil {
-		return err
+	_, _, err := c.maySend(a.Conversation)
+	if a.Kind == AmendLeave && qpq.CodeOf(err) == errNotMember.Code { // it is so already
+		return nil
 	}
-	w := profile.Amendment{Channel: a.Conversation, Kind: a.Kind, Role: int64(a.Role), Title: a.Title, Timer: a.Timer, Asked: c.cfg.Clock()}
+	if err == nil {
+		err = c.wait(a, 0)
+	}
+	return err
+}
+
+// wait has a change wait, of which the commit for a slot was handed in, 0 for none.
+func (c *Client) wait(a Amendment, slot uint64) error {
+	w := profile.Amendment{Channel: a.Conversation, Kind: a.Kind, Role: int64(a.Role), Title: a.Title, Timer: a.Timer, Asked: c.cfg.Clock(), Slot: slot}
 	err := c.cfg.Profile.Change(func(tx *profile.Tx) error {
 		if len(a.Users) == 0 {
 			return tx.AddAmendment(w)
@@ -163,21 +187,21 @@ func (c *Client) checkAmendment(a Amendment) error {
 	return nil
 }
 
-// amend makes a change; waiting is its number where it waited, 0 otherwise. The caller holds chatting.
-func (c *Client) amend(ctx context.Context, s *session, a Amendment, waiting int64) error {
+// amend makes a change. The caller holds chatting.
+func (c *Client) amend(ctx context.Context, s *session, a Amendment, w *wish) error {
 	switch id := a.Conversation; a.Kind {
 	case AmendInvite:
-		return c.invite(ctx, s, a, waiting)
+		return c.invite(ctx, s, a, w)
 	case AmendRemove:
-		return c.commitOne(ctx, s, id, removal(a.Users), waiting)
+		return c.commitOne(ctx, s, id, removal(a.Users), w)
 	case AmendRole:
-		return c.commitOne(ctx, s, id, promotion(a.Users, a.Role), waiting)
+		return c.commitOne(ctx, s, id, promotion(a.Users, a.Role), w)
 	case AmendTitle:
-		return c.commitOne(ctx, s, id, renaming(a.Title), waiting)
+		return c.commitOne(ctx, s, id, renaming(a.Title), w)
 	case AmendTimer:
-		return c.commitOne(ctx, s, id, timing(a.Timer), waiting)
+		return c.commitOne(ctx, s, id, timing(a.Timer), w)
 	case AmendKeys:
-		return c.commitOne(ctx, s, id, noChange, waiting)
+		return c.commitOne(ctx, s, id, noChange, w)
 	case AmendLeave:
 		return c.leave(ctx, s, id)
 	}
@@ -244,7 +268,7 @@ func (c *Client) amendOne(ctx context.Context, s *session, a profile.Amendment) 
 	case ch.Standing != Active && ch.Standing != Ended:
 		return false, c.postpone(a, "the conversation cannot be changed before this device is in it, and its members are confirmed")
 	case ch.Standing == Active:
-		err = c.amend(ctx, s, asked(a), a.ID)
+		err = c.amend(ctx, s, asked(a), &wish{waiting: a.ID})
 	}
 	if err != nil && c.ends(ctx, err) && !errors.Is(err, errJoining) && qpq.CodeOf(err) != wire.CodeTooManyCommits {
 		return false, err
@@ -279,10 +303,10 @@ func forGood(err error) bool {
 	return false
 }
 
-// tries notes that the commit for the next slot makes a change that waits, unless its number is 0.
-func (st *step) tries(ch *chat, waiting int64) {
-	if slot := nextSlot(ch); waiting != 0 {
-		st.do(func(tx *profile.Tx) error { return tx.TryAmendment(waiting, slot) })
+// tries notes that the commit for a slot makes a change that waits.
+func (st *step) tries(slot uint64, w *wish) {
+	if w != nil && w.waiting != 0 {
+		st.do(func(tx *profile.Tx) error { return tx.TryAmendment(w.waiting, slot) })
 	}
 }
 

@@ -162,14 +162,14 @@ func (c *Client) Invite(ctx context.Context, id qpq.ChannelID, users ...qpq.User
 // codeLeaving is that of the error of who cannot be added because they are not gone yet.
 const codeLeaving = "leaving"
 
-func (c *Client) invite(ctx context.Context, s *session, a Amendment, waiting int64) error {
+func (c *Client) invite(ctx context.Context, s *session, a Amendment, w *wish) error {
 	id := a.Conversation
 	if ch := c.chats[id]; ch != nil && ch.group != nil && len(ch.departed) > 0 { // whose goodbye waits
 		if err := c.tidy(ctx, s, ch); err != nil {
 			return err
 		}
 	}
-	if err := c.commitOne(ctx, s, id, c.fill(ctx, s, a.Users...), waiting); err != nil {
+	if err := c.commitOne(ctx, s, id, c.fill(ctx, s, a.Users...), w); err != nil {
 		return err
 	}
 	for _, u := range a.Users {

@@ -23,11 +23,12 @@ var errNothing = errors.New("there is nothing to change")
 // commit changes a conversation. build is asked for the change again where somebody else's commit came first; errNothing ends it
 // without a commit. The caller holds chatting.
 func (c *Client) commit(ctx context.Context, s *session, id qpq.ChannelID, build func(*conversation.Group) (conversation.Change, error)) error {
-	return c.commitOne(ctx, s, id, build, 0)
+	return c.commitOne(ctx, s, id, build, nil)
 }
 
-// commitOne is commit for what makes a change that waits, unless waiting is 0: that the change waits no longer becomes durable with the commit itself.
-func (c *Client) commitOne(ctx context.Context, s *session, id qpq.ChannelID, build func(*conversation.Group) (conversation.Change, error), waiting int64) error {
+// commitOne is commit for what makes a change that somebody asked for, unless w is nil: that one that waits waits no longer becomes durable with the commit
+// itself. Where the answer is lost, w tells of which slot.
+func (c *Client) commitOne(ctx context.Context, s *session, id qpq.ChannelID, build func(*conversation.Group) (conversation.Change, error), w *wish) error {
 	for range tries {
 		st := &step{}
 		ch, err := c.ready(st, id)
@@ -49,12 +50,16 @@ func (c *Client) commitOne(ctx context.Context, s *session, id qpq.ChannelID, bu
 		}
 		st.records(id, p.Records)
 		st.unsettle(ch) // where this is cut off, it is offered again
-		st.tries(ch, waiting)
+		slot := nextSlot(ch)
+		st.tries(slot, w)
 		if err := c.save(st); err != nil {
 			return err
 		}
 		head := ch.Head
 		again, err := c.submit(ctx, s, ch, p, request)
+		if w != nil && lost(err) {
+			w.unanswered = slot
+		}
 		if err != nil || !again {
 			return err
 		}

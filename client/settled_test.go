@@ -85,7 +85,7 @@ func TestWhatWasLeftToDoIsDoneAfterARestart(t *testing.T) {
 			bob.reopen(b.dial)
 			check(t, bob.Sync(t.Context()))
 			b.method.Store(int32(wire.ChannelCommit{}.Method().Ordinal))
-			wants(t, bob.UpdateKeys(t.Context(), id), qpq.Unavailable, "connection-lost")
+			wants(t, bob.UpdateKeys(t.Context(), id), qpq.Unavailable, "unanswered")
 		},
 		"garbage came": func(s *server, id qpq.ChannelID, alice, bob *device) {
 			ch := must(bob.profile.Channel(id))

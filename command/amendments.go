@@ -99,8 +99,10 @@ func (e *Env) amendOrQueue(ctx context.Context, v *client.Conversation, a client
 	if ctx.Err() != nil || qpq.CodeOf(err) == "closed" || !errors.Is(err, qpq.Unavailable) && !errors.Is(err, qpq.RateLimited) {
 		return err
 	}
-	if err := e.Client.AmendLater(a); err != nil {
-		return err
+	if qpq.CodeOf(err) != "unanswered" { // else it waits already
+		if err := e.Client.AmendLater(a); err != nil {
+			return err
+		}
 	}
 	return qpq.Wrap(qpq.KindOf(err), "queued", fmt.Sprintf("the change of %s is queued on this device and is made when it can be, do not ask for it again: %v", title(v), err), err)
 }

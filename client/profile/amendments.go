@@ -45,8 +45,8 @@ func (t *Tx) AddAmendment(a Amendment) error {
 		user = a.User.String()
 	}
 	return t.p.exec(`INSERT INTO amendments (channel, kind, user, role, title, timer, asked, after, slot, problem)
-		VALUES (?, ?, ?, ?, ?, ?, ?, (SELECT coalesce(max(position), 0) FROM entries), 0, ?)`,
-		a.Channel[:], int64(a.Kind), user, a.Role, a.Title, int64(a.Timer/time.Second), a.Asked.UnixMilli(), a.Problem)
+		VALUES (?, ?, ?, ?, ?, ?, ?, (SELECT coalesce(max(position), 0) FROM entries), ?, ?)`,
+		a.Channel[:], int64(a.Kind), user, a.Role, a.Title, int64(a.Timer/time.Second), a.Asked.UnixMilli(), int64(a.Slot), a.Problem)
 }
 
 // Amendments returns the changes that wait, in the order in which they were asked for.

@@ -119,7 +119,7 @@ func invite(ctx context.Context, d *Device, args []string) error {
 func (d *Device) amend(ctx context.Context, r *running, a client.Amendment, end func(outcome)) error {
 	err := r.Amend(ctx, a)
 	if errors.Is(err, qpq.Unavailable) && !d.disk.Dead() {
-		if later := r.AmendLater(a); later == nil || d.disk.Dead() {
+		if qpq.CodeOf(err) == "unanswered" || r.AmendLater(a) == nil || d.disk.Dead() {
 			return fmt.Errorf("it waits: %w", err)
 		}
 	}
