@@ -58,15 +58,18 @@ func (n *news) tell() {
 	}
 }
 
-// load reads all conversations, once, and again for each connection: at its start all groups may turn out to be old.
+// load reads all conversations, once, and again for each connection, and where the state of all groups was dropped: at the start of a connection, though
+// nothing may come of that one, all may turn out to be old.
 func (c *Client) load() error {
-	if c.reload.Swap(false) {
+	dropped := c.cfg.Profile.Dropped()
+	if c.reload.Swap(false) || dropped != c.dropped {
 		c.unload()
 		c.gone.Clear()
 	}
 	if c.chats != nil {
 		return nil
 	}
+	c.dropped = dropped
 	list, err := c.cfg.Profile.Channels()
 	if err != nil {
 		return err

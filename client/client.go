@@ -95,6 +95,7 @@ type Client struct {
 
 	chatting  turn                     // held by who uses the fields below
 	chats     map[qpq.ChannelID]*chat  // nil until they were read
+	dropped   int64                    // profile.Dropped when they were
 	joins     map[qpq.ChannelID]*join  // commits by which this device joins, whose answer was lost
 	probes    map[qpq.ChannelID][]byte // the ciphertext that was opened last, for VerifySecrecy
 	covering  covering                 // of messages without content

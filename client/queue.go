@@ -15,7 +15,7 @@ func (c *Client) enqueue(e *profile.Entry, m *wire.Message) error {
 	ch := c.prompt(e)
 	used := false
 	err := c.cfg.Profile.Change(func(tx *profile.Tx) error {
-		if err := queue(tx, e, m); err != nil || ch == nil {
+		if err := queue(tx, e, m); err != nil || ch == nil || tx.Dropped() != c.dropped {
 			return err
 		}
 		used = true

@@ -100,12 +100,18 @@ func (st *step) out(id qpq.ChannelID, u qpq.UserID) {
 	st.do(func(tx *profile.Tx) error { return tx.SetRemoved(id, u, true) })
 }
 
+// errDropped says that a step was made of groups whose state was dropped meanwhile, on another connection: to store any of it would bring that back.
+var errDropped = qpq.E(qpq.Unavailable, "old-copy", textOldCopy+": try again")
+
 // save makes a step durable. Where that fails, what is in memory is given up: it is ahead of what is stored.
 func (c *Client) save(st *step) error {
 	if len(st.changes) == 0 && len(st.chats) == 0 && len(st.read) == 0 {
 		return nil
 	}
 	err := c.cfg.Profile.Change(func(tx *profile.Tx) error {
+		if tx.Dropped() != c.dropped {
+			return errDropped
+		}
 		for ch := range st.chats {
 			ch.Settled = ch.Settled && ch.Standing == Active
 			if err := tx.SetChannel(ch.Channel); err != nil {

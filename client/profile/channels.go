@@ -128,6 +128,16 @@ func some(b []byte) []byte {
 	return b
 }
 
+// Dropped returns how often the state of all groups was dropped since the profile was opened: what was read before that must not be used any more.
+func (p *Profile) Dropped() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.dropped
+}
+
+// Dropped is that of the Profile, within the transaction.
+func (t *Tx) Dropped() int64 { return t.p.dropped }
+
 // Record is one part of a group's state. Its value is secret.
 type Record struct {
 	Key   string
@@ -332,6 +342,7 @@ func (p *Profile) own(u qpq.UserID) error {
 // disownGroups drops the state of all groups, which must not be used any more, with the messages that were encrypted in them and not
 // accepted yet. Conversations that go on stand as s.
 func (p *Profile) disownGroups(s Standing) error {
+	p.dropped++
 	return errors.Join(
 		p.exec(`DELETE FROM group_records`),
 		p.exec(`UPDATE outbox SET epoch = 0, ciphertext = x''`),

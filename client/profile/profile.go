@@ -58,6 +58,7 @@ type Profile struct {
 	ended    bool                     // by Close
 	closed   func()                   // told when the database is closed; nil tells nobody
 	asked    int64                    // how many statements were run
+	dropped  int64                    // how often the state of all groups was dropped, or may have been
 }
 
 // ErrClosed says that a profile was used after it was closed.
