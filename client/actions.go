@@ -170,8 +170,8 @@ func (c *Client) maySend(id qpq.ChannelID) (*profile.Account, *profile.Channel, 
 	return own, ch, c.peerGone(ch)
 }
 
-// queue gives a message of this device an id, and has it wait to be sent.
-func queue(tx *profile.Tx, e *profile.Entry, m *wire.Message) error {
+// addQueued gives a message of this device an id, and has it wait to be sent.
+func addQueued(tx *profile.Tx, e *profile.Entry, m *wire.Message) error {
 	if _, err := io.ReadFull(random, m.ID[:]); err != nil {
 		return err
 	}

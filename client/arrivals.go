@@ -63,7 +63,7 @@ func (c *Client) takeArrived(ctx context.Context, s *session, rows []wire.InboxR
 	if err := c.takeRows(ctx, s, rows, &at); err != nil {
 		return err
 	}
-	if wait, n := c.unacknowledged(s, at); wait != 0 && n < ackEach {
+	if wait, n := c.noteUnacknowledged(s, at); wait != 0 && n < ackEach {
 		return nil
 	}
 	if _, err := wire.Call(ctx, s, wire.InboxAck{Sequence: at.Processed}); err != nil {
@@ -74,8 +74,8 @@ func (c *Client) takeArrived(ctx context.Context, s *session, rows []wire.InboxR
 	return nil
 }
 
-// unacknowledged returns how many rows are not acknowledged, and how long until they are to be: less than 0 where there are none.
-func (c *Client) unacknowledged(s *session, at profile.Inbox) (wait time.Duration, rows uint64) {
+// noteUnacknowledged notes since when rows are not acknowledged, and returns how many those are, and how long until they are to be: less than 0 where there are none.
+func (c *Client) noteUnacknowledged(s *session, at profile.Inbox) (wait time.Duration, rows uint64) {
 	done := max(at.Acknowledged, s.arrived.acknowledged)
 	if at.Processed <= done {
 		s.arrived.since = time.Time{}
@@ -93,7 +93,7 @@ func (c *Client) ackIn(s *session) (time.Duration, error) {
 	if err != nil || known == nil {
 		return -1, err
 	}
-	wait, _ := c.unacknowledged(s, *known)
+	wait, _ := c.noteUnacknowledged(s, *known)
 	return wait, nil
 }
 

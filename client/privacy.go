@@ -104,7 +104,7 @@ func (c *Client) cover(ctx context.Context, s *session) error {
 	}
 	m := wire.Message{Sent: now, Body: wire.CoverBody{}}
 	e := profile.Entry{Channel: among[rand.N(len(among))].ID, Time: now, State: Queued, Sender: own.User, Device: own.Device.ID()}
-	if err := c.cfg.Profile.Change(func(tx *profile.Tx) error { return queue(tx, &e, &m) }); err != nil {
+	if err := c.cfg.Profile.Change(func(tx *profile.Tx) error { return addQueued(tx, &e, &m) }); err != nil {
 		return err
 	}
 	return c.flush(ctx, s)

@@ -9,13 +9,13 @@ import (
 // twice. While this device is offline nothing is: what waits for long, or is given up, would use up keys.
 func (c *Client) enqueue(e *profile.Entry, m *wire.Message) error {
 	if !c.live.Load() || !c.chatting.try() {
-		return c.cfg.Profile.Change(func(tx *profile.Tx) error { return queue(tx, e, m) })
+		return c.cfg.Profile.Change(func(tx *profile.Tx) error { return addQueued(tx, e, m) })
 	}
 	defer c.chatting.give()
-	ch := c.prompt(e)
+	ch := c.sendable(e)
 	used := false
 	err := c.cfg.Profile.Change(func(tx *profile.Tx) error {
-		if err := queue(tx, e, m); err != nil || ch == nil || tx.Dropped() != c.dropped {
+		if err := addQueued(tx, e, m); err != nil || ch == nil || tx.Dropped() != c.dropped {
 			return err
 		}
 		used = true
@@ -37,8 +37,8 @@ func (c *Client) enqueue(e *profile.Entry, m *wire.Message) error {
 	return err
 }
 
-// prompt returns the chat of an entry if a message can be encrypted there as it stands, else nil. The caller holds chatting.
-func (c *Client) prompt(e *profile.Entry) *chat {
+// sendable returns the chat of an entry if a message can be encrypted there as it stands, else nil. The caller holds chatting.
+func (c *Client) sendable(e *profile.Entry) *chat {
 	ch := c.chats[e.Channel]
 	if ch == nil || c.reload.Load() || ch.Standing != Active || ch.group == nil || ch.group.Waiting() || ch.void() {
 		return nil

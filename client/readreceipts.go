@@ -216,5 +216,5 @@ func (c *Client) queueReceipt(tx *profile.Tx, own *profile.Account, id qpq.Chann
 	}
 	m := wire.Message{Sent: c.cfg.Clock(), Body: body}
 	e := profile.Entry{Channel: id, Time: m.Sent, State: Queued, Sender: own.User, Device: own.Device.ID()}
-	return queue(tx, &e, &m)
+	return addQueued(tx, &e, &m)
 }

@@ -135,7 +135,7 @@ func (c *Client) queueFile(s *profile.Transfer, body wire.MessageBody) error {
 		return err
 	}
 	err = c.cfg.Profile.Change(func(tx *profile.Tx) error {
-		if err := queue(tx, e, m); err != nil {
+		if err := addQueued(tx, e, m); err != nil {
 			return err
 		}
 		return tx.DropTransfer(s.ID)

@@ -21,10 +21,11 @@ var registering sync.Mutex
 func gathered(name string) string {
 	registering.Lock()
 	defer registering.Unlock()
-	if own := "gathering-" + name; vfs.Find(own) == nil {
+	own := "gathering-" + name
+	if vfs.Find(own) == nil {
 		vfs.Register(own, gathering(name))
 	}
-	return "gathering-" + name
+	return own
 }
 
 func (g gathering) base() vfs.VFS { return vfs.Find(string(g)) }
@@ -41,7 +42,7 @@ func (g gathering) Open(name string, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag
 func (g gathering) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
 	file, flags, err := vfsutil.WrapOpenFilename(g.base(), name, flags)
 	if err == nil && flags&vfs.OPEN_WAL != 0 {
-		file = &journal{File: file}
+		file = &wal{File: file}
 	}
 	return file, flags, err
 }
@@ -60,62 +61,62 @@ func (g gathering) FullPathname(name string) (string, error) { return g.base().F
 // maxGathered is how many bytes are gathered at most.
 const maxGathered = 256 << 10
 
-// journal is a file of which what was written last, in a row, may not be written yet. One connection uses it, and nothing that it has written counts before
-// it is synced. What is gathered is read as if it were written, and stays where writing it fails, as on a disk that is full: SQLite writes the rest of a
-// frame after the sync that it needs, and takes it for written.
-type journal struct {
+// wal is the journal of a database, a file of which what was written last, in a row, may not be written yet. One connection uses it, and nothing that it has
+// written counts before it is synced. What is gathered is read as if it were written, and stays where writing it fails, as on a disk that is full: SQLite
+// writes the rest of a frame after the sync that it needs, and takes it for written.
+type wal struct {
 	vfs.File
 	at      int64 // where what is gathered goes
 	pending []byte
 }
 
 // WriteAt implements vfs.File.
-func (j *journal) WriteAt(p []byte, off int64) (int, error) {
-	if end := j.at + int64(len(j.pending)); off < j.at || off > end || off-j.at+int64(len(p)) > maxGathered {
-		if err := j.flush(); err != nil {
+func (w *wal) WriteAt(p []byte, off int64) (int, error) {
+	if end := w.at + int64(len(w.pending)); off < w.at || off > end || off-w.at+int64(len(p)) > maxGathered {
+		if err := w.flush(); err != nil {
 			return 0, err
 		}
 	}
-	if len(j.pending) == 0 {
-		j.at = off
+	if len(w.pending) == 0 {
+		w.at = off
 	}
-	n := copy(j.pending[off-j.at:], p)
-	j.pending = append(j.pending, p[n:]...)
+	n := copy(w.pending[off-w.at:], p)
+	w.pending = append(w.pending, p[n:]...)
 	return len(p), nil
 }
 
 // flush writes what was gathered.
-func (j *journal) flush() error {
-	if len(j.pending) == 0 {
+func (w *wal) flush() error {
+	if len(w.pending) == 0 {
 		return nil
 	}
-	if _, err := j.File.WriteAt(j.pending, j.at); err != nil {
+	if _, err := w.File.WriteAt(w.pending, w.at); err != nil {
 		return err
 	}
-	j.drop(0)
+	w.drop(0)
 	return nil
 }
 
 // drop forgets what was gathered but for some bytes.
-func (j *journal) drop(keep int64) {
-	clear(j.pending[keep:])
-	j.pending = j.pending[:keep]
+func (w *wal) drop(keep int64) {
+	clear(w.pending[keep:])
+	w.pending = w.pending[:keep]
 }
 
 // ReadAt implements vfs.File.
-func (j *journal) ReadAt(p []byte, off int64) (int, error) {
-	n, err := j.File.ReadAt(p, off)
-	first, last := max(off, j.at), min(off+int64(len(p)), j.at+int64(len(j.pending)))
+func (w *wal) ReadAt(p []byte, off int64) (int, error) {
+	n, err := w.File.ReadAt(p, off)
+	first, last := max(off, w.at), min(off+int64(len(p)), w.at+int64(len(w.pending)))
 	if first >= last || err != nil && err != io.EOF {
 		return n, err
 	}
 	if written := off + int64(n); written < first { // there is nothing in between
-		if err := j.flush(); err != nil {
+		if err := w.flush(); err != nil {
 			return n, err
 		}
-		return j.File.ReadAt(p, off)
+		return w.File.ReadAt(p, off)
 	}
-	copy(p[first-off:], j.pending[first-j.at:last-j.at])
+	copy(p[first-off:], w.pending[first-w.at:last-w.at])
 	if n = max(n, int(last-off)); n == len(p) {
 		err = nil
 	}
@@ -123,41 +124,41 @@ func (j *journal) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // Truncate implements vfs.File.
-func (j *journal) Truncate(size int64) error {
-	if size < j.at+int64(len(j.pending)) {
-		j.drop(max(size-j.at, 0))
+func (w *wal) Truncate(size int64) error {
+	if size < w.at+int64(len(w.pending)) {
+		w.drop(max(size-w.at, 0))
 	}
-	if err := j.flush(); err != nil {
+	if err := w.flush(); err != nil {
 		return err
 	}
-	return j.File.Truncate(size)
+	return w.File.Truncate(size)
 }
 
 // Sync implements vfs.File.
-func (j *journal) Sync(flags vfs.SyncFlag) error {
-	if err := j.flush(); err != nil {
+func (w *wal) Sync(flags vfs.SyncFlag) error {
+	if err := w.flush(); err != nil {
 		return err
 	}
-	return j.File.Sync(flags)
+	return w.File.Sync(flags)
 }
 
 // Size implements vfs.File.
-func (j *journal) Size() (int64, error) {
-	size, err := j.File.Size()
-	if len(j.pending) > 0 {
-		size = max(size, j.at+int64(len(j.pending)))
+func (w *wal) Size() (int64, error) {
+	size, err := w.File.Size()
+	if len(w.pending) > 0 {
+		size = max(size, w.at+int64(len(w.pending)))
 	}
 	return size, err
 }
 
 // Close implements vfs.File.
-func (j *journal) Close() error {
-	err := j.flush()
-	if end := j.File.Close(); err == nil {
+func (w *wal) Close() error {
+	err := w.flush()
+	if end := w.File.Close(); err == nil {
 		err = end
 	}
 	return err
 }
 
 // Unwrap implements vfs.FileUnwrap.
-func (j *journal) Unwrap() vfs.File { return j.File }
+func (w *wal) Unwrap() vfs.File { return w.File }

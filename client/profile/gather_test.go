@@ -10,13 +10,13 @@ import (
 	"github.com/ncruces/go-sqlite3/vfs"
 )
 
-// TestJournalIsAFile does with a journal what one does with files, over a disk that is full now and then: what was taken is read, whatever was written
+// TestWALIsAFile does with a journal what one does with files, over a disk that is full now and then: what was taken is read, whatever was written
 // of it.
-func TestJournalIsAFile(t *testing.T) {
+func TestWALIsAFile(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 2000 {
 		under := &bounded{}
-		j, want := &journal{File: under}, []byte(nil)
+		j, want := &wal{File: under}, []byte(nil)
 		for range 40 {
 			under.full = r.IntN(3) == 0
 			off := r.Int64N(int64(len(want)) + 1)
