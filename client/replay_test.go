@@ -179,6 +179,21 @@ func TestDevicesAgreeOnWhatWasWrittenOffline(t *testing.T) {
 	_, _, err := phone.ClearOutbox(ctx, id)
 	check(t, err)
 	phone.shows(id, m, "second thought", 0)
+	alice.reacts(id, m, "👍", false)
+	settle(t, phone, alice)
+	for _, remove := range []bool{true, false} { // neither taking it off nor putting it on once more comes to anything
+		must(phone.React(ctx, id, ref, "👍", remove))
+		_, _, err = phone.ClearOutbox(ctx, id)
+		check(t, err)
+		phone.shows(id, m, "second thought", 1)
+	}
+	alice.reacts(id, m, "👍", true)
+	settle(t, phone, alice)
+	must(phone.React(ctx, id, ref, "👍", false))
+	phone.shows(id, m, "second thought", 1)
+	_, _, err = phone.ClearOutbox(ctx, id)
+	check(t, err)
+	phone.shows(id, m, "second thought", 0)
 }
 
 // TestWhatIsReplayedToARestoredDeviceTakesNoEffectAgain: alice's profile is an older copy, which knows one edit of its own, and joins anew. What she cannot

@@ -7,6 +7,7 @@ import (
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/identity"
+	"github.com/quicproquo/qpq/wire"
 )
 
 // What entries do to others: reactions, edits, and that something is gone. AddEntry adds them; the functions here have them take effect.
@@ -50,29 +51,56 @@ func (t *Tx) Since(e Entry) ([]Entry, error) {
 		e.Target, int64(e.Kind), e.Position, e.Sender.String(), e.Device[:], int64(Failed))
 }
 
-// Undo takes back what the entry at a position did to another one: it will never be sent.
+// Undo takes back what the entry at a position did to another one: it will never be sent. What was done before it is so again.
 func (t *Tx) Undo(position int64) error {
-	if err := t.p.exec(`DELETE FROM reactions WHERE position = ?`, position); err != nil {
+	e, err := t.EntryAt(position)
+	if err != nil || e == nil || e.Target == 0 {
 		return err
 	}
-	target, err := t.target(position)
-	if err != nil || target == 0 {
-		return err
+	switch e.Kind {
+	case KindReaction:
+		return t.unreact(e)
+	case KindEdit:
+		return t.altering(e.Target, func() error {
+			return t.p.exec(`UPDATE entries SET edit = coalesce((SELECT e.position FROM entries e WHERE e.target = entries.position AND e.kind = ?2 AND e.position <> ?1
+					AND e.state <> ?3 AND e.sender = entries.sender AND e.gone = 0 ORDER BY max(e.position, e.placed) DESC, e.placed DESC, e.position DESC LIMIT 1), 0)
+				WHERE position = ?4 AND edit = ?1`, position, int64(KindEdit), int64(Failed), e.Target)
+		})
 	}
-	return t.altering(target, func() error {
-		return t.p.exec(`UPDATE entries SET edit = coalesce((SELECT e.position FROM entries e WHERE e.target = entries.position AND e.kind = ?2 AND e.position <> ?1
-				AND e.state <> ?3 AND e.sender = entries.sender AND e.gone = 0 ORDER BY max(e.position, e.placed) DESC, e.placed DESC, e.position DESC LIMIT 1), 0)
-			WHERE position = ?4 AND edit = ?1`, position, int64(KindEdit), int64(Failed), target)
-	})
+	return nil
 }
 
-// target returns what the entry at a position is about, 0 for nothing.
-func (t *Tx) target(position int64) (target int64, err error) {
-	err = t.p.query(`SELECT target FROM entries WHERE position = ?`, func(s *sqlite3.Stmt) error {
-		target = s.ColumnInt64(0)
+// unreact has the emoji of a reaction be as its account has it without that one.
+func (t *Tx) unreact(e *Entry) error {
+	emoji, _ := reactionOf(e)
+	if emoji == "" {
 		return nil
-	}, position)
-	return target, err
+	}
+	others, err := t.p.list(`SELECT `+entryColumns+` FROM entries e WHERE target = ?1 AND target > 0 AND kind = ?2 AND sender = ?3 AND position <> ?4 AND state <> ?5 AND gone = 0`+inPlace,
+		e.Target, int64(KindReaction), e.Sender.String(), e.Position, int64(Failed))
+	if err != nil {
+		return err
+	}
+	last, removed := *e, true
+	for _, o := range others {
+		if other, remove := reactionOf(&o); other == emoji {
+			last, removed = o, remove
+		}
+	}
+	if err := t.p.exec(`DELETE FROM reactions WHERE position = ?`, e.Position); err != nil {
+		return err
+	}
+	return t.React(last, emoji, removed)
+}
+
+// reactionOf returns the emoji of a reaction, and whether it takes that off; an empty one where its content is gone.
+func reactionOf(e *Entry) (emoji string, remove bool) {
+	m, err := wire.Unmarshal[wire.Message](e.Content)
+	if err != nil {
+		return "", false
+	}
+	b, _ := m.Body.(wire.ReactionBody)
+	return b.Emoji, b.Remove
 }
 
 // Wipe removes the content of an entry, with its edits and what was put on it. That it was there stays. Once the change is durable, nothing of
