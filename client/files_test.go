@@ -331,6 +331,10 @@ func TestRunMovesFiles(t *testing.T) {
 		check(t, err)
 		if path != "" {
 			same(t, path, data)
+			bob.eventually("saved")
+			if told := bob.notice("saved"); told != "x was saved as "+path {
+				t.Errorf("bob was told that %s", told)
+			}
 			break
 		}
 		<-news

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -80,6 +81,13 @@ func (t *transfers) leave(id int64, m *mover, p *Progress) {
 	if delete(m.users, p); len(m.users) == 0 {
 		delete(t.movers, id)
 	}
+}
+
+// alone reports whether one waits for a transfer, and nobody else.
+func (t *transfers) alone(m *mover) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(m.users) == 1
 }
 
 // maxSent is of how many uploads that are done it is known what they became: of the newest ones.
@@ -181,7 +189,11 @@ func (c *Client) transfer(ctx context.Context, id int64, again bool, p Progress)
 	if s.Upload {
 		return c.sentAs(id)
 	}
-	return new(c.describeTransfer(s)), nil
+	t := c.describeTransfer(s)
+	if !again && c.transfers.alone(m) { // whoever asked for it was told that it goes on later
+		c.notice("saved", fmt.Sprintf("%s was saved as %s", t.Name, t.Path))
+	}
+	return &t, nil
 }
 
 // sentAs returns an upload that is done, and so is forgotten.
