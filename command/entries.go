@@ -168,7 +168,11 @@ func (s *scope) quote(m *client.Message) (*quoteJSON, error) {
 	if err != nil || target == nil || target.Message == nil {
 		return nil, err
 	}
-	return &quoteJSON{target.Message.Sender.String(), quotable(text(target.Message))}, nil
+	said := text(target.Message)
+	if f := target.Message.File(); f != nil {
+		said = strings.TrimSpace(f.Name + " " + said)
+	}
+	return &quoteJSON{target.Message.Sender.String(), quotable(said)}, nil
 }
 
 // maxQuote bounds what a reply shows of the message that it answers, in bytes.

@@ -50,6 +50,26 @@ func TestPathsAreMadeWhole(t *testing.T) {
 	}
 }
 
+// TestAReplyToAFileQuotesItsName, whether it has a caption or not.
+func TestAReplyToAFileQuotesItsName(t *testing.T) {
+	s := newServer(t)
+	alice, bob := s.registered("alice"), s.registered("bob")
+	alice.run("dm", "user", "bob", "text", "hello")
+	bob.run("recv")
+	path := filepath.Join(t.TempDir(), "notes.txt")
+	check(t, os.WriteFile(path, []byte("a file"), 0o600))
+	for caption, want := range map[string]string{"": "notes.txt", "read this": "notes.txt read this"} {
+		sent := alice.run("send-file", "conversation", "bob", "path", path, "caption", caption)
+		alice.run("reply", "conversation", "bob", "message", sent["id"], "text", "have you?")
+		bob.results = nil
+		bob.run("recv")
+		last := bob.results[len(bob.results)-1].Value.(command.EntryJSON)
+		if last.Quote == nil || last.Quote.Text != want {
+			t.Errorf("bob receives %+v, which quotes %+v", last, last.Quote)
+		}
+	}
+}
+
 func TestFileCommands(t *testing.T) {
 	s := newServer(t)
 	alice, bob := s.registered("alice"), s.registered("bob")
