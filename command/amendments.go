@@ -36,6 +36,9 @@ var amendments = map[client.AmendmentKind]string{
 	client.AmendKeys: "update-key", client.AmendLeave: "leave",
 }
 
+// changesMembers are the names of those that change who is in a conversation, and as what.
+var changesMembers = map[string]bool{"invite": true, "remove": true, "role": true, "leave": true}
+
 func amendmentValue(v *client.Conversation, a *client.WaitingAmendment) amendmentJSON {
 	j := amendmentJSON{Type: "change", Conversation: v.ID.String(), Name: v.Name(), Kind: amendments[a.Kind], Title: a.Title, Asked: a.Asked.UTC(), State: states[client.Queued],
 		Why: a.Problem, Text: a.String()}

@@ -28,7 +28,8 @@ var conversations = []*Command{
 		Long: "Shows what the server has now, or, where it cannot be reached, what this device knows. NEW counts messages of others that were read on none of your devices.",
 	}, list),
 	define(Command{
-		Name: "members", Summary: "list who is in a conversation", Example: []string{"members team"},
+		Name: "members", Summary: "list who is in a conversation",
+		Long: "Changes of who is in it that wait on this device are told below; outbox list --json has them for programs.", Example: []string{"members team"},
 	}, members),
 	define(Command{
 		Name: "join", Summary: "take part on this device in conversations that your account is in",
@@ -243,7 +244,17 @@ func members(ctx context.Context, e *Env, a conversationArgs) (Output, error) {
 	for _, m := range v.Members {
 		rows = append(rows, []string{m.User.String(), m.Role.String()})
 	}
-	return Output{memberValues(v), table(rows)}, nil
+	text := table(rows)
+	waiting, err := e.waitingIn(v)
+	if err != nil {
+		return Output{}, err
+	}
+	for _, a := range waiting {
+		if changesMembers[a.Kind] {
+			text += "\nwaits: " + a.text()
+		}
+	}
+	return Output{memberValues(v), text}, nil
 }
 
 type joinArgs struct {

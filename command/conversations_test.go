@@ -209,6 +209,9 @@ func TestAChangeWaitsForTheServer(t *testing.T) {
 	queued("group rename", "group", "team", "title", "two")
 	queued("group remove", "group", "team", "user", []string{"bob"}) // who is no member yet
 	queued("update-key", "conversation", "team")
+	if out, err := alice.try(t.Context(), "members", "conversation", "team"); err != nil || strings.Count(out.Text, "waits: ") != 3 || !strings.Contains(out.Text, "waits: add bob@example.org (queued)") {
+		t.Errorf("members: %q, %v", out.Text, err)
+	}
 	if v := alice.run("group info", "conversation", "team"); len(v["waiting"].([]any)) != 5 {
 		t.Errorf("group info has %v", v["waiting"])
 	}
