@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/quicproquo/qpq"
@@ -58,6 +59,8 @@ func (s *Server) send(ctx context.Context, c *conn, q wire.Send) (wire.SendReply
 	hash := sha256.Sum256(q.Payload)
 	m := store.Message{Channel: q.Channel, ID: q.ID, Account: user.Name, Device: device, Epoch: int64(min(epoch, maxSlot)), Hash: hash[:], Payload: q.Payload,
 		Now: now(), Retention: s.limits.Retention, Quota: int64(s.limits.Inbox), Blobs: blobs, BlobLook: blobLook, BlobLeast: blobUnused}
+	r := &receipt{hub: s.cfg.SigningKey, request: &q, payload: hash}
+	m.Receipt = r
 	if q.TTLSeconds > 0 {
 		m.Retention = min(m.Retention, seconds(q.TTLSeconds))
 	}
@@ -68,13 +71,37 @@ func (s *Server) send(ctx context.Context, c *conn, q wire.Send) (wire.SendReply
 	s.rates.charge(c, len(sent.Notices), m.Now)
 	s.hand(sent.Notices, c, wire.InboxRow{Kind: wire.InboxKindMessage, Channel: q.Channel, ChannelSequence: uint64(sent.Sequence), Time: sent.Time,
 		From: &wire.MemberDevice{User: user, Device: device}, ID: q.ID, Payload: q.Payload})
-	reply := wire.SendReply{Sequence: uint64(sent.Sequence), Time: sent.Time}
 	for _, n := range sent.Notices {
 		if n.Account == user.Name {
-			reply.Inbox = uint64(n.Seq)
+			r.reply.Inbox = uint64(n.Seq)
 		}
 	}
-	return wire.SignMessage(s.cfg.SigningKey, q, hash, reply), nil
+	return r.reply, nil
+}
+
+// receipt is that of a message on its way through the store.
+type receipt struct {
+	hub     ed25519.PrivateKey
+	request *wire.Send
+	payload [32]byte // SHA-256
+	reply   wire.SendReply
+}
+
+// Accept implements store.Receipt.
+func (r *receipt) Accept(sequence int64, at time.Time) {
+	r.reply.Sequence, r.reply.Time = uint64(sequence), at
+}
+
+// Sign implements store.Receipt.
+func (r *receipt) Sign(all []store.Receipt) {
+	for batch := range slices.Chunk(all, wire.MaxBatch) {
+		leaves, replies := make([][32]byte, len(batch)), make([]*wire.SendReply, len(batch))
+		for i, one := range batch {
+			k := one.(*receipt)
+			leaves[i], replies[i] = wire.MessageLeaf(k.request, k.payload, &k.reply), &k.reply
+		}
+		wire.SignMessages(r.hub, leaves, replies)
+	}
 }
 
 func (s *Server) sendEphemeral(ctx context.Context, c *conn, q wire.SendEphemeral) (wire.SendEphemeralReply, error) {

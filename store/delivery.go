@@ -26,6 +26,7 @@ type Message struct {
 	Blobs     [][32]byte    // that it refers to: complete, and of the account
 	BlobLook  time.Duration // when it is first looked whether they are needed
 	BlobLeast time.Duration // how long they stay at least, however short the message's time is, unless nobody needs them
+	Receipt   Receipt       // nil where none is wanted
 }
 
 // Sent is what became of a message.
@@ -46,32 +47,41 @@ const forgetAfter = 30 * 24 * time.Hour
 // come; with TooLarge and "payload-too-large"; with Exists and "message-id-reused" if another message has the id; with NotFound and "blob-unknown"
 // where a blob that it refers to is not there.
 func (s *Store) Send(ctx context.Context, m Message) (sent Sent, err error) {
-	err = s.update(ctx, "send a message", func(tx Tx) error {
-		e := event{channel: m.Channel, kind: KindMessage, message: m.ID[:], hash: m.Hash, payload: m.Payload, slot: noSlot,
-			by: sender{m.Account, m.Device}, time: m.Now}
-		sequence, refused, err := admit(tx, m)
-		if err != nil {
-			return err
+	err = s.update(ctx, "send a message", func(tx Tx) (err error) {
+		sent, err = put(tx, m)
+		if err == nil && m.Receipt != nil {
+			m.Receipt.Accept(sent.Sequence, sent.Time)
+			tx.Receipts().Add(m.Receipt)
 		}
-		if refused != nil {
-			sent, err = firstAnswer(tx, m, refused)
-			return err
-		}
-		e.sequence = sequence
-		if err := exec(tx, nextSequence, m.Channel[:], e.sequence); err != nil {
-			return err
-		}
-		e.due = m.Now.Add(m.Retention)
-		sent = Sent{Sequence: e.sequence, Time: instant(millis(m.Now))}
-		if err := refer(tx, m, e.due); err != nil {
-			return err
-		}
-		if sent.Notices, err = e.fanOut(tx); err != nil {
-			return err
-		}
-		return enforce(tx, sent.Notices, m.Quota)
+		return err
 	})
 	return sent, err
+}
+
+// put is Send in a transaction.
+func put(tx Tx, m Message) (sent Sent, err error) {
+	e := event{channel: m.Channel, kind: KindMessage, message: m.ID[:], hash: m.Hash, payload: m.Payload, slot: noSlot,
+		by: sender{m.Account, m.Device}, time: m.Now}
+	sequence, refused, err := admit(tx, m)
+	if err != nil {
+		return sent, err
+	}
+	if refused != nil {
+		return firstAnswer(tx, m, refused)
+	}
+	e.sequence = sequence
+	if err := exec(tx, nextSequence, m.Channel[:], e.sequence); err != nil {
+		return sent, err
+	}
+	e.due = m.Now.Add(m.Retention)
+	sent = Sent{Sequence: e.sequence, Time: instant(millis(m.Now))}
+	if err := refer(tx, m, e.due); err != nil {
+		return sent, err
+	}
+	if sent.Notices, err = e.fanOut(tx); err != nil {
+		return sent, err
+	}
+	return sent, enforce(tx, sent.Notices, m.Quota)
 }
 
 var errReused = qpq.E(qpq.Exists, "message-id-reused", "another message was sent under this id: send it under a new one")

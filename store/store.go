@@ -27,7 +27,7 @@ type Engine interface {
 	// effect is durable. If fn fails, nothing of it stays, and its error is returned as it is. An
 	// engine may run fn several times and beside the fns of other callers, so fn has no effects but
 	// through tx and on variables it sets anew, and does not block. A panic of fn undoes fn alone and
-	// goes on in the caller. Once ctx is done Update may return before fn has run, never half way.
+	// goes on in the caller. What fn added to tx.Receipts is signed before Update returns nil. Once ctx is done Update may return before fn has run, never half way.
 	Update(ctx context.Context, fn func(tx Tx) error) error
 	// View runs fn on one consistent snapshot that holds every Update answered before. Writes fail.
 	View(ctx context.Context, fn func(tx Tx) error) error
@@ -46,6 +46,8 @@ type Tx interface {
 	// Query runs a statement and calls each with every row in order, until it returns an error. each
 	// must not use the Tx.
 	Query(each func(Row) error, query string, args ...any) error
+	// Receipts returns those of the commit that the transaction becomes part of.
+	Receipts() *Receipts
 }
 
 // Row is a row of a result.

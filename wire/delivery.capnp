@@ -15,12 +15,15 @@ struct Send {
 }
 
 struct SendReply {
-  # SendReply is the hub's signed receipt: the message is durable, and no more is said.
+  # SendReply is the hub's signed receipt: the message is durable, and no more is said. One signature is for all receipts of a commit, the leaves of a tree.
 
   sequence @0 :UInt64;                   # of the channel
   time @1 :Int64 $Q.time;
-  signature @2 :Data $Q.len(64);
+  signature @2 :Data $Q.len(64);         # over the root of the tree
   inbox @3 :UInt64;                      # number of the row in the own account's inbox, which is not pushed to who sent it; 0: unknown
+  leafIndex @4 :UInt16;                  # of this receipt
+  treeSize @5 :UInt16;                   # receipts in the tree
+  path @6 :Data $Q.max(320);             # hashes of 32 bytes beside the way to the root, beginning at the leaf (RFC 9162, section 2.1.3)
 }
 
 struct SendEphemeral {

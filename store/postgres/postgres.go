@@ -119,10 +119,15 @@ func (e *Engine) transaction(ctx context.Context, options pgx.TxOptions, fn func
 		return kinded(err)
 	}
 	defer t.Rollback(ctx) // does nothing after Commit
-	if err := fn(&tx{ctx, t}); err != nil {
+	one := &tx{ctx: ctx, tx: t}
+	if err := fn(one); err != nil {
 		return err
 	}
-	return kinded(t.Commit(ctx))
+	if err := t.Commit(ctx); err != nil {
+		return kinded(err)
+	}
+	one.receipts.Sign()
+	return nil
 }
 
 func (e *Engine) count(err error, took time.Duration) {
@@ -156,9 +161,13 @@ func (e *Engine) Close() error {
 
 // tx is a store.Tx; ctx is that of the one transaction it lives for.
 type tx struct {
-	ctx context.Context
-	tx  pgx.Tx
+	ctx      context.Context
+	tx       pgx.Tx
+	receipts store.Receipts
 }
+
+// Receipts implements store.Tx.
+func (t *tx) Receipts() *store.Receipts { return &t.receipts }
 
 // Exec implements store.Tx.
 func (t *tx) Exec(query string, args ...any) (int64, error) {

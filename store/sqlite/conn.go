@@ -15,7 +15,11 @@ import (
 type conn struct {
 	db         *sqlite3.Conn
 	statements map[string]*sqlite3.Stmt
+	receipts   store.Receipts // of the transaction that is open
 }
+
+// Receipts implements store.Tx.
+func (c *conn) Receipts() *store.Receipts { return &c.receipts }
 
 // Exec implements store.Tx.
 func (c *conn) Exec(query string, args ...any) (int64, error) {

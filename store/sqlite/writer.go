@@ -114,7 +114,7 @@ func (e *Engine) collect(batch []*update) []*update {
 	return batch
 }
 
-// commit carries out a batch in one transaction and answers it. If a failure undoes the whole
+// commit carries out a batch in one transaction, has its receipts signed and answers it. If a failure undoes the whole
 // transaction, all that ran share it, and the updates not reached are returned for the next one.
 //
 // Savepoints cost a fifth of the rate, and updates that fail have rarely written before. So a batch runs
@@ -131,13 +131,18 @@ func (e *Engine) commit(c *conn, batch []*update) (rest []*update) {
 	if err != nil && !c.db.GetAutocommit() {
 		_ = c.run(`ROLLBACK`) // the error before it is the one to tell
 	}
-	e.answer(batch[:ran], err, time.Since(start))
+	took := time.Since(start)
+	if err == nil {
+		c.receipts.Sign()
+	}
+	e.answer(batch[:ran], err, took)
 	return batch[ran:]
 }
 
 // try runs a batch in a new transaction and returns how far it came. It returns errUndo, with nothing
 // done, if the way to apply updates was too weak.
 func (c *conn) try(batch []*update, apply func(*conn, *update) error) (ran int, err error) {
+	c.receipts = store.Receipts{}
 	if err := c.run(`BEGIN IMMEDIATE`); err != nil {
 		return len(batch), err
 	}
