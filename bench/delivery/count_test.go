@@ -56,7 +56,7 @@ func TestCounts(t *testing.T) {
 		t.Errorf("%d fsyncs for %d messages: at most 60 for a thousand are expected", k.Syncs, k.messages)
 	}
 	within(t, "bytes to the server", c.traffic.sent.Load()-sent, k.messages, 640)
-	within(t, "bytes from the server", c.traffic.received.Load()-received, k.messages, 960)
+	within(t, "bytes from the server", c.traffic.received.Load()-received, k.messages, 1200)
 	if n := c.acks() - acks; 2*n > k.messages {
 		t.Errorf("%d messages took %d acknowledgements: they do not wait for others", k.messages, n)
 	}

@@ -24,6 +24,7 @@ type crowd struct {
 	people   []*person
 	inboxes  []*inbox
 	channels map[int][]qpq.ChannelID
+	receipt  func(wire.Send, wire.SendReply) // nil, or told of each message that was accepted
 }
 
 // gather fills a store, starts a server on it, and connects everybody.
@@ -116,8 +117,13 @@ func (c *crowd) flood(ctx context.Context, who []int, where []qpq.ChannelID, mor
 	err := together(len(who), len(who), func(i int) error {
 		payload := envelope(where[i], payloadSize)
 		for sent := 0; more(sent); sent++ {
-			if _, err := wire.Call(ctx, patient{c.people[who[i]]}, wire.Send{Channel: where[i], ID: messageID(time.Now(), i), Payload: payload}); err != nil {
+			q := wire.Send{Channel: where[i], ID: messageID(time.Now(), i), Payload: payload}
+			reply, err := wire.Call(ctx, patient{c.people[who[i]]}, q)
+			if err != nil {
 				return fmt.Errorf("send: %w", err)
+			}
+			if c.receipt != nil {
+				c.receipt(q, reply)
 			}
 			all.Add(1)
 		}
