@@ -184,7 +184,7 @@ func (s *server) heap(file string, out io.Writer) error {
 // serveMain is the server as a process of its own. It prints its address, answers each line of its standard input with its counters,
 // and ends with its input. A line that names a file begins a CPU profile there, which ends with the next line.
 func serveMain(dir string, in io.Reader, out io.Writer) error {
-	debug.SetGCPercent(50) // as qpq-server does
+	node.PaceCollector() // as qpq-server does
 	s, err := serve(context.Background(), dir)
 	if err != nil {
 		return err

@@ -8,20 +8,18 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/quicproquo/qpq/config"
+	"github.com/quicproquo/qpq/node"
 )
 
 func main() {
 	if _, chosen := os.LookupEnv("GOGC"); !chosen {
-		// Most of the memory is that of idle connections, which handshakes leave with holes: earlier collections cost
-		// little and keep it a tenth smaller.
-		debug.SetGCPercent(50)
+		node.PaceCollector()
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal ends the process at once, unless it comes with the first: some send to process and group.
