@@ -178,25 +178,48 @@ func (e event) size() int64 { return rowSize + int64(len(e.payload)) }
 
 // fanOut puts an event into the inboxes of all that messages of the channel go to.
 func (e event) fanOut(tx Tx) (notices []Notice, err error) {
+	if notices, err = noticesOf(tx, selectFew, e.channel[:], int64(few+1)); err != nil {
+		return nil, err
+	}
+	if len(notices) <= few { // a third less work than the statements for any number, which keep what they return and could undo
+		for i := range notices {
+			if err := e.put(tx, &notices[i]); err != nil {
+				return nil, err
+			}
+		}
+	} else if notices, err = e.putAll(tx); err != nil {
+		return nil, err
+	}
+	return notices, e.keep(tx, int64(len(notices)))
+}
+
+// put puts an event into one inbox as it is.
+func (e event) put(tx Tx, n *Notice) error {
+	n.Seq, n.size = n.Seq+1, n.size+e.size()
+	if err := exec(tx, setMailbox, n.Account, n.Seq, n.size); err != nil {
+		return err
+	}
+	return exec(tx, insertInbox, n.Account, n.Seq, int64(e.kind), e.channel[:], e.sequence, millis(e.time), e.size(), e.message, []byte(nil))
+}
+
+// putAll puts an event into any number of inboxes.
+func (e event) putAll(tx Tx) ([]Notice, error) {
+	notices, err := noticesOf(tx, growMailboxes, e.channel[:], e.size())
+	if err != nil {
+		return nil, err
+	}
+	return notices, exec(tx, insertInboxes, e.channel[:], int64(e.kind), e.sequence, millis(e.time), e.size(), e.message)
+}
+
+// noticesOf returns what a statement tells of inboxes.
+func noticesOf(tx Tx, query string, args ...any) (notices []Notice, err error) {
 	err = tx.Query(func(r Row) error {
 		var n Notice
 		err := r.Scan(&n.Account, &n.Seq, &n.size)
 		notices = append(notices, n)
 		return err
-	}, growMailboxes, e.channel[:], e.size())
-	if err != nil {
-		return nil, err
-	}
-	if len(notices) <= few { // a tenth less work than the statement for any number
-		for _, n := range notices {
-			if err := exec(tx, insertInbox, n.Account, n.Seq, int64(e.kind), e.channel[:], e.sequence, millis(e.time), e.size(), e.message, []byte(nil)); err != nil {
-				return nil, err
-			}
-		}
-	} else if err := exec(tx, insertInboxes, e.channel[:], int64(e.kind), e.sequence, millis(e.time), e.size(), e.message); err != nil {
-		return nil, err
-	}
-	return notices, e.keep(tx, int64(len(notices)))
+	}, query, args...)
+	return notices, err
 }
 
 // deliverWelcome puts the welcome of a commit into the inboxes of those whom it is for.
@@ -250,6 +273,8 @@ const (
 	nextSequence  = `UPDATE channels SET sequence = $2 WHERE channel = $1`
 	growMailboxes = `UPDATE mailboxes SET last = last + 1, size = size + $2
 		WHERE account IN (SELECT account FROM channel_members WHERE channel = $1) RETURNING account, last, size`
+	selectFew     = `SELECT b.account, b.last, b.size FROM channel_members AS m JOIN mailboxes AS b ON b.account = m.account WHERE m.channel = $1 LIMIT $2`
+	setMailbox    = `UPDATE mailboxes SET last = $2, size = $3 WHERE account = $1`
 	insertInboxes = `INSERT INTO inbox (account, seq, kind, channel, sequence, time, size, message, device)
 		SELECT b.account, b.last, $2, m.channel, $3, $4, $5, $6, NULL
 		FROM channel_members AS m JOIN mailboxes AS b ON b.account = m.account WHERE m.channel = $1`
