@@ -2,6 +2,8 @@ package client_test
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
 	"slices"
 	"testing"
 	"time"
@@ -27,6 +29,38 @@ func TestReceiptsAreOfTheCommit(t *testing.T) {
 	alice.reopen(s.lying(lies{wire.ChannelCommit{}.Method().Ordinal: reply(wire.ChannelCommitReply{Receipt: head})}))
 	if err := alice.Remove(context.Background(), id, carol.user()); err == nil {
 		t.Errorf("alice believes that carol was removed, by the receipt of slot %d", head.Slot)
+	}
+}
+
+// TestReceiptsAreOfTheMessage: the hub drops a message and answers with the receipt of another one, or with one in a tree that it did not sign. The message waits, and goes
+// out when the hub is honest.
+func TestReceiptsAreOfTheMessage(t *testing.T) {
+	s := newServer(t, nil)
+	ctx := context.Background()
+	id, alice, bob, _ := three(t, s)
+	other := wire.Send{Channel: id, ID: [16]byte{1}, Payload: []byte("another message")}
+	receipts := []*wire.SendReply{{Sequence: 7, Time: time.Now()}, {Sequence: 8, Time: time.Now()}}
+	leaf := wire.MessageLeaf(&other, sha256.Sum256(other.Payload), receipts[0])
+	wire.SignMessages(s.Config.SigningKey, [][32]byte{leaf, leaf}, receipts)
+	if !wire.VerifyMessage([32]byte(s.Config.SigningKey.Public().(ed25519.PublicKey)), other, *receipts[0]) {
+		t.Fatal("the receipt of the other message does not count for that")
+	}
+	unsigned := *receipts[0]
+	unsigned.LeafIndex, unsigned.TreeSize, unsigned.Path = 0, 1, nil
+	m := must(alice.SendText(ctx, id, "where is it?"))
+	for _, lie := range []wire.SendReply{*receipts[0], unsigned, {Sequence: 9, Time: time.Now(), TreeSize: 1}, {}} {
+		alice.reopen(s.lying(lies{wire.Send{}.Method().Ordinal: reply(lie)}))
+		_ = alice.Sync(ctx)
+		if waiting := alice.waits(); len(waiting) != 1 {
+			t.Fatalf("with the receipt %+v of another message, these wait: %v", lie, waiting)
+		}
+	}
+	alice.reopen(s.dial)
+	check(t, alice.Sync(ctx))
+	check(t, alice.Wait(ctx, id, m))
+	settle(t, bob)
+	if texts := bob.texts(id); len(texts) == 0 || texts[len(texts)-1] != "alice: where is it?" {
+		t.Errorf("bob reads %q", texts)
 	}
 }
 
