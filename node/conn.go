@@ -27,6 +27,14 @@ type conn struct {
 	nonce    *[32]byte // of the latest authChallenge
 	start    *start    // the latest OPAQUE exchange that was begun
 	ended    bool      // nothing is granted any more
+	account  payingDevice
+}
+
+// payingDevice is the device that pays for calls, and as whom.
+type payingDevice struct {
+	user   string
+	device qpq.DeviceID
+	payer  string
 }
 
 // session is what a connection asks of the transport it came in by.
@@ -75,10 +83,13 @@ func (c *conn) payer(now time.Time) string {
 	switch {
 	case now.Before(c.password):
 		return c.user.Name + "\x00password"
-	case !c.device.IsZero():
-		return c.user.Name + "\x00" + string(c.device[:])
+	case c.device.IsZero():
+		return ""
 	}
-	return ""
+	if c.account.user != c.user.Name || c.account.device != c.device {
+		c.account = payingDevice{c.user.Name, c.device, c.user.Name + "\x00" + string(c.device[:])}
+	}
+	return c.account.payer
 }
 
 // allow fails unless the connection has proved what a method asks for.

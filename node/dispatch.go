@@ -113,10 +113,10 @@ func ownFault(k qpq.Kind) bool {
 	return k == qpq.Internal || k == qpq.Damaged || k == qpq.Unavailable || k == qpq.Exhausted
 }
 
-// causeOf returns what an error's sentence leaves out: its cause, or all of one without a sentence.
+// causeOf returns what an error's sentence leaves out: its cause, or all of one without a sentence; nil where there is no error.
 // Calls that were given up have none worth telling.
 func causeOf(err error) error {
-	if errors.Is(err, context.Canceled) || qpq.CodeOf(err) == wire.CodeDraining || qpq.CodeOf(err) == "cancelled" {
+	if err == nil || errors.Is(err, context.Canceled) || qpq.CodeOf(err) == wire.CodeDraining || qpq.CodeOf(err) == "cancelled" {
 		return nil
 	}
 	var safe *qpq.Error

@@ -128,8 +128,10 @@ func (r *rates) take(c *conn, cost int, now time.Time) error {
 // charge makes a caller pay for what a call turned out to reach: one unit more for each 64 accounts. It refuses nothing; the next call
 // waits until it is earned.
 func (r *rates) charge(c *conn, accounts int, now time.Time) {
-	if payer := c.payer(now); payer != "" {
-		r.accounts.charge(payer, accounts/64, now)
+	if units := accounts / 64; units > 0 {
+		if payer := c.payer(now); payer != "" {
+			r.accounts.charge(payer, units, now)
+		}
 	}
 }
 

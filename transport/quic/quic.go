@@ -84,6 +84,9 @@ func NewEndpoint(address string, c Config) (*Endpoint, error) {
 // NewEndpointOn is NewEndpoint on a socket that is there, which it takes over.
 func NewEndpointOn(socket net.PacketConn, c Config) *Endpoint {
 	t := &quicgo.Transport{Conn: socket}
+	if u, ok := socket.(*net.UDPConn); ok {
+		t.Conn = udp{u}
+	}
 	if c.ResetKey != [32]byte{} {
 		t.StatelessResetKey = (*quicgo.StatelessResetKey)(&c.ResetKey)
 	}
