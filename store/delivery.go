@@ -182,10 +182,8 @@ func (e event) fanOut(tx Tx) (notices []Notice, err error) {
 		return nil, err
 	}
 	if len(notices) <= few { // a third less work than the statements for any number, which keep what they return and could undo
-		for i := range notices {
-			if err := e.put(tx, &notices[i]); err != nil {
-				return nil, err
-			}
+		if err = e.putFew(tx, notices); err != nil {
+			return nil, err
 		}
 	} else if notices, err = e.putAll(tx); err != nil {
 		return nil, err
@@ -193,13 +191,21 @@ func (e event) fanOut(tx Tx) (notices []Notice, err error) {
 	return notices, e.keep(tx, int64(len(notices)))
 }
 
-// put puts an event into one inbox as it is.
-func (e event) put(tx Tx, n *Notice) error {
-	n.Seq, n.size = n.Seq+1, n.size+e.size()
-	if err := exec(tx, setMailbox, n.Account, n.Seq, n.size); err != nil {
-		return err
+// putFew puts an event into inboxes as they are, one by one.
+func (e event) putFew(tx Tx, notices []Notice) error {
+	row := []any{nil, nil, int64(e.kind), e.channel[:], e.sequence, millis(e.time), e.size(), e.message, []byte(nil)}
+	for i := range notices {
+		n := &notices[i]
+		n.Seq, n.size = n.Seq+1, n.size+e.size()
+		row[0], row[1] = n.Account, n.Seq
+		if err := exec(tx, setMailbox, row[0], row[1], n.size); err != nil {
+			return err
+		}
+		if err := exec(tx, insertInbox, row...); err != nil {
+			return err
+		}
 	}
-	return exec(tx, insertInbox, n.Account, n.Seq, int64(e.kind), e.channel[:], e.sequence, millis(e.time), e.size(), e.message, []byte(nil))
+	return nil
 }
 
 // putAll puts an event into any number of inboxes.

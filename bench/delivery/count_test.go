@@ -50,7 +50,7 @@ func TestCounts(t *testing.T) {
 	if k.messages != 32*senders {
 		t.Fatalf("%d messages were delivered", k.messages)
 	}
-	within(t, "objects that the server allocates", int64(k.Allocs), k.messages, 150)
+	within(t, "objects that the server allocates", int64(k.Allocs), k.messages, 140)
 	within(t, "bytes that the server allocates", int64(k.Bytes), k.messages, 12<<10)
 	if 1000*k.Syncs > 60*k.messages {
 		t.Errorf("%d fsyncs for %d messages: at most 60 for a thousand are expected", k.Syncs, k.messages)
