@@ -62,6 +62,7 @@ func TestFsyncs(t *testing.T) {
 	for range signatures.Range {
 		signed++
 	}
+	t.Logf("%d messages of %d senders took %d signatures", senders*each, senders, signed)
 	if 1000*signed > most*senders*each {
 		t.Errorf("%d messages of %d senders took %d signatures: at most %d for a thousand are expected", senders*each, senders, signed, most)
 	}
