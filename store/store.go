@@ -65,6 +65,13 @@ type Stats struct {
 	CommitErrors uint64        // commits that failed
 	CommitTime   time.Duration // sum over all commits, each from BEGIN to durable
 	LargestBatch int           // the most updates that one commit made durable
+
+	// Of an engine that commits to a log and copies it to the database later; else zero.
+	LogPages  int           // in the log now
+	LogCopies uint64        // times that a part of it was copied beside commits
+	LogStarts uint64        // times that all was copied and it began anew
+	LogErrors uint64        // times that either failed
+	HeldTime  time.Duration // sum of what commits were held up for it to begin anew
 }
 
 // Store is the server's storage. Make one with [Open].

@@ -2,7 +2,8 @@
 //
 // One goroutine writes. It turns all updates that wait into one transaction, each in a savepoint of
 // its own, and answers them once that transaction is on the disk, so that many callers share one
-// fsync. Readers have connections of their own and see the last commit (WAL mode).
+// fsync. Readers have connections of their own and see the last commit (WAL mode). Another goroutine copies the log to the database, so that
+// no commit waits for that.
 package sqlite
 
 import (
@@ -35,6 +36,7 @@ type Engine struct {
 	readers chan *conn // idle reading connections; nil stands for one not opened yet
 	queue   chan *update
 	written chan struct{} // closed when the writer has ended
+	log     *log
 	stats   counters
 
 	closing sync.RWMutex // held for reading while a call uses queue or readers
@@ -53,7 +55,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	if err := e.prepare(ctx); err != nil {
 		return nil, fmt.Errorf("open the store %s: %w", cfg.Path, e.explain(err))
 	}
-	w, err := e.connect(writing)
+	w, err := e.connectWriter()
 	if err != nil {
 		return nil, fmt.Errorf("open the store %s: %w", cfg.Path, e.explain(err))
 	}
@@ -62,6 +64,26 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	}
 	go e.write(w)
 	return e, nil
+}
+
+// connectWriter opens the connection of the writer, and that of whoever empties its log.
+func (e *Engine) connectWriter() (*conn, error) {
+	w, err := e.connect(writing)
+	if err != nil {
+		return nil, err
+	}
+	l, err := e.connect(writing)
+	if err != nil {
+		w.close()
+		return nil, err
+	}
+	if e.log, err = openLog(l, &e.stats); err != nil {
+		l.close()
+		w.close()
+		return nil, err
+	}
+	e.log.watch(w)
+	return w, nil
 }
 
 // View implements store.Engine.
@@ -91,7 +113,7 @@ func (e *Engine) View(ctx context.Context, fn func(store.Tx) error) error {
 // Stats implements store.Engine.
 func (e *Engine) Stats() store.Stats {
 	s := e.stats.read()
-	s.Queued = len(e.queue)
+	s.Queued, s.LogPages = len(e.queue), int(e.log.pages.Load())
 	return s
 }
 
@@ -106,6 +128,7 @@ func (e *Engine) Close() error {
 	close(e.queue)
 	e.closing.Unlock()
 	<-e.written
+	e.log.close()
 	for range readers {
 		if c := <-e.readers; c != nil {
 			c.close()
@@ -142,7 +165,7 @@ func (e *Engine) connect(m mode) (*conn, error) {
 		return nil, kinded(err)
 	}
 	err = db.Exec(`PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-		PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16000;
+		PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16000;
 		PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF; PRAGMA query_only = ` + string(m))
 	if err != nil {
 		_ = db.Close()

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ncruces/go-sqlite3"
+
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/store"
 )
@@ -81,7 +83,10 @@ func (e *Engine) write(c *conn) {
 	for first := range e.queue {
 		batch = e.gather(append(batch[:0], first))
 		for rest := batch; len(rest) > 0; {
+			e.log.gate.Lock()
 			rest = e.commit(c, rest)
+			e.log.bound()
+			e.log.gate.Unlock()
 		}
 		clear(batch)
 	}
@@ -255,5 +260,28 @@ func (c *counters) add(ok, failed int, err error, took time.Duration) {
 	c.stats.LargestBatch = max(c.stats.LargestBatch, ok+failed)
 	if err != nil {
 		c.stats.CommitErrors++
+	}
+}
+
+// copied counts that a part of the log was copied.
+func (c *counters) copied(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stats.LogCopies++
+	if err != nil && !errors.Is(err, sqlite3.BUSY) {
+		c.stats.LogErrors++
+	}
+}
+
+// begun counts that the log was made to begin anew, for which commits were held up so long, or that somebody read it.
+func (c *counters) begun(err error, held time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stats.HeldTime += held
+	switch {
+	case err == nil:
+		c.stats.LogStarts++
+	case !errors.Is(err, sqlite3.BUSY):
+		c.stats.LogErrors++
 	}
 }

@@ -1,0 +1,7 @@
+package sqlite
+
+// Longest and Quiet are what tests count and wait for.
+const (
+	Longest = longest
+	Quiet   = quiet
+)

@@ -1,0 +1,174 @@
+package sqlite
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+	"github.com/ncruces/go-sqlite3/vfs"
+)
+
+// A commit is durable once it is in the log (SQLite's WAL); copying it to the database can wait. Left to itself, SQLite copies inside of a
+// commit, with an fsync of all that was copied, and everybody waits. Here a goroutine copies beside the commits, on a connection of its own.
+// It holds them up only to let the log begin anew, for which all of it must be in the database: when next to nothing is left to copy.
+const (
+	portion = 1000             // pages that are worth copying
+	rest    = 100              // pages that may be left to copy while commits are held up
+	long    = 4000             // pages after which the log is to begin anew
+	longest = 8000             // pages at which commits wait until it has
+	quiet   = 10 * time.Second // without a commit, after which the log begins anew however short it is
+	yield   = 5                // milliseconds for which held up commits wait for who reads the log
+	passes  = 4                // tries to copy faster than the log grows
+)
+
+// log empties SQLite's log.
+type log struct {
+	stats  *counters
+	pages  atomic.Int64  // in the log, as of the last commit
+	copied atomic.Int64  // of them, in the database
+	limit  atomic.Int64  // pages at which commits wait
+	wake   chan struct{} // has room for one
+	ended  chan struct{} // closed when keep has ended
+	gate   sync.Mutex    // held by the writer for each transaction, and while the log is made to begin anew
+
+	mu   sync.Mutex // after gate
+	c    *conn
+	file vfs.File // the database, as c has it open
+}
+
+// openLog begins to empty the log on a connection that it owns.
+func openLog(c *conn, stats *counters) (*log, error) {
+	if err := c.db.Exec(fmt.Sprintf(`PRAGMA busy_timeout = %d`, yield)); err != nil {
+		return nil, kinded(err)
+	}
+	f, err := c.db.FileControl("main", sqlite3.FCNTL_FILE_POINTER)
+	if err != nil {
+		return nil, kinded(err)
+	}
+	l := &log{stats: stats, c: c, file: f.(vfs.File), wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	l.limit.Store(longest)
+	go l.keep()
+	return l, nil
+}
+
+// watch has a connection tell of each of its commits.
+func (l *log) watch(c *conn) {
+	c.db.WALHook(func(_ *sqlite3.Conn, _ string, pages int) error {
+		before := l.pages.Swap(int64(pages))
+		if int64(pages) < before { // it began anew
+			l.copied.Store(0)
+		}
+		if before == 0 || int64(pages) < before || l.left() >= portion {
+			l.nudge()
+		}
+		return nil
+	})
+}
+
+// left returns how many pages are to be copied still. Where the log began anew while it was copied, all of it is.
+func (l *log) left() int64 {
+	pages, copied := l.pages.Load(), l.copied.Load()
+	if copied > pages {
+		return pages
+	}
+	return pages - copied
+}
+
+func (l *log) nudge() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// close lets what is under way end, and the connection.
+func (l *log) close() {
+	close(l.wake)
+	<-l.ended
+	l.c.close()
+}
+
+// keep empties the log whenever it has grown, and when it does not grow any more.
+func (l *log) keep() {
+	defer close(l.ended)
+	idle := time.NewTimer(quiet)
+	defer idle.Stop()
+	for seen := int64(-1); ; {
+		select {
+		case _, open := <-l.wake:
+			if !open {
+				return
+			}
+			l.shorten()
+			idle.Reset(quiet)
+		case <-idle.C:
+			if l.pages.Load() == seen {
+				l.copy()
+				l.hold()
+			}
+			if seen = l.pages.Load(); seen > 0 {
+				idle.Reset(quiet)
+			}
+		}
+	}
+}
+
+// shorten copies what is worth copying, and lets a long log begin anew.
+func (l *log) shorten() {
+	for range passes {
+		if left := l.left(); left < portion && (l.pages.Load() < long || left <= rest) {
+			break
+		}
+		l.copy()
+	}
+	if l.pages.Load() >= long && l.left() < portion {
+		l.hold()
+	}
+}
+
+// hold holds up commits while the log is made to begin anew.
+func (l *log) hold() {
+	l.gate.Lock()
+	defer l.gate.Unlock()
+	l.beginAnew()
+}
+
+// copy copies what is in the log as far as nobody reads older pages, while commits go on. SQLite syncs the database only where that was all;
+// what was synced here is not left to be synced while commits wait.
+func (l *log) copy() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, copied, err := l.c.db.WALCheckpoint("main", sqlite3.CHECKPOINT_PASSIVE)
+	if err == nil {
+		err = l.file.Sync(vfs.SYNC_NORMAL)
+	}
+	if err == nil {
+		l.copied.Store(int64(copied))
+	}
+	l.stats.copied(err)
+}
+
+// beginAnew copies what is left, and has the next commit overwrite the log, unless somebody reads it. The caller holds gate.
+func (l *log) beginAnew() {
+	start := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, _, err := l.c.db.WALCheckpoint("main", sqlite3.CHECKPOINT_RESTART)
+	if err == nil {
+		l.pages.Store(0)
+		l.copied.Store(0)
+		l.limit.Store(longest)
+	} else {
+		l.limit.Store(l.pages.Load() + longest)
+	}
+	l.stats.begun(err, time.Since(start))
+}
+
+// bound lets a log that has become too long begin anew. The writer calls it, holding gate, after each transaction.
+func (l *log) bound() {
+	if l.pages.Load() >= l.limit.Load() {
+		l.beginAnew()
+	}
+}
