@@ -49,7 +49,7 @@ func (s *Store) lookAfter(ctx context.Context, due blob, r BlobRules, now time.T
 	id := due.id
 	defer s.blobs.lock(id)()
 	there := due.complete != 0 && s.whole(due)
-	err = s.update(ctx, "look after a file", func(tx Tx) error {
+	err = s.later(ctx, "look after a file", func(tx Tx) error {
 		gone = false
 		b, found, err := readBlob(tx, id)
 		if err != nil || !found || b.due > millis(now) {

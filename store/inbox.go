@@ -105,7 +105,7 @@ type Acknowledgement struct {
 // device that is not in use it does nothing.
 func (s *Store) Acknowledge(ctx context.Context, a Acknowledgement) error {
 	for more := true; more; {
-		err := s.update(ctx, "acknowledge messages", func(tx Tx) (err error) {
+		err := s.later(ctx, "acknowledge messages", func(tx Tx) (err error) {
 			more, err = acknowledge(tx, a)
 			return err
 		})
@@ -241,7 +241,7 @@ func (s *Store) SweepInboxes(ctx context.Context, after string, before time.Time
 	})
 	for _, name := range names {
 		for more := true; more && err == nil; {
-			err = s.update(ctx, "drop old rows", func(tx Tx) (err error) {
+			err = s.later(ctx, "drop old rows", func(tx Tx) (err error) {
 				var n int64
 				n, more, err = dropBefore(tx, name, before)
 				removed += n

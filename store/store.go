@@ -29,6 +29,8 @@ type Engine interface {
 	// through tx and on variables it sets anew, and does not block. A panic of fn undoes fn alone and
 	// goes on in the caller. What fn added to tx.Receipts is signed before Update returns nil. Once ctx is done Update may return before fn has run, never half way.
 	Update(ctx context.Context, fn func(tx Tx) error) error
+	// UpdateLater is Update for what can wait: where many wait, others come first, and it gets its share of what is left of a transaction.
+	UpdateLater(ctx context.Context, fn func(tx Tx) error) error
 	// View runs fn on one consistent snapshot that holds every Update answered before. Writes fail.
 	View(ctx context.Context, fn func(tx Tx) error) error
 	// Stats returns counters since the engine was opened.
@@ -105,6 +107,14 @@ func (s *Store) Stats() Stats { return s.engine.Stats() }
 // update runs fn as one transaction and says on failure what it was for.
 func (s *Store) update(ctx context.Context, what string, fn func(Tx) error) error {
 	if err := s.engine.Update(ctx, fn); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// later is update for what can wait.
+func (s *Store) later(ctx context.Context, what string, fn func(Tx) error) error {
+	if err := s.engine.UpdateLater(ctx, fn); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil

@@ -8,7 +8,7 @@ import (
 // Sweep removes up to limit rows of each kind that are past their time: key packages, attempt windows, registration
 // tokens, payloads of messages, what remembers them, and slots out of the window. It returns how many went; call it again until that is 0.
 func (s *Store) Sweep(ctx context.Context, now time.Time, limit int64) (removed int64, err error) {
-	err = s.update(ctx, "sweep expired rows", func(tx Tx) error {
+	err = s.later(ctx, "sweep expired rows", func(tx Tx) error {
 		removed = 0
 		for _, statement := range sweeps {
 			n, err := tx.Exec(statement, millis(now), limit)

@@ -97,6 +97,11 @@ func (e *Engine) Update(ctx context.Context, fn func(store.Tx) error) (err error
 	return kinded(err)
 }
 
+// UpdateLater implements store.Engine. No transaction waits for another here.
+func (e *Engine) UpdateLater(ctx context.Context, fn func(store.Tx) error) error {
+	return e.Update(ctx, fn)
+}
+
 // View implements store.Engine.
 func (e *Engine) View(ctx context.Context, fn func(store.Tx) error) error {
 	return e.transaction(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, fn)

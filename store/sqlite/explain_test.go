@@ -27,6 +27,10 @@ func (r *recorder) Update(ctx context.Context, fn func(store.Tx) error) error {
 	return r.Engine.Update(ctx, func(tx store.Tx) error { return fn(recordingTx{tx, r.recording}) })
 }
 
+func (r *recorder) UpdateLater(ctx context.Context, fn func(store.Tx) error) error {
+	return r.Engine.UpdateLater(ctx, func(tx store.Tx) error { return fn(recordingTx{tx, r.recording}) })
+}
+
 func (r *recorder) View(ctx context.Context, fn func(store.Tx) error) error {
 	return r.Engine.View(ctx, func(tx store.Tx) error { return fn(recordingTx{tx, r.recording}) })
 }

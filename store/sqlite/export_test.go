@@ -1,7 +1,8 @@
 package sqlite
 
-// Longest and Quiet are what tests count and wait for.
+// Longest, Quiet and MaxLater are what tests count and wait for.
 const (
-	Longest = longest
-	Quiet   = quiet
+	Longest  = longest
+	Quiet    = quiet
+	MaxLater = maxLater
 )

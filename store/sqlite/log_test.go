@@ -142,3 +142,63 @@ func TestLogAtRest(t *testing.T) {
 		}
 	})
 }
+
+// TestLater: an update that somebody waits for is not behind a hundred that can wait, and these are carried out too.
+func TestLater(t *testing.T) {
+	t.Parallel()
+	const each = 40
+	e := open(t, diskConfig(disk.New(t, 1)))
+	running, release := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		_ = e.Update(background, func(store.Tx) error {
+			close(running)
+			<-release
+			return nil
+		})
+	})
+	<-running
+	var ran atomic.Int64
+	for i := range 100 {
+		wg.Go(func() {
+			err := e.UpdateLater(background, func(tx store.Tx) error {
+				ran.Add(1)
+				for n := range each {
+					if err := insertItem(tx, i, n); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for e.Stats().Queued < 100 {
+		runtime.Gosched()
+	}
+	wg.Go(func() {
+		if err := e.Update(background, func(tx store.Tx) error {
+			if n := ran.Load(); n > 2*sqlite.MaxLater/each {
+				t.Errorf("%d others that can wait came first", n)
+			}
+			return insertItem(tx, -1, 0)
+		}); err != nil {
+			t.Error(err)
+		}
+	})
+	for e.Stats().Queued < 101 {
+		runtime.Gosched()
+	}
+	close(release)
+	wg.Wait()
+	if s := e.Stats(); ran.Load() != 100 || s.Updates != 102 || s.Commits < 100*each/(sqlite.MaxLater+each) {
+		t.Errorf("%d ran: %+v", ran.Load(), s)
+	}
+}
+
+func insertItem(tx store.Tx, i, n int) error {
+	_, err := tx.Exec(`INSERT INTO vault_items (account, item, version, value) VALUES ($1, $2, 0, $3)`, fmt.Sprint(i), fmt.Sprint(n), []byte{})
+	return err
+}

@@ -2,8 +2,8 @@
 //
 // One goroutine writes. It turns all updates that wait into one transaction, each in a savepoint of
 // its own, and answers them once that transaction is on the disk, so that many callers share one
-// fsync. Readers have connections of their own and see the last commit (WAL mode). Another goroutine copies the log to the database, so that
-// no commit waits for that.
+// fsync. What can wait (UpdateLater) gets a share of each transaction. Readers have connections of their own and see the last commit (WAL
+// mode). Another goroutine copies the log to the database, so that no commit waits for that.
 package sqlite
 
 import (
@@ -35,6 +35,7 @@ type Engine struct {
 	cfg     Config
 	readers chan *conn // idle reading connections; nil stands for one not opened yet
 	queue   chan *update
+	later   chan *update  // what can wait
 	written chan struct{} // closed when the writer has ended
 	log     *log
 	stats   counters
@@ -51,7 +52,7 @@ const readers = 4
 // Unavailable if it cannot be written.
 func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	cfg.Queue = cmp.Or(cfg.Queue, 4096)
-	e := &Engine{cfg: cfg, readers: make(chan *conn, readers), queue: make(chan *update, cfg.Queue), written: make(chan struct{})}
+	e := &Engine{cfg: cfg, readers: make(chan *conn, readers), queue: make(chan *update, cfg.Queue), later: make(chan *update, cfg.Queue), written: make(chan struct{})}
 	if err := e.prepare(ctx); err != nil {
 		return nil, fmt.Errorf("open the store %s: %w", cfg.Path, e.explain(err))
 	}
@@ -113,7 +114,7 @@ func (e *Engine) View(ctx context.Context, fn func(store.Tx) error) error {
 // Stats implements store.Engine.
 func (e *Engine) Stats() store.Stats {
 	s := e.stats.read()
-	s.Queued, s.LogPages = len(e.queue), int(e.log.pages.Load())
+	s.Queued, s.LogPages = len(e.queue)+len(e.later), int(e.log.pages.Load())
 	return s
 }
 
@@ -126,6 +127,7 @@ func (e *Engine) Close() error {
 	}
 	e.closed = true
 	close(e.queue)
+	close(e.later)
 	e.closing.Unlock()
 	<-e.written
 	e.log.close()

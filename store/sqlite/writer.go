@@ -2,13 +2,10 @@ package sqlite
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
@@ -17,106 +14,27 @@ import (
 	"github.com/quicproquo/qpq/store"
 )
 
-// maxBatch bounds how many updates share a commit, and with it how long the first of them waits.
-const maxBatch = 1024
-
-// maxGather bounds for how long the first of a batch waits for more, where they keep coming.
-const maxGather = 5 * time.Millisecond
-
-// update is one call of Update on its way through the writer.
-type update struct {
-	fn       func(store.Tx) error
-	owner    atomic.Int32 // who decides what becomes of it: nobody yet, writer or caller
-	err      error        // set before done is closed
-	panicked error
-	done     chan struct{}
-}
-
-const (
-	nobody int32 = iota
-	writer       // took it: it will be answered
-	caller       // withdrew it: it will not run
-)
-
-// Update implements store.Engine.
-func (e *Engine) Update(ctx context.Context, fn func(store.Tx) error) error {
-	u := &update{fn: fn, done: make(chan struct{})}
-	if err := e.enqueue(ctx, u); err != nil {
-		return err
-	}
-	select {
-	case <-u.done:
-	case <-ctx.Done():
-		if u.owner.CompareAndSwap(nobody, caller) {
-			return cancelled(ctx)
-		}
-		<-u.done
-	}
-	if u.panicked != nil {
-		panic(u.panicked)
-	}
-	return u.err
-}
-
-func (e *Engine) enqueue(ctx context.Context, u *update) error {
-	e.closing.RLock()
-	defer e.closing.RUnlock()
-	if e.closed {
-		return errClosed
-	}
-	if ctx.Err() != nil {
-		return cancelled(ctx)
-	}
-	select {
-	case e.queue <- u:
-		return nil
-	case <-ctx.Done():
-		return cancelled(ctx)
-	}
-}
-
-// write is the writer: it owns c and ends when the queue is closed and empty.
+// write is the writer: it owns c and ends when the queues are closed and empty.
 func (e *Engine) write(c *conn) {
 	defer close(e.written)
 	defer c.close()
-	batch := make([]*update, 0, maxBatch)
-	for first := range e.queue {
-		batch = e.gather(append(batch[:0], first))
-		for rest := batch; len(rest) > 0; {
+	var batch, later []*update
+	for {
+		var open bool
+		if batch, later, open = e.next(batch[:0], later); !open {
+			return
+		}
+		batch = append(batch, later...)
+		rest := batch
+		for first := true; first || len(rest) > 0 && !rest[0].later; first = false {
 			e.log.gate.Lock()
 			rest = e.commit(c, rest)
 			e.log.bound()
 			e.log.gate.Unlock()
 		}
+		later = append(later[:0], rest...)
 		clear(batch)
 	}
-}
-
-// gather collects until nobody comes any more who was about to: whoever is ready to run runs first. Where an fsync takes less than what
-// callers do between their updates, each would else get one of its own.
-func (e *Engine) gather(batch []*update) []*update {
-	start := time.Now()
-	for before := 0; len(batch) > before && len(batch) < maxBatch && time.Since(start) < maxGather; batch = e.collect(batch) {
-		before = len(batch)
-		runtime.Gosched()
-	}
-	return batch
-}
-
-// collect adds all updates that wait to the batch.
-func (e *Engine) collect(batch []*update) []*update {
-	for len(batch) < maxBatch {
-		select {
-		case u, open := <-e.queue:
-			if !open {
-				return batch
-			}
-			batch = append(batch, u)
-		default:
-			return batch
-		}
-	}
-	return batch
 }
 
 // commit carries out a batch in one transaction, has its receipts signed and answers it. If a failure undoes the whole
@@ -144,14 +62,23 @@ func (e *Engine) commit(c *conn, batch []*update) (rest []*update) {
 	return batch[ran:]
 }
 
-// try runs a batch in a new transaction and returns how far it came. It returns errUndo, with nothing
-// done, if the way to apply updates was too weak.
+// try runs a batch in a new transaction and returns how far it came: of updates that can wait it carries out one at least, and then as many as
+// change as much as the others did. It returns errUndo, with nothing done, if the way to apply updates was too weak.
 func (c *conn) try(batch []*update, apply func(*conn, *update) error) (ran int, err error) {
 	c.receipts = store.Receipts{}
 	if err := c.run(`BEGIN IMMEDIATE`); err != nil {
 		return len(batch), err
 	}
+	enough := int64(0)
+	before := c.db.TotalChanges()
 	for i, u := range batch {
+		if u.later {
+			if done := c.db.TotalChanges() - before; enough == 0 {
+				enough = done + max(done, maxLater)
+			} else if done >= enough {
+				return i, nil
+			}
+		}
 		if !u.take() {
 			continue
 		}

@@ -85,7 +85,11 @@ func testFailureIsAlone(t *testing.T, e store.Engine) {
 	errs := make([]error, 60)
 	for i := range errs {
 		wg.Go(func() {
-			errs[i] = e.Update(t.Context(), func(tx store.Tx) error {
+			update := e.Update
+			if i%2 == 0 {
+				update = e.UpdateLater
+			}
+			errs[i] = update(t.Context(), func(tx store.Tx) error {
 				if err := put("failing", fmt.Sprint(i))(tx); err != nil || i%3 != 0 {
 					return err
 				}
@@ -130,7 +134,7 @@ func testPanicIsAlone(t *testing.T, e store.Engine) {
 func testCancelled(t *testing.T, e store.Engine) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	for name, run := range map[string]func(context.Context, func(store.Tx) error) error{"Update": e.Update, "View": e.View} {
+	for name, run := range map[string]func(context.Context, func(store.Tx) error) error{"Update": e.Update, "UpdateLater": e.UpdateLater, "View": e.View} {
 		err := run(ctx, func(store.Tx) error { t.Error(name + " ran"); return nil })
 		if !errors.Is(err, context.Canceled) || qpq.KindOf(err) != qpq.Unavailable {
 			t.Errorf("%s returned %v", name, err)
@@ -173,5 +177,6 @@ func testClosed(t *testing.T, e store.Engine) {
 	ok(t, e.Close())
 	ok(t, e.Close())
 	wantKind(t, e.Update(t.Context(), put("closed", "a")), qpq.Unavailable, "store-closed")
+	wantKind(t, e.UpdateLater(t.Context(), put("closed", "a")), qpq.Unavailable, "store-closed")
 	wantKind(t, e.View(t.Context(), put("closed", "a")), qpq.Unavailable, "store-closed")
 }
