@@ -1,8 +1,9 @@
 package sqlite
 
-// Longest, Quiet and MaxLater are what tests count and wait for.
+// Longest, Quiet, MaxLater and MostLater are what tests count and wait for.
 const (
-	Longest  = longest
-	Quiet    = quiet
-	MaxLater = maxLater
+	Longest   = longest
+	Quiet     = quiet
+	MaxLater  = maxLater
+	MostLater = mostLater
 )

@@ -44,9 +44,9 @@ func (e *Engine) write(c *conn) {
 // without; if one update must be undone, all is undone and the batch runs again, each in a savepoint.
 func (e *Engine) commit(c *conn, batch []*update) (rest []*update) {
 	start := time.Now()
-	ran, err := c.try(batch, (*conn).apply)
+	ran, err := e.try(c, batch, (*conn).apply)
 	if err == errUndo {
-		ran, err = c.try(batch, (*conn).applyApart)
+		ran, err = e.try(c, batch, (*conn).applyApart)
 	}
 	if err == nil {
 		err = c.run(`COMMIT`)
@@ -62,22 +62,19 @@ func (e *Engine) commit(c *conn, batch []*update) (rest []*update) {
 	return batch[ran:]
 }
 
-// try runs a batch in a new transaction and returns how far it came: of updates that can wait it carries out one at least, and then as many as
-// change as much as the others did. It returns errUndo, with nothing done, if the way to apply updates was too weak.
-func (c *conn) try(batch []*update, apply func(*conn, *update) error) (ran int, err error) {
+// try runs a batch in a new transaction and returns how far it came: of updates that can wait it carries out one, and then more until it is enough.
+// It returns errUndo, with nothing done, if the way to apply updates was too weak.
+func (e *Engine) try(c *conn, batch []*update, apply func(*conn, *update) error) (ran int, err error) {
 	c.receipts = store.Receipts{}
 	if err := c.run(`BEGIN IMMEDIATE`); err != nil {
 		return len(batch), err
 	}
-	enough := int64(0)
-	before := c.db.TotalChanges()
+	before, others := c.db.TotalChanges(), int64(-1)
 	for i, u := range batch {
-		if u.later {
-			if done := c.db.TotalChanges() - before; enough == 0 {
-				enough = done + max(done, maxLater)
-			} else if done >= enough {
-				return i, nil
-			}
+		if changed := c.db.TotalChanges() - before; u.later && others < 0 {
+			others = changed
+		} else if u.later && e.enough(changed-others, others) {
+			return i, nil
 		}
 		if !u.take() {
 			continue
@@ -92,6 +89,14 @@ func (c *conn) try(batch []*update, apply func(*conn, *update) error) (ran int, 
 		}
 	}
 	return len(batch), nil
+}
+
+// enough reports whether a transaction is to end in which updates that can wait changed so many rows, and others so many.
+func (e *Engine) enough(later, others int64) bool {
+	if len(e.queue) > 0 {
+		return later >= max(others, maxLater)
+	}
+	return later >= max(others, mostLater)
 }
 
 // take reports whether the writer decides about u.
