@@ -1,9 +1,7 @@
 package sqlite
 
-// Longest, Quiet, MaxLater and MostLater are what tests count and wait for.
+// Longest and Quiet are what tests count and wait for.
 const (
-	Longest   = longest
-	Quiet     = quiet
-	MaxLater  = maxLater
-	MostLater = mostLater
+	Longest = longest
+	Quiet   = quiet
 )

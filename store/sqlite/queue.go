@@ -12,11 +12,12 @@ import (
 // maxBatch bounds how many updates share a commit, and with it how long the first of them waits.
 const maxBatch = 1024
 
-// maxLater is how many rows of a transaction may be changed by updates that can wait while others wait, or as many as the others change;
-// mostLater, where nobody else waits.
+// maxLater is how many rows of a transaction may be changed by updates that can wait, or as many as the others change. It doubles up to mostLater
+// with so many transactions in a row that nobody waits for: who sends now and then is not to find a long one under way.
 const (
 	maxLater  = 64
-	mostLater = 512
+	mostLater = 1024
+	patience  = 8
 )
 
 // maxGather bounds for how long the first of a batch waits for more, where they keep coming.

@@ -36,6 +36,7 @@ type Engine struct {
 	readers chan *conn // idle reading connections; nil stands for one not opened yet
 	queue   chan *update
 	later   chan *update  // what can wait
+	alone   int64         // transactions in a row that had nothing else; the writer's
 	written chan struct{} // closed when the writer has ended
 	log     *log
 	stats   counters

@@ -24,6 +24,9 @@ func (e *Engine) write(c *conn) {
 		if batch, later, open = e.next(batch[:0], later); !open {
 			return
 		}
+		if e.alone++; len(batch) > 0 {
+			e.alone = 0
+		}
 		batch = append(batch, later...)
 		rest := batch
 		for first := true; first || len(rest) > 0 && !rest[0].later; first = false {
@@ -93,10 +96,10 @@ func (e *Engine) try(c *conn, batch []*update, apply func(*conn, *update) error)
 
 // enough reports whether a transaction is to end in which updates that can wait changed so many rows, and others so many.
 func (e *Engine) enough(later, others int64) bool {
-	if len(e.queue) > 0 {
+	if len(e.queue) > 0 || e.alone == 0 {
 		return later >= max(others, maxLater)
 	}
-	return later >= max(others, mostLater)
+	return later >= min(int64(maxLater)<<min(e.alone/patience, 8), mostLater)
 }
 
 // take reports whether the writer decides about u.
