@@ -48,7 +48,7 @@ func main() {
 	serving := flag.String("serve", "", "be the server on the data of this `folder`, told by standard input")
 	flag.DurationVar(&o.time, "time", 2*time.Second, "of each measurement")
 	flag.IntVar(&o.repeat, "repeat", 1, "times to repeat what depends on what else the machine does")
-	flag.StringVar(&o.profile, "profile", "", "`file` for profiles of the server, one for each measurement of rates and latencies: file.1, file.2, …")
+	flag.StringVar(&o.profile, "profile", "", "`file` for profiles of the server, of each measurement of rates, latencies and engines: file.1, file.1.block, file.1.mutex, file.2, …; and what its writer waited for, on stderr")
 	sizes := flag.String("sizes", "2,10,100,1000", "devices of a conversation")
 	encrypt := flag.String("mls", "2,10,100", "devices of a conversation that MLS encrypts; to found one of 1000 takes minutes")
 	limit := flag.Duration("limit", 15*time.Minute, "of each part, which fails after it")

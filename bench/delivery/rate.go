@@ -177,6 +177,9 @@ func (p *process) measured(f func() (int64, error)) (cost, error) {
 	k := cost{messages: n, took: time.Since(began), clients: used() - own}
 	after, err := p.counters()
 	k.counters = after.since(before)
+	if p.profile != "" {
+		fmt.Fprintf(os.Stderr, "%s.%d: %s\n", p.profile, p.made, k.Waits.over(k.took, k.Commits))
+	}
 	return k, err
 }
 

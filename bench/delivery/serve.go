@@ -47,12 +47,13 @@ type counters struct {
 	Commits uint64
 	Allocs  uint64 // objects
 	Bytes   uint64 // allocated
+	Waits   waits
 
 	Heap, Resident uint64 // bytes, after a collection; where they were asked for
 }
 
 func (c counters) since(b counters) counters {
-	return counters{CPU: c.CPU - b.CPU, Syncs: c.Syncs - b.Syncs, Commits: c.Commits - b.Commits, Allocs: c.Allocs - b.Allocs, Bytes: c.Bytes - b.Bytes}
+	return counters{CPU: c.CPU - b.CPU, Syncs: c.Syncs - b.Syncs, Commits: c.Commits - b.Commits, Allocs: c.Allocs - b.Allocs, Bytes: c.Bytes - b.Bytes, Waits: c.Waits.since(b.Waits)}
 }
 
 // used returns the CPU time of this process.
@@ -140,7 +141,10 @@ func (s *server) close() error {
 func (s *server) counters() counters {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return counters{CPU: used(), Syncs: s.disk.Syncs(), Commits: s.engine.Stats().Commits, Allocs: m.Mallocs, Bytes: m.TotalAlloc}
+	st := s.engine.Stats()
+	w := waits{Commit: st.CommitTime, Held: st.HeldTime, Starts: st.LogStarts, Pages: st.LogPages}
+	w.Log, w.Database = s.disk.Waits()
+	return counters{CPU: used(), Syncs: s.disk.Syncs(), Commits: st.Commits, Allocs: m.Mallocs, Bytes: m.TotalAlloc, Waits: w}
 }
 
 func selfSigned() (*tls.Config, error) {
@@ -182,7 +186,7 @@ func (s *server) heap(file string, out io.Writer) error {
 }
 
 // serveMain is the server as a process of its own. It prints its address, answers each line of its standard input with its counters,
-// and ends with its input. A line that names a file begins a CPU profile there, which ends with the next line.
+// and ends with its input. A line that names a file begins profiles there, which end with the next line.
 func serveMain(dir string, in io.Reader, out io.Writer) error {
 	node.PaceCollector() // as qpq-server does
 	s, err := serve(context.Background(), dir)
@@ -191,8 +195,11 @@ func serveMain(dir string, in io.Reader, out io.Writer) error {
 	}
 	fmt.Fprintln(out, s.at.Addr())
 	lines := bufio.NewScanner(in)
+	var p profiles
 	for lines.Scan() {
-		pprof.StopCPUProfile()
+		if err := p.end(); err != nil {
+			return err
+		}
 		if file, ok := strings.CutPrefix(lines.Text(), "heap "); ok {
 			if err := s.heap(file, out); err != nil {
 				return err
@@ -200,12 +207,7 @@ func serveMain(dir string, in io.Reader, out io.Writer) error {
 			continue
 		}
 		if name := lines.Text(); name != "" {
-			f, err := os.Create(name)
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			if err := pprof.StartCPUProfile(f); err != nil {
+			if err := p.begin(name); err != nil {
 				return err
 			}
 		}
@@ -213,6 +215,5 @@ func serveMain(dir string, in io.Reader, out io.Writer) error {
 			return err
 		}
 	}
-	pprof.StopCPUProfile()
-	return s.close()
+	return errors.Join(p.end(), s.close())
 }

@@ -3,7 +3,9 @@
 package store
 
 import (
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/ncruces/go-sqlite3/vfs"
 )
@@ -12,6 +14,25 @@ import (
 type Counting struct {
 	vfs.VFSFilename
 	syncs, writes, reads atomic.Int64
+
+	mu            sync.Mutex
+	log, database Waits
+}
+
+// Waits are what syncs of a kind of file took.
+type Waits struct {
+	Times   int64
+	Took    time.Duration // all together
+	Longest time.Duration
+}
+
+// Since returns what was added to an earlier count. The longest is that of all.
+func (w Waits) Since(b Waits) Waits { return Waits{w.Times - b.Times, w.Took - b.Took, w.Longest} }
+
+func (w *Waits) add(took time.Duration) {
+	w.Times++
+	w.Took += took
+	w.Longest = max(w.Longest, took)
 }
 
 // Count registers a Counting under a name. The caller unregisters it.
@@ -23,6 +44,13 @@ func Count(name string) *Counting {
 
 // Syncs returns how many syncs there were.
 func (c *Counting) Syncs() int64 { return c.syncs.Load() }
+
+// Waits returns what syncs of the log took, which commits wait for, and those of the database, which nobody should.
+func (c *Counting) Waits() (log, database Waits) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.log, c.database
+}
 
 // Writes returns how many calls wrote something.
 func (c *Counting) Writes() int64 { return c.writes.Load() }
@@ -36,18 +64,28 @@ func (c *Counting) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.Fil
 	if err != nil {
 		return nil, flags, err
 	}
-	return &file{File: f, counts: c}, flags, nil
+	waits := &c.database
+	if flags&vfs.OPEN_WAL != 0 {
+		waits = &c.log
+	}
+	return &file{File: f, counts: c, waits: waits}, flags, nil
 }
 
 type file struct {
 	vfs.File
 	counts *Counting
+	waits  *Waits
 }
 
 // Sync implements vfs.File.
 func (f *file) Sync(flags vfs.SyncFlag) error {
 	f.counts.syncs.Add(1)
-	return f.File.Sync(flags)
+	began := time.Now()
+	err := f.File.Sync(flags)
+	f.counts.mu.Lock()
+	f.waits.add(time.Since(began))
+	f.counts.mu.Unlock()
+	return err
 }
 
 // WriteAt implements vfs.File.
