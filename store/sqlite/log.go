@@ -14,7 +14,7 @@ import (
 // commit, with an fsync of all that was copied, and everybody waits. Here a goroutine copies beside the commits, on a connection of its own.
 // It holds them up only to let the log begin anew, for which all of it must be in the database: when next to nothing is left to copy.
 const (
-	portion = 1000             // pages that are worth copying
+	portion = 2000             // pages that are worth copying
 	rest    = 100              // pages that may be left to copy while commits are held up
 	long    = 4000             // pages after which the log is to begin anew
 	longest = 8000             // pages at which commits wait until it has
