@@ -287,7 +287,7 @@ func TestSession(t *testing.T) {
 	s := Session{Domain: "example.org", User: alice, Device: a.device.ID(), Counter: 7, Nonce: [32]byte{1}, Exporter: bytes.Repeat([]byte{2}, 32)}
 	sig := must(a.device.SignSession(s))
 	cert := a.state.Devices[0]
-	if err := VerifySession(cert, s, sig); err != nil {
+	if err := VerifySession(cert.User, cert.Key, s, sig); err != nil {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(*Session){
@@ -300,11 +300,11 @@ func TestSession(t *testing.T) {
 	} {
 		other := s
 		change(&other)
-		wantKind(t, name, VerifySession(cert, other, sig), qpq.Denied, "device-unknown")
+		wantKind(t, name, VerifySession(cert.User, cert.Key, other, sig), qpq.Denied, "device-unknown")
 	}
 	asBob := s
 	asBob.User.Name = "bob" // a device of alice, signing as bob
-	wantKind(t, "signed as another user", VerifySession(cert, asBob, must(a.device.SignSession(asBob))), qpq.Denied, "device-unknown")
+	wantKind(t, "signed as another user", VerifySession(cert.User, cert.Key, asBob, must(a.device.SignSession(asBob))), qpq.Denied, "device-unknown")
 	s.Device[0]++
 	if _, err := a.device.SignSession(s); err == nil {
 		t.Error("a device signs for another")

@@ -47,10 +47,10 @@ func (k *DeviceKey) SignSession(s Session) (Signature, error) {
 	return k.sign(labelSession, b), nil
 }
 
-// VerifySession reports whether sig is the signature of the device over s. It fails with qpq.Denied.
-func VerifySession(device *DeviceCertificate, s Session, sig Signature) error {
+// VerifySession reports whether sig is the signature over s of a device whose certificate names user and key. It fails with qpq.Denied.
+func VerifySession(user qpq.UserID, key PublicKey, s Session, sig Signature) error {
 	b, err := s.signed()
-	if err != nil || device.User != s.User || device.ID() != s.Device || !device.Key.verify(labelSession, b, sig) {
+	if err != nil || user != s.User || key.DeviceID() != s.Device || !key.verify(labelSession, b, sig) {
 		return qpq.Wrap(qpq.Denied, "device-unknown", "the device could not be authenticated: it is unknown here or was revoked", err)
 	}
 	return nil

@@ -60,7 +60,7 @@ func (s *Server) verifyDevice(ctx context.Context, c *conn, q wire.Authenticate,
 	if err != nil {
 		return err
 	}
-	certificate, err := identity.ParseDeviceCertificate(d.Certificate)
+	user, key, err := identity.CertifiedDevice(d.Certificate) // verified when it was stored
 	if err != nil {
 		return qpq.Wrap(qpq.Damaged, "store-damaged", "the server's record of this device is damaged", err)
 	}
@@ -72,7 +72,7 @@ func (s *Server) verifyDevice(ctx context.Context, c *conn, q wire.Authenticate,
 		return qpq.E(qpq.Invalid, "bad-counter", "no device has started so many sessions: its state is damaged")
 	}
 	statement := identity.Session{Domain: s.cfg.Domain, User: q.User, Device: q.Device, Counter: q.Counter, Nonce: nonce, Exporter: exporter}
-	if err := identity.VerifySession(certificate, statement, q.Signature); err != nil {
+	if err := identity.VerifySession(user, key, statement, q.Signature); err != nil {
 		return errDevice
 	}
 	return nil
