@@ -119,7 +119,8 @@ func (s *Server) Serve(ctx context.Context, l Listener) error {
 	return err
 }
 
-// ServeConn serves one connection, in goroutines of its own.
+// ServeConn serves one connection, in goroutines of its own. One of them is there for as long as the connection is: the one that waits for
+// lanes. It is not the one that opens the connection, because a stack never shrinks to what one has that never grew.
 func (s *Server) ServeConn(ctx context.Context, conn Conn) {
 	c := &ServerConn{server: s, conn: conn}
 	c.pusher.init(c)
@@ -133,23 +134,33 @@ func (s *Server) ServeConn(ctx context.Context, conn Conn) {
 	s.group.Add(1)
 	s.mu.Unlock()
 	go func() {
-		defer s.group.Done()
-		c.run(ctx)
-		s.mu.Lock()
-		delete(s.conns, c)
-		s.mu.Unlock()
+		value, err := s.config.Handler.Open(c)
+		if err != nil {
+			_ = conn.Close(CodeRefused, CodeRefused.String())
+			s.forget(c)
+			return
+		}
+		c.Value = value
+		go c.run(ctx)
 	}()
 }
 
+// forget says that nothing of a connection is left.
+func (s *Server) forget(c *ServerConn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	s.group.Done()
+}
+
+// run takes lanes until the connection ends. Nothing that takes much of a stack is called before it has.
 func (c *ServerConn) run(ctx context.Context) {
-	value, err := c.server.config.Handler.Open(c)
-	if err != nil {
-		_ = c.conn.Close(CodeRefused, CodeRefused.String())
-		return
+	end := func() {}
+	if l, ok := c.conn.(Lasting); ok {
+		c.ctx = l.Context()
+	} else {
+		c.ctx, end = context.WithCancel(ctx)
 	}
-	c.Value = value
-	ctx, cancel := context.WithCancel(ctx)
-	c.ctx = ctx
 	for {
 		stream, err := c.conn.Accept(ctx)
 		if err != nil {
@@ -157,11 +168,12 @@ func (c *ServerConn) run(ctx context.Context) {
 		}
 		c.calls.Go(func() { c.lane(stream) })
 	}
-	cancel()
+	end()
 	_ = c.conn.Close(CodeDone, "")
 	c.calls.Wait()
 	c.pusher.wait()
 	c.server.config.Handler.Closed(c)
+	c.server.forget(c)
 }
 
 // Context ends when the connection has ended or the server is forced to stop.
@@ -175,9 +187,7 @@ const keptBuffer = 64 << 10
 
 // lane serves the calls of one lane, one after the other.
 func (c *ServerConn) lane(s Stream) {
-	buffer := buffers.Get().(*[]byte)
-	err := c.serveLane(s, buffer)
-	buffers.Put(buffer)
+	err := c.serveLane(s)
 	if err == nil {
 		_ = s.CloseWrite()
 		return
@@ -185,7 +195,8 @@ func (c *ServerConn) lane(s Stream) {
 	s.Reset(codeOf(err))
 }
 
-func (c *ServerConn) serveLane(s Stream, buffer *[]byte) error {
+// serveLane has no buffer while it waits for a call: there are as many as calls, not as lanes.
+func (c *ServerConn) serveLane(s Stream) error {
 	limits := c.server.limits
 	var head [headerSize]byte
 	w := watch{stream: s}
@@ -199,7 +210,10 @@ func (c *ServerConn) serveLane(s Stream, buffer *[]byte) error {
 		if err != nil {
 			return w.why(err)
 		}
-		if err := c.admit(s, h, buffer, &w); err != nil {
+		buffer := buffers.Get().(*[]byte)
+		err = c.admit(s, h, buffer, &w)
+		buffers.Put(buffer)
+		if err != nil {
 			return w.why(err)
 		}
 	}

@@ -109,6 +109,11 @@ type Conn interface {
 	Done() <-chan struct{}
 }
 
+// Lasting is a Conn that has a context, which ends when the connection has ended: none has to be made for each connection.
+type Lasting interface {
+	Context() context.Context
+}
+
 // Peer is what a carrier knows of the other end of a connection.
 type Peer struct {
 	Carrier      string   // "quic", "tls", "mem"

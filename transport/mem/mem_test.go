@@ -14,7 +14,7 @@ import (
 )
 
 func TestSuite(t *testing.T) {
-	transporttest.Run(t, transporttest.Carrier{Codes: true, Lanes: 128, Goroutines: 2, Listen: func(*testing.T, *tls.Config, *tls.Config) (transport.Listener, func(context.Context) (transport.Conn, error)) {
+	transporttest.Run(t, transporttest.Carrier{Codes: true, Lanes: 128, Goroutines: 2, Objects: 10, Stacks: 6, Listen: func(*testing.T, *tls.Config, *tls.Config) (transport.Listener, func(context.Context) (transport.Conn, error)) {
 		l := mem.Listen("server")
 		return l, func(ctx context.Context) (transport.Conn, error) { return l.Dial(ctx, "client") }
 	}})

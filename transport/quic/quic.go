@@ -117,7 +117,7 @@ func (l *Listener) Accept(ctx context.Context) (transport.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &serverConn{conn{c}}, nil
+	return serverConn{conn{c}}, nil
 }
 
 // Addr implements transport.Listener.
@@ -136,7 +136,7 @@ func (e *Endpoint) Dial(ctx context.Context, address string, c *tls.Config) (tra
 	if err != nil {
 		return nil, mapError(err)
 	}
-	return &clientConn{conn{q}}, nil
+	return clientConn{conn{q}}, nil
 }
 
 // conn is what both sides of a connection have.
@@ -148,6 +148,9 @@ func (c conn) Peer() transport.Peer {
 
 func (c conn) Done() <-chan struct{} { return c.q.Context().Done() }
 
+// Context implements transport.Lasting.
+func (c conn) Context() context.Context { return c.q.Context() }
+
 func (c conn) Close(code transport.Code, reason string) error {
 	return c.q.CloseWithError(quicgo.ApplicationErrorCode(code), reason)
 }
@@ -155,15 +158,15 @@ func (c conn) Close(code transport.Code, reason string) error {
 // clientConn opens lanes and accepts the push stream.
 type clientConn struct{ conn }
 
-func (c *clientConn) Open(ctx context.Context) (transport.Stream, error) {
+func (c clientConn) Open(ctx context.Context) (transport.Stream, error) {
 	s, err := c.q.OpenStreamSync(ctx)
 	if err != nil {
 		return nil, mapError(err)
 	}
-	return &lane{s}, nil
+	return lane{s}, nil
 }
 
-func (c *clientConn) Accept(ctx context.Context) (transport.Stream, error) {
+func (c clientConn) Accept(ctx context.Context) (transport.Stream, error) {
 	s, err := c.q.AcceptUniStream(ctx)
 	if err != nil {
 		return nil, mapError(err)
@@ -174,7 +177,7 @@ func (c *clientConn) Accept(ctx context.Context) (transport.Stream, error) {
 // serverConn accepts lanes and opens the push stream.
 type serverConn struct{ conn }
 
-func (c *serverConn) Open(ctx context.Context) (transport.Stream, error) {
+func (c serverConn) Open(ctx context.Context) (transport.Stream, error) {
 	s, err := c.q.OpenUniStreamSync(ctx)
 	if err != nil {
 		return nil, mapError(err)
@@ -182,12 +185,12 @@ func (c *serverConn) Open(ctx context.Context) (transport.Stream, error) {
 	return sender{s}, nil
 }
 
-func (c *serverConn) Accept(ctx context.Context) (transport.Stream, error) {
+func (c serverConn) Accept(ctx context.Context) (transport.Stream, error) {
 	s, err := c.q.AcceptStream(ctx)
 	if err != nil {
 		return nil, mapError(err)
 	}
-	return &lane{s}, nil
+	return lane{s}, nil
 }
 
 // mapError turns the errors of quic-go that carry a code into transport.Closed.
@@ -209,7 +212,7 @@ func mapError(err error) error {
 // lane is a stream in both directions.
 type lane struct{ s *quicgo.Stream }
 
-func (l *lane) Read(b []byte) (int, error) {
+func (l lane) Read(b []byte) (int, error) {
 	n, err := l.s.Read(b)
 	if err != nil {
 		err = mapError(err)
@@ -217,7 +220,7 @@ func (l *lane) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func (l *lane) Write(b []byte) (int, error) {
+func (l lane) Write(b []byte) (int, error) {
 	n, err := l.s.Write(b)
 	if err != nil {
 		err = mapError(err)
@@ -225,10 +228,10 @@ func (l *lane) Write(b []byte) (int, error) {
 	return n, err
 }
 
-func (l *lane) CloseWrite() error        { return l.s.Close() }
-func (l *lane) Context() context.Context { return l.s.Context() }
+func (l lane) CloseWrite() error        { return l.s.Close() }
+func (l lane) Context() context.Context { return l.s.Context() }
 
-func (l *lane) Reset(code transport.Code) {
+func (l lane) Reset(code transport.Code) {
 	l.s.CancelRead(quicgo.StreamErrorCode(code))
 	l.s.CancelWrite(quicgo.StreamErrorCode(code))
 }

@@ -37,7 +37,7 @@ func listen(t *testing.T, server, client *tls.Config) (transport.Listener, func(
 }
 
 func TestSuite(t *testing.T) {
-	transporttest.Run(t, transporttest.Carrier{TLS: true, Codes: true, Lanes: 128, Goroutines: 6, Listen: listen})
+	transporttest.Run(t, transporttest.Carrier{TLS: true, Codes: true, Lanes: 128, Goroutines: 6, Objects: 74, Stacks: 23, Listen: listen})
 }
 
 func TestPortTaken(t *testing.T) {

@@ -24,7 +24,7 @@ func listen(t *testing.T, server, client *tls.Config) (transport.Listener, func(
 }
 
 func TestSuite(t *testing.T) {
-	transporttest.Run(t, transporttest.Carrier{TLS: true, Lanes: 64, Goroutines: 8, Listen: listen})
+	transporttest.Run(t, transporttest.Carrier{TLS: true, Lanes: 64, Goroutines: 8, Objects: 48, Stacks: 30, Listen: listen})
 }
 
 func TestPortTaken(t *testing.T) {

@@ -41,11 +41,18 @@ func goroutinesIn(function string) (n int) {
 
 // heap returns the bytes of live objects.
 func heap() int64 {
+	objects, _ := held()
+	return objects
+}
+
+// held returns the bytes of live objects and of stacks.
+func held() (objects, stacks int64) {
 	var m runtime.MemStats
-	runtime.GC()
-	runtime.GC() // what the first found in pools
+	for range 4 { // what the first found in pools goes with the second, and each takes half of a stack that is not used
+		runtime.GC()
+	}
 	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
+	return int64(m.HeapAlloc), int64(m.StackInuse)
 }
 
 // leavesNothing fails the test if goroutines are left after all that it cleans up.
@@ -169,13 +176,14 @@ func testDeaf(t *testing.T, c Carrier) {
 
 // testIdle counts what connections cost on which nothing happens: goroutines, exactly, and memory, both ends together.
 func testIdle(t *testing.T, c Carrier) {
-	const clients, most = 100, 160 << 10
+	const clients = 400
 	r := start(t, c, transport.Limits{})
 	var welcome sync.WaitGroup
-	goroutines, before := 0, int64(0)
+	goroutines, objects, stacks := 0, int64(0), int64(0)
 	for i := range clients + 1 {
 		if i == 1 { // the first client is not counted, but has made what is shared
-			goroutines, before = runtime.NumGoroutine(), heap()
+			goroutines = runtime.NumGoroutine()
+			objects, stacks = held()
 		}
 		welcome.Add(1)
 		s := transport.NewSession(r.connect(), transport.SessionConfig{
@@ -193,9 +201,11 @@ func testIdle(t *testing.T, c Carrier) {
 	r.noLanes()
 	idle := func() int { return runtime.NumGoroutine() - goroutines }
 	eventually(t, "idle clients have no more goroutines than they may", func() bool { return idle() <= clients*c.Goroutines })
-	t.Logf("%d goroutines and %d KiB for each idle connection", idle()/clients, (heap()-before)/clients>>10)
-	if n := (heap() - before) / clients; n > most {
-		t.Errorf("%d KiB are held for each idle connection", n>>10)
+	heap, stack := held()
+	heap, stack = (heap-objects)/clients, (stack-stacks)/clients
+	t.Logf("%d goroutines, %d bytes of objects and %d of stacks for each idle connection", idle()/clients, heap, stack)
+	if heap > int64(c.Objects)<<10 || stack > stackFactor*int64(c.Stacks)<<10 {
+		t.Errorf("for each idle connection %d bytes of objects are held and %d of stacks, and it may be %d KiB and %d KiB", heap, stack, c.Objects, stackFactor*c.Stacks)
 	}
 }
 

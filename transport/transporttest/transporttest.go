@@ -30,6 +30,8 @@ type Carrier struct {
 	Lanes int
 	// Goroutines is how many an idle connection has, of both ends together.
 	Goroutines int
+	// Objects and Stacks are how many KiB an idle connection may hold of each, of both ends together.
+	Objects, Stacks int
 }
 
 // Run runs the suite.

@@ -28,7 +28,7 @@ func listen(t *testing.T, server, client *tls.Config) (transport.Listener, func(
 }
 
 func TestSuite(t *testing.T) {
-	transporttest.Run(t, transporttest.Carrier{TLS: true, Unbound: true, Protocol: "http/1.1", Lanes: 64, Goroutines: 8, Listen: listen})
+	transporttest.Run(t, transporttest.Carrier{TLS: true, Unbound: true, Protocol: "http/1.1", Lanes: 64, Goroutines: 8, Objects: 68, Stacks: 40, Listen: listen})
 }
 
 func TestPortTaken(t *testing.T) {
