@@ -40,7 +40,9 @@ const atOnce = 64
 
 // meet learns who the server is.
 func (f *fleet) meet(ctx context.Context) error {
-	s, err := f.dial(ctx, nil)
+	within, cancel := context.WithTimeout(ctx, f.plan.Patience)
+	defer cancel()
+	s, err := f.dial(within, nil)
 	if err != nil {
 		return reaching(f.plan.Server, err)
 	}
@@ -60,10 +62,9 @@ func reaching(server string, err error) error {
 	return qpq.Wrap(qpq.Unavailable, "cannot-connect", fmt.Sprintf("cannot reach a server at %s by QUIC: %v: check --server, and that UDP gets through", server, err), err)
 }
 
-// dial opens a connection on the shared socket.
+// dial opens a connection on the shared socket. It waits while as many others are being opened as the socket bears, however long that is; QUIC bounds how
+// long the opening takes.
 func (f *fleet) dial(ctx context.Context, push func([]byte)) (*transport.Session, error) {
-	ctx, cancel := context.WithTimeout(ctx, f.plan.Patience)
-	defer cancel()
 	f.mu.Lock()
 	from := f.endpoint
 	f.mu.Unlock()

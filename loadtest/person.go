@@ -124,8 +124,6 @@ func (p *person) connect(ctx context.Context) error {
 
 // reconnect is connect for who holds the lock.
 func (p *person) reconnect(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, p.fleet.plan.Patience)
-	defer cancel()
 	var push func([]byte)
 	if p.inbox != nil {
 		push = p.inbox.Pushed
@@ -134,6 +132,8 @@ func (p *person) reconnect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, p.fleet.plan.Patience)
+	defer cancel()
 	if err := p.authenticate(ctx, s); err != nil {
 		_ = s.Close()
 		return err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -62,7 +63,12 @@ type Endpoint struct {
 	config    Config
 	socket    net.PacketConn
 	transport *quicgo.Transport
+	dials     chan struct{} // one for each handshake under way
 }
+
+// mostDials is how many connections an Endpoint sets up at a time. The answers to some thousand handshakes fill the buffer of its socket, and where packets
+// are lost everybody waits for long: ten thousand are all connected sooner by turns than at once.
+const mostDials = 256
 
 // NewEndpoint opens a UDP socket: "host:port", "[v6]:port" or ":port", which is both IPv4 and IPv6. A port that is taken gives
 // an error of kind qpq.Exists.
@@ -83,14 +89,21 @@ func NewEndpoint(address string, c Config) (*Endpoint, error) {
 
 // NewEndpointOn is NewEndpoint on a socket that is there, which it takes over.
 func NewEndpointOn(socket net.PacketConn, c Config) *Endpoint {
-	t := &quicgo.Transport{Conn: socket}
+	t := &quicgo.Transport{Conn: socket, VerifySourceAddress: yield}
 	if u, ok := socket.(*net.UDPConn); ok {
 		t.Conn = udp{u}
 	}
 	if c.ResetKey != [32]byte{} {
 		t.StatelessResetKey = (*quicgo.StatelessResetKey)(&c.ResetKey)
 	}
-	return &Endpoint{c, socket, t}
+	return &Endpoint{c, socket, t, make(chan struct{}, mostDials)}
+}
+
+// yield is asked before a connection is accepted, and never for a proof of the address. It lets all who can run have their turn before: when thousands
+// connect at once, whoever reads the socket is one of those who wait, and everybody's packets are lost while handshakes are begun that nobody goes on with.
+func yield(net.Addr) bool {
+	runtime.Gosched()
+	return false
 }
 
 // Close ends all connections and closes the socket.
@@ -126,12 +139,18 @@ func (l *Listener) Addr() net.Addr { return l.listener.Addr() }
 // Close implements transport.Listener.
 func (l *Listener) Close() error { return l.listener.Close() }
 
-// Dial connects to a server: "host:port". c says which certificates to accept.
+// Dial connects to a server: "host:port". c says which certificates to accept. It waits while the endpoint sets up as many others as it can.
 func (e *Endpoint) Dial(ctx context.Context, address string, c *tls.Config) (transport.Conn, error) {
 	a, err := net.ResolveUDPAddr("udp", address)
 	if err != nil {
 		return nil, qpq.Wrap(qpq.Unavailable, "cannot-resolve", fmt.Sprintf("cannot find %q: %v", address, err), err)
 	}
+	select {
+	case e.dials <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-e.dials }()
 	q, err := e.transport.Dial(ctx, a, transport.ClientTLS(c, address), e.config.quic(false))
 	if err != nil {
 		return nil, mapError(err)

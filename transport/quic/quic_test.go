@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/quicproquo/qpq"
@@ -38,6 +40,91 @@ func listen(t *testing.T, server, client *tls.Config) (transport.Listener, func(
 
 func TestSuite(t *testing.T) {
 	transporttest.Run(t, transporttest.Carrier{TLS: true, Codes: true, Lanes: 128, Goroutines: 6, Objects: 74, Stacks: 23, Listen: listen})
+}
+
+// silence is a socket to which nobody answers. It counts the connections that somebody tries to open.
+type silence struct {
+	net.PacketConn
+	mu     sync.Mutex
+	tried  map[string]bool // by the connection id that the client chose
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (s *silence) WriteTo(b []byte, _ net.Addr) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tried[string(b[6:6+b[5]])] = true // RFC 9000, section 17.2
+	return len(b), nil
+}
+
+func (s *silence) ReadFrom([]byte) (int, net.Addr, error) {
+	<-s.closed
+	return 0, nil, net.ErrClosed
+}
+
+func (s *silence) Close() error {
+	s.once.Do(func() { close(s.closed) })
+	return nil
+}
+
+func (s *silence) LocalAddr() net.Addr              { return &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
+func (s *silence) SetReadDeadline(time.Time) error  { return s.Close() }
+func (s *silence) SetWriteDeadline(time.Time) error { return nil }
+func (s *silence) SetDeadline(time.Time) error      { return nil }
+
+func (s *silence) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.tried)
+}
+
+// TestDialsByTurns dials far more often than an endpoint does at a time. Who waits goes on when another gives up, and gives up when it is told to.
+func TestDialsByTurns(t *testing.T) {
+	_, client := testcert.Pair(t)
+	synctest.Test(t, func(t *testing.T) {
+		const atOnce, dials, patient = 256, 300, 10
+		s := &silence{tried: map[string]bool{}, closed: make(chan struct{})}
+		e := quic.NewEndpointOn(s, quic.Config{})
+		var group sync.WaitGroup
+		dial := func(ctx context.Context) {
+			group.Go(func() {
+				if c, err := e.Dial(ctx, "127.0.0.1:2", client); err == nil {
+					t.Errorf("connected to nobody: %v", c.Peer())
+				}
+			})
+		}
+		first, giveUp := context.WithCancel(t.Context())
+		for range atOnce {
+			dial(first)
+		}
+		synctest.Wait()
+		if n := s.count(); n != atOnce {
+			t.Errorf("%d connections are tried of %d", n, atOnce)
+		}
+		for range dials - atOnce - patient {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			defer cancel()
+			dial(ctx)
+		}
+		rest, end := context.WithCancel(t.Context())
+		for range patient {
+			dial(rest)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if n := s.count(); n != atOnce {
+			t.Errorf("%d connections are tried while %d are on their way", n, atOnce)
+		}
+		giveUp()
+		synctest.Wait()
+		if n := s.count(); n != atOnce+patient {
+			t.Errorf("%d connections are tried, and %d who waited longer than the others should be", n, patient)
+		}
+		end()
+		group.Wait()
+		_ = e.Close()
+	})
 }
 
 func TestPortTaken(t *testing.T) {
