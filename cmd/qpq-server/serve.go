@@ -230,6 +230,7 @@ func run(ctx context.Context, server *node.Server, at *edges, status net.Listene
 	beside, end := context.WithCancel(context.WithoutCancel(ctx)) // ends after the server, so that /ready tells of the drain
 	var work sync.WaitGroup
 	work.Go(func() { reload(beside, c, log) })
+	work.Go(func() { rest(beside) })
 	var statusErr error
 	if status != nil {
 		work.Go(func() { statusErr = server.ServeStatus(beside, status) })
