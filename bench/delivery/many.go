@@ -27,9 +27,10 @@ func idle(ctx context.Context, w io.Writer, dir string, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(w, "Devices, authenticated, each with its push stream, and no lane after a while. KB of the server for each, resident and on the heap after a collection. Then all")
-	fmt.Fprintln(w, "connections end, and all devices connect and authenticate at the same time: how many tries failed, and how many devices never came in.")
-	fmt.Fprintln(w, "\ndevices | | took | server cpu-µs/device | resident KB | heap KB | failed tries | never\n--:|---|--:|--:|--:|--:|--:|--:")
+	fmt.Fprintln(w, "Devices, authenticated, each with its push stream, and no lane after a while. KB of the server for each after collections: resident, objects on the heap, pages that")
+	fmt.Fprintln(w, "these are in, stacks, and what the runtime keeps. Then all connections end, and all devices connect and authenticate at the same time: how many tries failed, and how many")
+	fmt.Fprintln(w, "devices never came in.")
+	fmt.Fprintln(w, "\ndevices | | took | server cpu-µs/device | resident KB | objects | pages | stacks | runtime | failed tries | never\n--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:")
 	for _, part := range []struct {
 		name   string
 		atOnce int
@@ -63,9 +64,9 @@ func idle(ctx context.Context, w io.Writer, dir string, o options) (err error) {
 		if err != nil {
 			return err
 		}
-		each := func(a, b uint64) float64 { return (float64(a) - float64(b)) / float64(o.idle) / 1000 }
-		fmt.Fprintf(w, "%d | %s | %.1f s | %d | %.1f | %.1f | %d | %d\n", o.idle, part.name, took.Seconds(), k.CPU.Microseconds()/int64(o.idle),
-			each(full.Resident, empty.Resident), each(full.Heap, empty.Heap), failed.Load(), never.Load())
+		kb := full.each(empty.memory, o.idle)
+		fmt.Fprintf(w, "%d | %s | %.1f s | %d | %.1f | %.1f | %.1f | %.1f | %.1f | %d | %d\n", o.idle, part.name, took.Seconds(), k.CPU.Microseconds()/int64(o.idle),
+			kb[0], kb[1], kb[2], kb[3], kb[4], failed.Load(), never.Load())
 		_ = together(o.idle, 64, func(i int) error { return c.people[i].Session.Close() })
 	}
 	return nil

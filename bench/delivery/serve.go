@@ -17,7 +17,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"runtime/pprof"
 	"strings"
 	"syscall"
@@ -49,7 +48,25 @@ type counters struct {
 	Bytes   uint64 // allocated
 	Waits   waits
 
-	Heap, Resident uint64 // bytes, after a collection; where they were asked for
+	memory // where it was asked for
+}
+
+// memory is what a server holds after collections, in bytes.
+type memory struct {
+	Resident uint64 // of the process, as the system counts it
+	Objects  uint64 // on the heap
+	Spans    uint64 // the pages that these are in, holes between them included
+	Stacks   uint64
+	Runtime  uint64 // what the runtime keeps of its own: tables of spans, bits of the collector, profiles
+}
+
+// each returns what so many devices added to each figure, in KB.
+func (m memory) each(base memory, devices int) (kb [5]float64) {
+	now, before := [...]uint64{m.Resident, m.Objects, m.Spans, m.Stacks, m.Runtime}, [...]uint64{base.Resident, base.Objects, base.Spans, base.Stacks, base.Runtime}
+	for i := range kb {
+		kb[i] = (float64(now[i]) - float64(before[i])) / float64(devices) / 1000
+	}
+	return kb
 }
 
 func (c counters) since(b counters) counters {
@@ -173,7 +190,7 @@ func (s *server) heap(file string, out io.Writer) error {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	c := s.counters()
-	c.Heap = m.HeapAlloc
+	c.memory = memory{Objects: m.HeapAlloc, Spans: m.HeapInuse, Stacks: m.StackInuse, Runtime: m.MSpanInuse + m.MCacheInuse + m.GCSys + m.BuckHashSys + m.OtherSys}
 	statm, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
 		return err
@@ -188,7 +205,9 @@ func (s *server) heap(file string, out io.Writer) error {
 // serveMain is the server as a process of its own. It prints its address, answers each line of its standard input with its counters,
 // and ends with its input. A line that names a file begins profiles there, which end with the next line.
 func serveMain(dir string, in io.Reader, out io.Writer) error {
-	node.PaceCollector() // as qpq-server does
+	if _, chosen := os.LookupEnv("GOGC"); !chosen {
+		node.PaceCollector() // as qpq-server does
+	}
 	s, err := serve(context.Background(), dir)
 	if err != nil {
 		return err
