@@ -26,13 +26,25 @@ type options struct {
 	rounds int
 	pairs  []int // the last is the greatest, and that of latencies
 	equal  float64
-	idle   []int // clients, ascending
+	idle   []int   // clients, ascending
+	arrive float64 // of these, a second
 	rest   time.Duration
 	parts  bool
+	stages []string
 }
 
+// The stages. Each is measured for itself: one that fails voids what it would have found, and nothing else.
+const (
+	stageRounds = "rounds"
+	stageSyncs  = "syncs"
+	stageCrash  = "crash"
+	stageIdle   = "idle"
+)
+
+var allStages = []string{stageRounds, stageSyncs, stageCrash, stageIdle}
+
 // smoke are options that show in seconds whether all works, and nothing else.
-var smoke = options{time: 400 * time.Millisecond, rounds: 1, pairs: []int{1, 2, 4}, equal: 20, idle: []int{20, 60}, rest: time.Second}
+var smoke = options{time: 400 * time.Millisecond, rounds: 1, pairs: []int{1, 2, 4}, equal: 20, idle: []int{20, 60}, arrive: 100, rest: time.Second, stages: allStages}
 
 func main() {
 	log.SetFlags(0)
@@ -43,6 +55,8 @@ func main() {
 	pairs := flag.String("pairs", "1,25,100", "pairs of users who talk")
 	flag.Float64Var(&o.equal, "equal", 200, "messages a second that all peers bear, for latencies")
 	idling := flag.String("idle", "1000,10000", "idle clients; empty measures none")
+	flag.Float64Var(&o.arrive, "arrive", 250, "idle clients that connect a second, at most")
+	stages := flag.String("stages", strings.Join(allStages, ","), "`stages` to measure, of these")
 	flag.BoolVar(&o.parts, "parts", true, "measure the parts of quicproquo alone, too")
 	out := flag.String("out", "REPORT.md", "`file` for the report")
 	short := flag.Bool("smoke", false, "show in seconds whether all works: figures mean nothing")
@@ -51,8 +65,11 @@ func main() {
 	if o.pairs, err = numbers(*pairs); err == nil {
 		o.idle, err = numbers(*idling)
 	}
-	if err == nil && (len(o.pairs) == 0 || o.time <= 0 || o.rounds < 1 || o.equal <= 0) {
-		err = errors.New("-pairs, -time, -rounds and -equal take something above zero")
+	if o.stages = strings.Split(*stages, ","); err == nil {
+		err = known(o.stages)
+	}
+	if err == nil && (len(o.pairs) == 0 || o.time <= 0 || o.rounds < 1 || o.equal <= 0 || o.arrive <= 0) {
+		err = errors.New("-pairs, -time, -rounds, -equal and -arrive take something above zero")
 	}
 	if err != nil {
 		log.Fatal(err)
@@ -67,6 +84,16 @@ func main() {
 		stop()
 		log.Fatal(err)
 	}
+}
+
+// known refuses stages that there are not.
+func known(stages []string) error {
+	for _, name := range stages {
+		if !slices.Contains(allStages, name) {
+			return fmt.Errorf("there is no stage %q: -stages takes some of %s", name, strings.Join(allStages, ","))
+		}
+	}
+	return nil
 }
 
 // numbers reads a list of numbers and sorts it.
@@ -150,7 +177,7 @@ func (r *run) tell(format string, args ...any) {
 	fmt.Fprintf(r.progress, "%4.0f s  %s\n", time.Since(r.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
-// measure has all peers do everything. A peer that fails drops out.
+// measure has all peers do everything.
 func (r *run) measure(ctx context.Context, chosen []peer) error {
 	tools := filepath.Join(r.dir, "tools")
 	if err := os.Mkdir(tools, 0o755); err != nil {
@@ -161,30 +188,23 @@ func (r *run) measure(ctx context.Context, chosen []peer) error {
 		return err
 	}
 	for _, p := range chosen {
-		s := &subject{peer: p, site: site{dir: filepath.Join(r.dir, p.name), tools: tools, pairs: r.pairs[len(r.pairs)-1]}}
-		if s.site.users = 2 * s.site.pairs; len(r.idle) > 0 && !p.rates {
-			s.site.users, s.site.together = max(s.site.users, r.idle[len(r.idle)-1]), r.idle[0]
-		}
-		s.server = p.open(s.site)
-		r.subjects = append(r.subjects, s)
-		if err := os.Mkdir(s.site.dir, 0o755); err != nil {
+		if err := r.prepare(ctx, p, tools); err != nil {
 			return err
 		}
-		r.step(ctx, s, "prepare", func() error { return s.server.prepare(ctx) })
 	}
 	for n := range r.rounds {
 		for _, s := range r.subjects {
-			r.step(ctx, s, fmt.Sprintf("round %d", n+1), func() error { return s.round(ctx, r.options) })
+			r.step(ctx, s, stageRounds, fmt.Sprintf("round %d", n+1), func() error { return s.round(ctx, r.options) })
 		}
 	}
 	for _, s := range r.subjects {
 		if s.rates {
 			continue
 		}
-		r.step(ctx, s, "syncs", func() error { return s.watched(ctx, r.options) })
-		r.step(ctx, s, "crash", func() error { return s.crashed(ctx, r.options) })
+		r.step(ctx, s, stageSyncs, "syncs", func() error { return s.watched(ctx, r.options) })
+		r.step(ctx, s, stageCrash, "crash", func() error { return s.crashed(ctx, r.options) })
 		if len(r.idle) > 0 {
-			r.step(ctx, s, "idle clients", func() error { return s.rest(ctx, r.options) })
+			r.step(ctx, s, stageIdle, "idle clients", func() error { return s.rest(ctx, r.options) })
 		}
 	}
 	if !r.options.parts {
@@ -198,22 +218,46 @@ func (r *run) measure(ctx context.Context, chosen []peer) error {
 	return nil
 }
 
-// step does something with a peer unless it has failed before.
-func (r *run) step(ctx context.Context, s *subject, what string, do func() error) {
-	if s.failed != nil || ctx.Err() != nil {
+// prepare makes what a peer needs. Where that fails, the peer is measured no more.
+func (r *run) prepare(ctx context.Context, p peer, tools string) error {
+	s := &subject{peer: p, site: site{dir: filepath.Join(r.dir, p.name), tools: tools, pairs: r.pairs[len(r.pairs)-1]}}
+	if s.site.users = 2 * s.site.pairs; len(r.idle) > 0 && !p.rates {
+		s.site.users, s.site.together = max(s.site.users, r.idle[len(r.idle)-1]), r.idle[0]
+	}
+	s.server = p.open(s.site)
+	r.subjects = append(r.subjects, s)
+	if err := os.Mkdir(s.site.dir, 0o755); err != nil {
+		return err
+	}
+	r.tell("%s: prepare", s.name)
+	if err := s.server.prepare(ctx); err != nil {
+		s.broken = true
+		r.tell("%v", s.void("prepare", err))
+	}
+	return nil
+}
+
+// step does a stage of a peer that could be prepared.
+func (r *run) step(ctx context.Context, s *subject, stage, what string, do func() error) {
+	if s.broken || ctx.Err() != nil || !slices.Contains(r.stages, stage) {
 		return
 	}
 	r.tell("%s: %s", s.name, what)
+	before := len(s.voids)
 	if err := do(); err != nil {
-		s.failed = fmt.Errorf("%s: %s: %w", s.name, what, err)
-		r.tell("%v", s.failed)
+		s.void(what, err)
+	}
+	for _, v := range s.voids[before:] {
+		r.tell("%v", v)
 	}
 }
 
 func (r *run) failures() error {
 	all := []error{r.failed}
 	for _, s := range r.subjects {
-		all = append(all, s.failed)
+		for _, v := range s.voids {
+			all = append(all, v)
+		}
 	}
 	return errors.Join(all...)
 }

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -13,7 +16,32 @@ type subject struct {
 	site   site
 	server server
 	found  findings
-	failed error // why it is measured no more
+	broken bool // it could not be prepared, and is not measured
+	voids  []*void
+}
+
+// void is something that could not be measured, and why.
+type void struct {
+	peer, what string
+	cause      error
+}
+
+// Error implements error.
+func (v *void) Error() string { return fmt.Sprintf("%s: %s: %v", v.peer, v.what, v.cause) }
+
+// Unwrap returns why.
+func (v *void) Unwrap() error { return v.cause }
+
+// void says that something could not be measured. What else was found, or is to be, counts all the same.
+func (s *subject) void(what string, cause error) *void {
+	v := &void{s.name, what, cause}
+	s.voids = append(s.voids, v)
+	return v
+}
+
+// voided reports whether something could not be measured whose name begins so.
+func (s *subject) voided(begins string) bool {
+	return slices.ContainsFunc(s.voids, func(v *void) bool { return strings.HasPrefix(v.what, begins) })
 }
 
 // findings are what the rounds and the single measurements found.
@@ -123,49 +151,131 @@ func quiet(ctx context.Context, p *processes, least time.Duration) error {
 // laneRest is longer than lanes without calls are kept.
 const laneRest = 17 * time.Second
 
+// idleStage is what the measurement of so many idle clients is called.
+func idleStage(clients int) string { return fmt.Sprintf("%d idle clients", clients) }
+
+// stageStorm is what reconnecting is called.
+const stageStorm = "all clients back at once"
+
+// errNotTried says why more clients were not tried.
+var errNotTried = errors.New("not tried, because fewer could not be measured")
+
 // rest measures memory with more and more idle clients.
 func (s *subject) rest(ctx context.Context, o options) (err error) {
-	p, _, err := s.begin(ctx)
+	p, base, err := s.beginEmpty(ctx, o)
 	if err != nil {
-		return err
+		for _, n := range o.idle {
+			s.void(idleStage(n), err)
+		}
+		return nil
 	}
 	defer p.stop()
-	if err := quiet(ctx, p, min(o.rest, 3*time.Second)); err != nil {
-		return err
-	}
-	base, err := s.hold(p)
-	if err != nil {
-		return err
-	}
 	clients := make([]client, o.idle[len(o.idle)-1])
 	fanned := &fan{}
 	defer func() { err = errors.Join(err, closeAll(clients)) }()
-	connected := 0
-	for _, n := range o.idle {
-		began := time.Now()
-		err := together(n-connected, 32, func(i int) (err error) {
-			clients[connected+i], err = s.server.client(ctx, connected+i, fanned.received)
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("connect %d clients: %w", n, err)
-		}
-		found := idle{clients: n, took: time.Since(began)}
-		if err := s.weigh(ctx, p, o, base, &found); err != nil {
-			return err
-		}
-		s.found.idle = append(s.found.idle, found)
-		if connected == 0 {
-			if err := s.fanOut(ctx, fanned, clients, n); err != nil {
-				return err
+	for i, n := range o.idle {
+		some := clients[:n]
+		if err := s.restWith(ctx, p, o, base, some, fanned); err != nil {
+			s.void(idleStage(n), err)
+			for _, more := range o.idle[i+1:] {
+				s.void(idleStage(more), errNotTried)
 			}
+			return nil
 		}
-		connected = n
+		if i > 0 {
+			continue
+		}
+		if err := s.fanOut(ctx, fanned, some, n); err != nil {
+			s.void(fmt.Sprintf("a message to %d", n), err)
+		}
 	}
 	if q, ok := s.server.(*quicproquo); ok {
-		s.found.storm, err = q.storm(ctx, clients)
+		if s.found.storm, err = q.storm(ctx, clients); err != nil {
+			s.void(stageStorm, err)
+		}
 	}
-	return err
+	return nil
+}
+
+// beginEmpty starts the server, and returns what it holds while nobody is connected.
+func (s *subject) beginEmpty(ctx context.Context, o options) (*processes, memory, error) {
+	var base memory
+	p, _, err := s.begin(ctx)
+	if err != nil {
+		return nil, base, err
+	}
+	if err = quiet(ctx, p, min(o.rest, 3*time.Second)); err == nil {
+		base, err = s.hold(p)
+	}
+	if err != nil {
+		p.stop()
+	}
+	return p, base, err
+}
+
+// restWith measures memory with some clients, of whom the first may be connected already.
+func (s *subject) restWith(ctx context.Context, p *processes, o options, base memory, clients []client, fanned *fan) error {
+	began := time.Now()
+	if err := s.arrive(ctx, clients, o.arrive, fanned.received); err != nil {
+		return err
+	}
+	found := idle{clients: len(clients), took: time.Since(began)}
+	if err := s.weigh(ctx, p, o, base, &found); err != nil {
+		return err
+	}
+	s.found.idle = append(s.found.idle, found)
+	return nil
+}
+
+const (
+	// arriving is how many clients connect at a time.
+	arriving = 32
+	// attempts is how often each tries.
+	attempts = 6
+)
+
+// arrive connects those who are not yet, so many a second at most. All of them have two minutes, and ten times as long as it takes at this
+// rate: what else the machine does must not void what is measured when all are there.
+func (s *subject) arrive(ctx context.Context, clients []client, rate float64, received func(stamp)) error {
+	first := slices.Index(clients, nil)
+	if first < 0 {
+		return nil
+	}
+	took := func(n int) time.Duration { return time.Duration(float64(n) / rate * float64(time.Second)) }
+	missing := len(clients) - first
+	within, cancel := context.WithTimeout(ctx, 2*time.Minute+10*took(missing))
+	defer cancel()
+	began := time.Now()
+	return together(missing, arriving, func(i int) error {
+		n := first + i
+		var err error
+		for try := range attempts {
+			due := began.Add(took(i))
+			if try > 0 {
+				due = time.Now().Add(time.Duration(try) * time.Second)
+			}
+			if !sleepUntil(within, due) {
+				break
+			}
+			if clients[n], err = s.server.client(within, n, received); err == nil {
+				return nil
+			}
+			clients[n] = nil
+		}
+		return fmt.Errorf("client %d of %d could not connect within %v: %w", n+1, len(clients), time.Since(began).Round(time.Second), cmp.Or(err, within.Err()))
+	})
+}
+
+// sleepUntil waits for a time. It reports false where ctx ended before.
+func sleepUntil(ctx context.Context, at time.Time) bool {
+	timer := time.NewTimer(time.Until(at))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // hold returns what a server holds, after a collection where it can be told to.

@@ -74,10 +74,12 @@ func fileSystem(dir string) string {
 	return fmt.Sprintf("file system %#x", s.Type)
 }
 
-// line is a row of the table: what it says, and how to get it of a peer; an empty text is a dash.
+// line is a row of the table: what it says, and how to get it of a peer; an empty text is a dash, or says that the measurement failed that
+// the line is of.
 type line struct {
-	name string
-	of   func(s *subject) string
+	name  string
+	of    func(s *subject) string
+	stage string // with what the names of these measurements begin
 }
 
 func (r *run) table(b *strings.Builder) {
@@ -90,7 +92,10 @@ func (r *run) table(b *strings.Builder) {
 		cells := []string{l.name}
 		for _, s := range r.subjects {
 			text := l.of(s)
-			if text == "" {
+			switch {
+			case text == "" && (s.broken || s.voided(l.stage)):
+				text = "failed"
+			case text == "":
 				text = "–"
 			}
 			cells = append(cells, text)
@@ -99,47 +104,52 @@ func (r *run) table(b *strings.Builder) {
 	}
 }
 
+// inRound is of lines that all rounds find.
+const inRound = "round "
+
 func (r *run) lines() []line {
 	var lines []line
 	most := r.pairs[len(r.pairs)-1]
 	for _, n := range r.pairs {
-		lines = append(lines, line{fmt.Sprintf("delivered a second, %s", plural(n, "pair")), func(s *subject) string { return number(s.rate(n)) }})
+		lines = append(lines, line{fmt.Sprintf("delivered a second, %s", plural(n, "pair")), func(s *subject) string { return number(s.rate(n)) }, inRound})
 	}
 	for _, n := range r.pairs {
-		lines = append(lines, line{fmt.Sprintf("server CPU a message, µs, %s", plural(n, "pair")), func(s *subject) string { return number(s.cpu(n)) }})
+		lines = append(lines, line{fmt.Sprintf("server CPU a message, µs, %s", plural(n, "pair")), func(s *subject) string { return number(s.cpu(n)) }, inRound})
 	}
 	lines = append(lines,
-		line{fmt.Sprintf("clients' CPU a message, µs, %s", plural(most, "pair")), func(s *subject) string { return number(over(s.found.closed[most], figures.clientCPU)) }},
-		line{"one pair alone: delivered p50 / p99, ms", func(s *subject) string { return times(s.found.closed[r.pairs[0]], wasDelivered) }},
-		line{"one pair alone: accepted p50 / p99, ms", func(s *subject) string { return times(s.found.closed[r.pairs[0]], wasAccepted) }},
-		line{"half of its maximum: messages a second", func(s *subject) string { return number(over(s.found.half, figures.rate)) }},
-		line{"– delivered p50 / p99, ms", func(s *subject) string { return times(s.found.half, wasDelivered) }},
-		line{"– accepted p50 / p99, ms", func(s *subject) string { return times(s.found.half, wasAccepted) }},
-		line{fmt.Sprintf("%.0f messages a second: delivered p50 / p99, ms", r.equal), func(s *subject) string { return times(s.found.equal, wasDelivered) }},
-		line{"– accepted p50 / p99, ms", func(s *subject) string { return times(s.found.equal, wasAccepted) }},
-		line{"– server CPU a message, µs", func(s *subject) string { return number(over(s.found.equal, figures.serverCPU)) }},
-		line{"start-up until a client is connected, ms", func(s *subject) string { return number(median(s.found.startups)) }})
+		line{fmt.Sprintf("clients' CPU a message, µs, %s", plural(most, "pair")), func(s *subject) string { return number(over(s.found.closed[most], figures.clientCPU)) }, inRound},
+		line{"one pair alone: delivered p50 / p99, ms", func(s *subject) string { return times(s.found.closed[r.pairs[0]], wasDelivered) }, inRound},
+		line{"one pair alone: accepted p50 / p99, ms", func(s *subject) string { return times(s.found.closed[r.pairs[0]], wasAccepted) }, inRound},
+		line{"half of its maximum: messages a second", func(s *subject) string { return number(over(s.found.half, figures.rate)) }, inRound},
+		line{"– delivered p50 / p99, ms", func(s *subject) string { return times(s.found.half, wasDelivered) }, inRound},
+		line{"– accepted p50 / p99, ms", func(s *subject) string { return times(s.found.half, wasAccepted) }, inRound},
+		line{fmt.Sprintf("%.0f messages a second: delivered p50 / p99, ms", r.equal), func(s *subject) string { return times(s.found.equal, wasDelivered) }, inRound},
+		line{"– accepted p50 / p99, ms", func(s *subject) string { return times(s.found.equal, wasAccepted) }, inRound},
+		line{"– server CPU a message, µs", func(s *subject) string { return number(over(s.found.equal, figures.serverCPU)) }, inRound},
+		line{"start-up until a client is connected, ms", func(s *subject) string { return number(median(s.found.startups)) }, inRound})
 	return append(append(lines, r.idleLines()...), r.durabilityLines()...)
 }
 
 func (r *run) idleLines() (lines []line) {
-	for i, n := range r.idle {
+	for _, n := range r.idle {
 		at := func(f func(idle) string) func(*subject) string {
 			return func(s *subject) string {
-				if i >= len(s.found.idle) {
-					return ""
+				for _, found := range s.found.idle {
+					if found.clients == n {
+						return f(found)
+					}
 				}
-				return f(s.found.idle[i])
+				return ""
 			}
 		}
 		lines = append(lines,
-			line{fmt.Sprintf("memory an idle client, %d of them: RSS / PSS, KB", n), at(func(m idle) string { return m.perClient.String() })},
+			line{fmt.Sprintf("memory an idle client, %d of them: RSS / PSS, KB", n), at(func(m idle) string { return m.perClient.String() }), idleStage(n)},
 			line{"– after a collection", at(func(m idle) string {
 				if m.collected == nil {
-					return ""
+					return "–"
 				}
 				return m.collected.String()
-			})})
+			}), idleStage(n)})
 	}
 	return lines
 }
@@ -158,16 +168,16 @@ func (r *run) durabilityLines() []line {
 		}
 	}
 	return []line{
-		{"syncs a message, one at a time", traced(func(y *syncs) string { return fmt.Sprintf("%.2f", y.perAlone) })},
-		{fmt.Sprintf("syncs a message, %d senders", r.several()), traced(func(y *syncs) string { return fmt.Sprintf("%.2f", y.perMany) })},
-		{"a sync ended between sending and acknowledgement", traced(func(y *syncs) string { return fmt.Sprintf("%d of %d", y.before, y.alone) })},
+		{"syncs a message, one at a time", traced(func(y *syncs) string { return fmt.Sprintf("%.2f", y.perAlone) }), stageSyncs},
+		{fmt.Sprintf("syncs a message, %d senders", r.several()), traced(func(y *syncs) string { return fmt.Sprintf("%.2f", y.perMany) }), stageSyncs},
+		{"a sync ended between sending and acknowledgement", traced(func(y *syncs) string { return fmt.Sprintf("%d of %d", y.before, y.alone) }), stageSyncs},
 		{"acknowledged messages lost when all processes are killed", func(s *subject) string {
 			if s.found.crash == nil {
 				return ""
 			}
 			return fmt.Sprintf("%d of %d", s.found.crash.lost, s.found.crash.acknowledged)
-		}},
-		{"**acknowledged means on disk**", func(s *subject) string { return s.verdict() }},
+		}, stageCrash},
+		{"**acknowledged means on disk**", func(s *subject) string { return s.verdict() }, stageSyncs},
 	}
 }
 
@@ -209,8 +219,17 @@ func (r *run) chosenSettings(b *strings.Builder) {
 		if s.found.untraced != nil {
 			fmt.Fprintf(b, "\nSyncs of %s were not counted: %v.\n", s.name, s.found.untraced)
 		}
-		if s.failed != nil {
-			fmt.Fprintf(b, "\n**%s failed and is not complete above.** `%s`\n", s.name, strings.ReplaceAll(s.failed.Error(), "\n", " "))
+	}
+	r.voids(b)
+}
+
+// voids says what could not be measured. The rest was.
+func (r *run) voids(b *strings.Builder) {
+	head := "\n## What could not be measured\n\nOnly this; what else is above was measured all the same.\n\n"
+	for _, s := range r.subjects {
+		for _, v := range s.voids {
+			fmt.Fprintf(b, "%s- %s, %s: `%s`\n", head, v.peer, v.what, strings.ReplaceAll(v.cause.Error(), "\n", " "))
+			head = ""
 		}
 	}
 }

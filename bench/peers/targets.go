@@ -35,7 +35,7 @@ type tally struct {
 // find returns a peer that was measured, nil if it was not.
 func (t *tally) find(name string) *subject {
 	for _, s := range t.subjects {
-		if s.name == name && s.failed == nil {
+		if s.name == name && !s.broken {
 			return s
 		}
 	}
@@ -146,7 +146,7 @@ func (t *tally) memory() {
 		t.unmeasured("3", expected)
 		return
 	}
-	last := s.found.idle[len(s.found.idle)-1]
+	last := s.found.idle[len(s.found.idle)-1] // of those that could be measured
 	t.most("3", expected, float64(last.collected.rss)/1000, kilobytes, 1, fmt.Sprintf("KB with %d", last.clients))
 }
 

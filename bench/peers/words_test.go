@@ -99,6 +99,40 @@ func TestTargets(t *testing.T) {
 	}
 }
 
+// TestVoids: what could not be measured is said where it is missing, with why, and takes nothing else with it.
+func TestVoids(t *testing.T) {
+	f := figures{messages: 1000, took: time.Second, server: 100 * time.Millisecond, delivered: []time.Duration{time.Millisecond}, accepted: []time.Duration{time.Millisecond}}
+	own := &subject{peer: peer{name: "qpq", version: func(string) string { return "1" }}, server: &quicproquo{}, found: findings{closed: map[int][]figures{1: {f}}, equal: []figures{f},
+		idle: []idle{{clients: 10, perClient: memory{70_000, 71_000}, collected: &memory{50_000, 51_000}}}, crash: &crash{acknowledged: 9}}}
+	own.void(idleStage(100), errors.New("client 42 of 100 could not connect"))
+	own.void(idleStage(1000), errNotTried)
+	own.void("syncs", errUntraced)
+	other := &subject{peer: peer{name: "prosody", version: func(string) string { return "2" }}, server: &prosody{}, broken: true}
+	other.void("prepare", errors.New("no disk"))
+	r := &run{options: options{pairs: []int{1}, idle: []int{10, 100, 1000}, equal: 200}, subjects: []*subject{own, other}}
+	text := r.report()
+	for name, want := range map[string]string{
+		"delivered a second, 1 pair":                               "| 1000 | failed |",
+		"memory an idle client, 10 of them: RSS / PSS, KB":         "| 70.0 / 71.0 | failed |",
+		"memory an idle client, 100 of them: RSS / PSS, KB":        "| failed | failed |",
+		"memory an idle client, 1000 of them: RSS / PSS, KB":       "| failed | failed |",
+		"syncs a message, one at a time":                           "| failed | failed |",
+		"acknowledged messages lost when all processes are killed": "| 0 of 9 | failed |",
+		"one pair alone: delivered p50 / p99, ms":                  "| 1.00 / 1.00 | failed |",
+		"half of its maximum: messages a second":                   "| – | failed |",
+	} {
+		if got := row(t, text, name); !strings.HasSuffix(strings.TrimSpace(got), want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	for _, want := range []string{"- qpq, 100 idle clients: `client 42 of 100 could not connect`", "- qpq, 1000 idle clients: `not tried", "- prosody, prepare: `no disk`",
+		"KB with 10: 50.0 to 60.0, ratio 0.833 | holds |"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the report does not say %q:\n%s", want, text)
+		}
+	}
+}
+
 func TestMiddle(t *testing.T) {
 	if m := median([]float64{5, 1, 3}); m != 3 {
 		t.Errorf("median %v", m)
