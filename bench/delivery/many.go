@@ -54,12 +54,11 @@ func idle(ctx context.Context, w io.Writer, dir string, o options) (err error) {
 			return err
 		}
 		took := time.Since(began)
-		for _, p := range c.people { // lanes that nobody uses close by themselves after 5 s
+		for _, p := range c.people { // lanes that nobody uses close by themselves after 5 s, for which the server waits
 			if _, err := wire.Call(ctx, p, wire.Ping{}); err != nil {
 				failed.Add(1)
 			}
 		}
-		time.Sleep(7 * time.Second)
 		full, err := c.heap(fmt.Sprintf("%s.heap.%s", o.profile, part.name[:2]))
 		if err != nil {
 			return err

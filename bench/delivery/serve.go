@@ -174,10 +174,24 @@ func selfSigned() (*tls.Config, error) {
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, err
 }
 
-// heap collects what is not used, writes what is to a file, unless its name is empty, and answers with counters.
+// quiet waits until no lane is served and connections neither come nor go, at most a minute: a busy machine takes longer than a lane may rest.
+func quiet() {
+	before, since := 0, time.Now()
+	for end := since.Add(time.Minute); time.Now().Before(end) && time.Since(since) < 3*time.Second; time.Sleep(200 * time.Millisecond) {
+		var stacks strings.Builder
+		_ = pprof.Lookup("goroutine").WriteTo(&stacks, 1)
+		if n := runtime.NumGoroutine(); n != before || strings.Contains(stacks.String(), "transport.(*ServerConn).lane+") {
+			before, since = n, time.Now()
+		}
+	}
+}
+
+// heap waits until the server has nothing to do, collects what is not used, writes what is to a file, unless its name is empty, and answers with counters.
 func (s *server) heap(file string, out io.Writer) error {
-	debug.FreeOSMemory()
-	debug.FreeOSMemory() // what pools hold outlives a collection
+	quiet()
+	for range 4 { // what pools hold outlives a collection, and each takes half of a stack that is not used
+		debug.FreeOSMemory()
+	}
 	if file != "" {
 		f, err := os.Create(file)
 		if err != nil {
