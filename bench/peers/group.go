@@ -74,7 +74,7 @@ type storm struct {
 const tries = 10
 
 // stormTime is how long all of them may take.
-const stormTime = 75 * time.Second
+const stormTime = 3 * time.Minute
 
 // storm cuts all clients off at once and has all of them connect at the same time, from one new socket.
 func (q *quicproquo) storm(ctx context.Context, clients []client) (*storm, error) {

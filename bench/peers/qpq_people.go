@@ -111,12 +111,12 @@ type qpqClient struct {
 
 // connect opens the connection and proves the device on it.
 func (c *qpqClient) connect(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	conn, err := c.server.dial(ctx)
+	conn, err := c.server.dial(ctx) // QUIC bounds how long it takes once it is its turn
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	c.inbox = clients.NewInbox(c, c.person.inbox, c.take)
 	c.session = transport.NewSession(conn, transport.SessionConfig{Push: c.inbox.Pushed})
 	if err := c.authenticate(ctx); err != nil {
