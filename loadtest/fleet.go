@@ -132,12 +132,24 @@ func (f *fleet) connectAll(ctx context.Context) error {
 		if p.alive() {
 			return nil
 		}
-		if err := patiently(ctx, func() error { return p.connect(ctx) }); err != nil {
+		if err := stubbornly(ctx, func() error { return patiently(ctx, func() error { return p.connect(ctx) }) }); err != nil {
 			return fmt.Errorf("connect as %s: %w", p.user, err)
 		}
 		f.say("connecting", int(done.Add(1)), len(f.people))
 		return nil
 	})
+}
+
+// stubbornly repeats what fails, a few times with growing pauses, unless it is refused: one connection of thousands that breaks on a busy machine must not
+// end what is not measured yet.
+func stubbornly(ctx context.Context, do func() error) error {
+	const tries = 6
+	for try := 1; ; try++ {
+		err := do()
+		if err == nil || try == tries || qpq.KindOf(err) == qpq.Denied || !sleepUntil(ctx, time.Now().Add(time.Duration(try)*time.Second)) {
+			return err
+		}
+	}
 }
 
 // patiently repeats what a server refuses because too much is asked of it at a time: preparations are not measured.
