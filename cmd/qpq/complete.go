@@ -11,7 +11,8 @@ import (
 	"github.com/quicproquo/qpq/command"
 )
 
-// complete returns what completes the arguments of a command.
+// complete returns what completes the arguments of a command, with the settings of the line that is completed: what completes runs before its flags are
+// read.
 func (p *program) complete(c *command.Command) cobra.CompletionFunc {
 	var places []command.Param
 	for _, param := range c.Params {
@@ -29,6 +30,9 @@ func (p *program) complete(c *command.Command) cobra.CompletionFunc {
 		}
 		if places[at].Path {
 			return nil, cobra.ShellCompDirectiveDefault // the shell knows
+		}
+		if p.settings.load(cmd.Root().PersistentFlags(), p.settings.table(), p.lookup) != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		words := p.words(cmd, places[at].Of)
 		return slices.DeleteFunc(words, func(w string) bool {

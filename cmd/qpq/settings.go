@@ -79,6 +79,7 @@ func (s *settings) load(flags *pflag.FlagSet, t *config.Table, lookup func(strin
 		}
 		return filepath.Join(dir, fallback, "qpq"), nil
 	}
+	s.keys = nil
 	folder, err := home("XDG_CONFIG_HOME", ".config")
 	if err != nil {
 		return err
