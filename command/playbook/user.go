@@ -153,13 +153,16 @@ func (u *user) signIn(ctx context.Context) error {
 	case !u.with.Login:
 		return nil
 	}
-	if _, err := u.do(ctx, "whoami", nil); qpq.CodeOf(err) != "not-signed-in" {
+	_, err := u.do(ctx, "whoami", nil)
+	if err == nil || qpq.CodeOf(err) != "not-signed-in" && u.with.Profile != "" {
 		return nil // whatever else is wrong, the step will be told
 	}
-	began := time.Now()
-	_, err := u.do(ctx, name, map[string]any{"user": u.account, "device-name": u.device})
-	u.run.report(Event{Event: "user", As: u.name, Step: name + " " + u.account, Line: u.at.Line, Status: statusOf(err), Seconds: seconds(time.Since(began)),
-		Error: u.run.eventError(err)})
+	if qpq.CodeOf(err) == "not-signed-in" {
+		began := time.Now()
+		_, err = u.do(ctx, name, map[string]any{"user": u.account, "device-name": u.device})
+		u.run.report(Event{Event: "user", As: u.name, Step: name + " " + u.account, Line: u.at.Line, Status: statusOf(err), Seconds: seconds(time.Since(began)),
+			Error: u.run.eventError(err)})
+	}
 	if err != nil {
 		return fmt.Errorf("%s cannot %s as %s: %w", u.name, map[string]string{"login": "log in", "register": "sign up"}[name], u.account, err)
 	}
