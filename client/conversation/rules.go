@@ -164,7 +164,7 @@ func (g *Group) checkMembers(c mls.Change, e *effect) error {
 		return breach("%s is no member", e.committer.User)
 	}
 	if own < wire.RoleAdmin && (e.after.Title != g.conversation.Title || e.after.Policy != g.conversation.Policy) {
-		return breach("%s changed the title or the policy, which only admins may", e.committer.User)
+		return breach("%s, %s, may not change the title or the settings of a conversation: admins may", e.committer.User, WithArticle(own))
 	}
 	for _, m := range e.after.Members {
 		if err := g.checkRole(m, own, e); err != nil {
@@ -183,7 +183,7 @@ func (g *Group) checkMembers(c mls.Change, e *effect) error {
 			continue
 		}
 		if own < wire.RoleModerator || own <= m.Role {
-			why := breach("%s, %s, removed %s, %s", e.committer.User, WithArticle(own), m.User, WithArticle(m.Role))
+			why := breach("%s, %s, may not remove %s, %s", e.committer.User, WithArticle(own), m.User, WithArticle(m.Role))
 			return &UnknownDevices{[]wire.MemberDevice{{User: m.User}}, why}
 		}
 	}
@@ -200,7 +200,7 @@ func (g *Group) checkRole(m wire.MemberRole, own wire.Role, e *effect) error {
 	case was && before == m.Role, !was && m.Role == wire.RoleMember:
 		return nil
 	case own < wire.RoleAdmin || m.Role > own || was && before > own:
-		return breach("%s, %s, made %s %s", e.committer.User, WithArticle(own), m.User, WithArticle(m.Role))
+		return breach("%s, %s, may not make %s %s", e.committer.User, WithArticle(own), m.User, WithArticle(m.Role))
 	}
 	return nil
 }
