@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
+	"unicode"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client/profile"
@@ -33,13 +35,19 @@ func (c *Client) Reply(ctx context.Context, id qpq.ChannelID, to Ref, text strin
 
 // React queues a reaction to a message: an emoji is put on it, or, where remove is true, taken off.
 func (c *Client) React(ctx context.Context, id qpq.ChannelID, to Ref, emoji string, remove bool) (MessageID, error) {
-	if emoji == "" || len(emoji) > maxEmoji || qpq.Printable(emoji) != emoji {
+	if !reaction(emoji) {
 		return MessageID{}, qpq.E(qpq.Invalid, "bad-emoji", fmt.Sprintf("%q is no reaction: write one emoji, or a short word", emoji))
 	}
 	if _, err := c.line(id, to); err != nil {
 		return MessageID{}, err
 	}
 	return c.Send(ctx, id, wire.ReactionBody{Target: to.wire(), Emoji: emoji, Remove: remove})
+}
+
+// reaction reports whether something can be put on a message: one word that can be shown, in which emoji may be joined to one, as families are.
+func reaction(text string) bool {
+	shown := strings.ReplaceAll(text, "\u200d", "")
+	return shown != "" && len(text) <= maxEmoji && !strings.ContainsFunc(text, unicode.IsSpace) && qpq.Printable(shown) == shown
 }
 
 // EditMessage queues a new text for a message of this account. What it said before stays on the devices that had it, marked as edited.

@@ -99,8 +99,16 @@ func TestReactionsAreCountedAndTakenOff(t *testing.T) {
 			t.Error("a reaction that was taken off is shown")
 		}
 	}
-	if _, err := bob.React(ctx, id, bob.line(id, m).Ref(), "\x1b[2J", false); qpq.CodeOf(err) != "bad-emoji" {
-		t.Errorf("a control sequence as reaction: %v", err)
+	for _, emoji := range []string{"\x1b[2J", " ", "a\nb", "two words", "\u200d", "\u202e"} {
+		if _, err := bob.React(ctx, id, bob.line(id, m).Ref(), emoji, false); qpq.CodeOf(err) != "bad-emoji" {
+			t.Errorf("%q as reaction: %v", emoji, err)
+		}
+	}
+	const family = "👩\u200d👩\u200d👧"
+	must(bob.React(ctx, id, bob.line(id, m).Ref(), family, false))
+	settle(t, bob, alice)
+	if r := alice.line(id, m).Message.Reactions; r[len(r)-1].Emoji != family {
+		t.Errorf("after a family was put on it, it has %v", r)
 	}
 }
 
