@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client/profile"
@@ -24,8 +26,11 @@ func (c *Client) SendText(ctx context.Context, id qpq.ChannelID, text string) (M
 
 // checkText fails unless a message can have a text.
 func checkText(text string) error {
-	if text == "" {
+	if strings.TrimSpace(text) == "" {
 		return qpq.E(qpq.Invalid, "empty-message", "the message is empty: write something")
+	}
+	if strings.Contains(text, "\x00") || !utf8.ValidString(text) {
+		return qpq.E(qpq.Invalid, "no-text", "the message has bytes that are no text: send it as a file")
 	}
 	if len(text) > maxText {
 		return qpq.E(qpq.TooLarge, "message-too-large", fmt.Sprintf("the message has %d bytes, and %d are allowed: send it in parts, or as a file", len(text), maxText))
