@@ -199,10 +199,10 @@ func (c *Client) fits(ctx context.Context, name string, size int64) error {
 	case err != nil:
 		return err
 	case size > room.Largest:
-		return qpq.E(qpq.TooLarge, "file-too-large", fmt.Sprintf("%s has %d bytes, and this server takes files of at most %d: send it in parts, or in another way", name, size, room.Largest))
+		return qpq.E(qpq.TooLarge, "file-too-large", fmt.Sprintf("%s has %d bytes, and this server takes files of at most %d bytes: send it in parts, or in another way", name, size, room.Largest))
 	case f.Sealed() > room.Left:
-		return qpq.E(qpq.Exhausted, wire.CodeBlobQuota, fmt.Sprintf("%s takes %d bytes as it is sent, and this account has room for %d more at the server: "+
-			"wait until others have fetched what was sent before, or cancel transfers", name, f.Sealed(), room.Left))
+		return qpq.E(qpq.Exhausted, wire.CodeBlobQuota, fmt.Sprintf("%s takes %d bytes as it is sent, and this account has room for %d bytes more at the server: "+
+			"cancel transfers, delete files that you sent, or wait: the server drops a file some days after others have its message", name, f.Sealed(), room.Left))
 	}
 	return nil
 }
