@@ -241,7 +241,7 @@ func (r *REPL) line(ctx context.Context, line string) error {
 	case strings.HasPrefix(line, "//"): // a text that begins with a slash
 		return r.say(ctx, line[1:])
 	case strings.HasPrefix(trimmed, "/"):
-		if r.cfg.Person {
+		if _, shown := r.cfg.Console.(*Plain); r.cfg.Person && !shown { // terminals that edit lines themselves have shown it
 			r.print(r.paint(dim, "> "+qpq.OneLine(trimmed)))
 		}
 		defer r.moves("")
