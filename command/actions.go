@@ -100,6 +100,9 @@ func edit(ctx context.Context, e *Env, a textArgs) (Output, error) {
 }
 
 func deleteMessage(ctx context.Context, e *Env, a messageArgs) (Output, error) {
+	if _, m, err := e.message(ctx, a.Conversation, a.Message); err == nil && m.Message.Own && m.Message.File() != nil {
+		_ = e.Client.Sync(ctx) // where there is a connection the server forgets the file at once; where there is none the message waits
+	}
 	return e.act(ctx, a, false, func(id qpq.ChannelID, m client.Ref) (client.MessageID, error) {
 		return e.Client.DeleteMessage(ctx, id, m)
 	})
@@ -112,9 +115,31 @@ type reactArgs struct {
 }
 
 func react(ctx context.Context, e *Env, a reactArgs) (Output, error) {
+	if err := e.reacted(ctx, a); err != nil {
+		return Output{}, err
+	}
 	return e.act(ctx, a.messageArgs, false, func(id qpq.ChannelID, m client.Ref) (client.MessageID, error) {
 		return e.Client.React(ctx, id, m, a.Emoji, a.Remove)
 	})
+}
+
+// reacted fails where an emoji is to be taken off that is not there.
+func (e *Env) reacted(ctx context.Context, a reactArgs) error {
+	if !a.Remove {
+		return nil
+	}
+	_, m, err := e.message(ctx, a.Conversation, a.Message)
+	if err != nil {
+		return err
+	}
+	own, _, err := e.Client.Self()
+	if err != nil {
+		return err
+	}
+	if m.Message.Gone == client.There && !slices.ContainsFunc(m.Message.Reactions, func(r client.Reaction) bool { return r.Emoji == a.Emoji && slices.Contains(r.Users, own) }) {
+		return qpq.E(qpq.NotFound, "no-reaction", fmt.Sprintf("there is no %s of yours on the message %s: message shows what is there", qpq.OneLine(a.Emoji), m.Message.ID.Short()))
+	}
+	return nil
 }
 
 // act queues what f does to a message, and sends it as say does.
@@ -240,7 +265,7 @@ func listThreads(ctx context.Context, e *Env, a threadsArgs) (Output, error) {
 	list, lines := []threadJSON{}, []string{}
 	for _, t := range threads {
 		list = append(list, threadJSON{EntryValue(v, &t.Root), t.Replies, t.Unread, t.Last.UTC()})
-		lines = append(lines, fmt.Sprintf("%s\n    %s, %d new, the last at %s", EntryText(own, v, &t.Root), replies(t.Replies), t.Unread, clock(t.Last)))
+		lines = append(lines, fmt.Sprintf("%s\n    %s, %d new, the last at %s", EntryText(own, v, &t.Root), Replies(t.Replies), t.Unread, clock(t.Last)))
 	}
 	if len(lines) == 0 {
 		lines = []string{"there are no threads: reply begins one"}
@@ -338,7 +363,7 @@ func typing(ctx context.Context, e *Env, a switchArgs) (Output, error) {
 		return Output{}, err
 	}
 	if given {
-		return Output{map[string]any{"conversation": v.ID.String(), "typing": on}, ""}, e.Client.SendTyping(ctx, v.ID, on)
+		return e.tellTyping(ctx, v, on)
 	}
 	own, _, err := e.Client.Self()
 	if err != nil {
@@ -355,7 +380,24 @@ func typing(ctx context.Context, e *Env, a switchArgs) (Output, error) {
 	return Output{map[string]any{"conversation": v.ID.String(), "typing": users}, text}, nil
 }
 
-func replies(n int) string {
+// tellTyping says what comes of it: where no receipts are sent, nobody is told.
+func (e *Env) tellTyping(ctx context.Context, v *client.Conversation, on bool) (Output, error) {
+	told, err := e.Client.Receipts(v.ID)
+	if err != nil {
+		return Output{}, err
+	}
+	text := "others are told for ten seconds"
+	switch {
+	case !told:
+		text = "nobody is told: no receipts are sent in " + qpq.OneLine(v.Name())
+	case !on:
+		text = "others are told that you stopped"
+	}
+	return Output{map[string]any{"conversation": v.ID.String(), "typing": on && told}, text}, e.Client.SendTyping(ctx, v.ID, on)
+}
+
+// Replies counts replies for people.
+func Replies(n int) string {
 	if n == 1 {
 		return "1 reply"
 	}

@@ -262,6 +262,8 @@ func text(m *client.Message) string {
 	switch {
 	case m.Gone == client.Deleted:
 		return "deleted"
+	case m.Gone == client.Viewed && m.Own:
+		return "sent to be viewed once"
 	case m.Gone == client.Viewed:
 		return "viewed, and gone"
 	case m.Gone != client.There:
@@ -337,7 +339,7 @@ func (j *EntryJSON) parts() (before, written, after string) {
 		after += fmt.Sprintf(" [%s %d]", qpq.OneLine(r.Emoji), r.Count)
 	}
 	if j.Replies > 0 {
-		after += fmt.Sprintf(" [%s]", replies(j.Replies))
+		after += fmt.Sprintf(" [%s]", Replies(j.Replies))
 	}
 	return before, written, after
 }

@@ -201,11 +201,7 @@ func (a *account) under(e *command.EntryJSON, width int) []row {
 		spans = append(spans, span{as, reaction(r.Emoji) + " " + fmt.Sprint(r.Count)}, span{text: "  "})
 	}
 	if e.Replies > 0 {
-		note := "↳ 1 reply"
-		if e.Replies > 1 {
-			note = fmt.Sprintf("↳ %d replies", e.Replies)
-		}
-		spans = append(spans, span{style{role: faint}, note})
+		spans = append(spans, span{style{role: faint}, "↳ " + command.Replies(e.Replies)})
 	}
 	if len(spans) == 0 {
 		return nil

@@ -252,7 +252,7 @@ func (m *Model) click(x, y int) tea.Cmd {
 	g := &m.drawn
 	switch {
 	case x < g.left:
-		if i := g.listTop + y - 1; y > 0 && i < len(m.at.list) && y < m.height-1 {
+		if i := g.listTop + y - 1; y > 0 && i < len(m.at.list) && y < m.height-len(m.bottom()) {
 			return m.goTo(m.at.list[i].ID)
 		}
 	case y >= 1 && y <= g.body && m.above != nil:
@@ -261,7 +261,7 @@ func (m *Model) click(x, y int) tea.Cmd {
 		if i := y - 1; i < len(g.entries) && g.entries[i] > 0 {
 			m.focus, m.at.messages.selected = onMessages, g.entries[i]
 		}
-	case y >= g.composer && y < m.height-1:
+	case y >= g.composer && y < m.height-len(m.bottom()):
 		m.above, m.focus, m.at.messages.selected = nil, onComposer, 0
 	}
 	return nil

@@ -60,7 +60,7 @@ func (m *Model) openThreads() tea.Cmd {
 	c := &chooser{name: "Threads", help: m.keys.first("choose") + " shows one", empty: "…"}
 	c.fill = func(_ *Model, width int) (items []item) {
 		for _, t := range list {
-			note := fmt.Sprintf("  %d replies, %s", t.Replies, t.Last.Local().Format("2 Jan 15:04"))
+			note := fmt.Sprintf("  %s, %s", command.Replies(t.Replies), t.Last.Local().Format("2 Jan 15:04"))
 			fresh1 := ""
 			if t.Unread > 0 {
 				fresh1 = fmt.Sprintf(", %d new", t.Unread)

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -60,10 +61,10 @@ func (m *Model) composerRows(width int) (rows []row, x, y int) {
 	return rows, x + 2, y
 }
 
-// bodyHeight returns how many rows there are for messages: all but the title, a ruler, what is written and the line at the bottom.
+// bodyHeight returns how many rows there are for messages: all but the title, a ruler, what is written and what is at the bottom.
 func (m *Model) bodyHeight() int {
 	lower, _, _ := m.lower()
-	return max(m.height-3-len(lower), 0)
+	return max(m.height-2-len(lower)-len(m.bottom()), 0)
 }
 
 // rows returns what gives the rows of the entries of an account.
@@ -107,13 +108,13 @@ func (m *Model) screen() (lines []row, x, y int) {
 	}
 	left, right := m.leftWidth(), m.rightWidth()
 	lower, x, y := m.lower()
-	body := m.bodyHeight()
+	body, bottom := m.bodyHeight(), m.bottom()
 	m.drawn = geometry{left: left, body: body, composer: 2 + body}
 	rows := append([]row{m.heading(right)}, m.bodyRows(right, body)...)
 	rows = append(append(rows, m.between(right)), lower...)
 	x, y = x+left, y+2+body
 	if left > 0 {
-		list := m.listRows(left-1, m.height-1)
+		list := m.listRows(left-1, m.height-len(bottom))
 		for i := range rows {
 			beside := row{}
 			if i < len(list) {
@@ -122,7 +123,7 @@ func (m *Model) screen() (lines []row, x, y int) {
 			rows[i] = append(append(beside.fit(left-1), span{style{role: faint}, "│"}), rows[i]...)
 		}
 	}
-	rows = append(rows, m.bottom())
+	rows = append(rows, bottom...)
 	for i := range rows {
 		rows[i] = rows[i].fit(m.width)
 	}
@@ -255,25 +256,43 @@ func (m *Model) typingNote() string {
 	return strings.Join(names, ", ") + " are writing…"
 }
 
-// bottom is the line at the bottom: what was done, what may be completed, or what keys do.
-func (m *Model) bottom() row {
+// maxStatus is how many rows at the bottom what was done, or why not, may take, on a screen of four times as many.
+const maxStatus = 3
+
+// bottom is the line at the bottom: what was done, what may be completed, or what keys do. A sentence that is longer has more rows.
+func (m *Model) bottom() []row {
 	a := m.at
 	right := m.standing()
 	room := max(m.width-displaywidth.String(right)-1, 1)
-	var text row
+	var rows []row
 	switch c := a.composer.completed; {
 	case m.status.text != "":
 		as := style{role: good}
 		if m.status.bad {
 			as = style{role: alarm}
 		}
-		text = row{{as, brief(m.status.text, room)}}
+		rows = wrap([]span{{as, m.status.text}}, room, room)
+		if most := max(min(m.height/4, maxStatus), 1); len(rows) > most {
+			rows = rows[:most]
+			rows[most-1] = append(rows[most-1].fit(max(room-2, 0)), span{as, " …"})
+		}
 	case c != nil && m.above == nil && m.focus == onComposer:
-		text = c.rows(room)
+		rows = []row{c.rows(room)}
 	default:
-		text = row{{style{role: faint}, brief(m.hint(), room)}}
+		rows = []row{{{style{role: faint}, brief(hinted(m.hint(), room), room)}}}
 	}
-	return append(text.fit(room), span{style{role: faint}, " " + right})
+	last := len(rows) - 1
+	rows[last] = append(rows[last].fit(room), span{style{role: faint}, " " + right})
+	return rows
+}
+
+// hinted leaves out of a hint what there is no room for: what stands before the last, which says where to read all of it.
+func hinted(hint string, room int) string {
+	parts := strings.Split(hint, " · ")
+	for n := len(parts); n > 2 && displaywidth.String(strings.Join(parts, " · ")) > room; n-- {
+		parts = slices.Delete(parts, n-2, n-1)
+	}
+	return strings.Join(parts, " · ")
 }
 
 // standing says who one is, and how the connection is.
