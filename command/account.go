@@ -105,7 +105,7 @@ func (e *Env) proving(ctx context.Context, f func(client.Credentials) error) err
 
 type registerArgs struct {
 	User       string `arg:"user" help:"the name to sign up under: name, or name@domain"`
-	DeviceName string `flag:"device-name" help:"what to call this device; only your devices see it"`
+	DeviceName string `flag:"device-name" as:"NAME" help:"what to call this device; only your devices see it"`
 	Recovery   bool   `flag:"recovery-code" help:"make a recovery code and show it once"`
 }
 
@@ -161,7 +161,7 @@ func (e *Env) voidRecovery(shown bool, unless string) {
 
 type loginArgs struct {
 	User       string `arg:"user" help:"whose account: name, or name@domain"`
-	DeviceName string `flag:"device-name" help:"what to call this device; only your devices see it"`
+	DeviceName string `flag:"device-name" as:"NAME" help:"what to call this device; only your devices see it"`
 	Link       bool   `flag:"link" help:"by a code that another of your devices shows (qpq link)"`
 }
 

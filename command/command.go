@@ -35,15 +35,16 @@ type Command struct {
 type Param struct {
 	Name     string
 	Help     string
-	Flag     bool // an option with a name, otherwise one that stands at its place
-	Optional bool // flags are
-	Switch   bool // a flag without a value: true or false
-	Number   bool // a whole number
-	List     bool // any number of values, as a JSON array: all that follow
-	Rest     bool // text: all words that follow, with a space between them
-	Input    bool // text that a front end reads from its input where it is not given
-	Path     bool // the path of a file or folder, whole (Command.Whole)
-	Of       Of   // what its values name; empty where it is nothing that could be listed
+	Flag     bool   // an option with a name, otherwise one that stands at its place
+	Optional bool   // flags are
+	Switch   bool   // a flag without a value: true or false
+	Number   bool   // a whole number
+	List     bool   // any number of values, as a JSON array: all that follow
+	Rest     bool   // text: all words that follow, with a space between them
+	Input    bool   // text that a front end reads from its input where it is not given
+	Path     bool   // the path of a file or folder, whole (Command.Whole)
+	Of       Of     // what its values name; empty where it is nothing that could be listed
+	As       string // how people see the value of a flag, as ID
 }
 
 // Of says what the values of a parameter name: front ends complete them.
@@ -114,8 +115,29 @@ func (c *Command) Run(ctx context.Context, e *Env, args json.RawMessage) (Output
 // Topics are words that commands begin with and that are no commands themselves, with what they are about.
 var Topics = map[string]string{"group": "make groups, and change who is in them", "outbox": "see what waits on this device to be sent"}
 
+// Subject is what some commands are about.
+type Subject struct {
+	Title    string
+	Commands []*Command
+}
+
+// subjects are those of all commands, in the order of the manual.
+var subjects = []Subject{
+	{"your account", account}, {"conversations", slices.Concat(conversations, groups)}, {"messages", slices.Concat(messages, actions)},
+	{"files, and what is viewed once", files}, {"looking things up", searching},
+	{"privacy, the outbox, transcripts and looks", slices.Concat(privacy, outbox, transcripts, formats)},
+}
+
+// Subjects returns all commands by what they are about, in the order of the manual.
+func Subjects() []Subject { return slices.Clone(subjects) }
+
 // all are the commands in the order of the manual.
-var all = slices.Concat(account, conversations, groups, messages, actions, outbox, files, formats, transcripts, privacy, searching)
+var all = func() (list []*Command) {
+	for _, s := range subjects {
+		list = append(list, s.Commands...)
+	}
+	return list
+}()
 
 // Find returns the command with a name. It fails with qpq.NotFound.
 func Find(name string) (*Command, error) {
@@ -130,7 +152,7 @@ func Find(name string) (*Command, error) {
 func All() []*Command { return slices.Clone(all) }
 
 // define makes a command of a function. The fields of A are its parameters: tags "arg" and "flag" name them, "arg" with a
-// question mark at the end is optional, "help" says what they are, "of" what they name. Slices are lists; "takes" of a text is "rest",
+// question mark at the end is optional, "help" says what they are, "of" what they name, "as" how people see the value of a flag. Slices are lists; "takes" of a text is "rest",
 // "input" where it may come from the front end's input too, or "path".
 func define[A any](c Command, f func(context.Context, *Env, A) (Output, error)) *Command {
 	fields := slices.DeleteFunc(reflect.VisibleFields(reflect.TypeFor[A]()), func(f reflect.StructField) bool { return f.Anonymous })
@@ -154,11 +176,14 @@ func param(command string, f reflect.StructField) Param {
 	}
 	takes := f.Tag.Get("takes")
 	p := Param{Help: f.Tag.Get("help"), Switch: kind == reflect.Bool, Number: kind == reflect.Int || kind == reflect.Int64, List: kind == reflect.Slice,
-		Rest: takes == "rest" || takes == "input", Input: takes == "input", Path: takes == "path", Of: Of(f.Tag.Get("of"))}
+		Rest: takes == "rest" || takes == "input", Input: takes == "input", Path: takes == "path", Of: Of(f.Tag.Get("of")), As: f.Tag.Get("as")}
 	if name, ok := f.Tag.Lookup("flag"); ok {
 		p.Name, p.Flag, p.Optional = name, true, true
 	} else {
 		p.Name, p.Optional = strings.CutSuffix(f.Tag.Get("arg"), "?")
+	}
+	if p.Flag && kind == reflect.String && p.As == "" {
+		panic(fmt.Sprintf("command %s: the flag %s does not say what its value is", command, p.Name))
 	}
 	if p.Name == "" || p.Help == "" {
 		panic(fmt.Sprintf("command %s: the field %s has no name or no help", command, f.Name))

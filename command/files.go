@@ -59,7 +59,7 @@ var files = []*Command{
 type sendFileArgs struct {
 	conversationArgs
 	Path     string `arg:"path" takes:"path" help:"the file"`
-	Caption  string `flag:"caption" help:"what to say with it"`
+	Caption  string `flag:"caption" as:"TEXT" help:"what to say with it"`
 	ViewOnce bool   `flag:"view-once" help:"have it viewed once"`
 }
 
@@ -156,7 +156,7 @@ func sendOnce(ctx context.Context, e *Env, a sendOnceArgs) (Output, error) {
 type downloadArgs struct {
 	conversationArgs
 	Message string `arg:"message" help:"the id of the message"`
-	To      string `flag:"to" takes:"path" help:"save it there: in a folder, or under a name"`
+	To      string `flag:"to" as:"PATH" takes:"path" help:"save it there: in a folder, or under a name"`
 }
 
 func download(ctx context.Context, e *Env, a downloadArgs) (Output, error) {
@@ -188,7 +188,12 @@ func view(ctx context.Context, e *Env, a downloadArgs) (Output, error) {
 		return Output{}, err
 	}
 	if f := m.Message.File(); f != nil && f.Once {
-		return e.save(ctx, v, m, a.To)
+		out, err := e.save(ctx, v, m, a.To)
+		if value, ok := out.Value.(map[string]any); ok && err == nil && f.Caption != "" {
+			value["caption"] = f.Caption
+			out.Text += "\n" + indented(f.Caption)
+		}
+		return out, err
 	}
 	return Output{}, e.Client.ViewText(v.ID, m.Ref(), func(text string) error {
 		return e.UI.Result(Output{map[string]string{"id": m.Message.ID.String(), "text": text}, text})

@@ -156,7 +156,7 @@ func ended(ctx context.Context) error {
 
 type recvArgs struct {
 	Conversation string `arg:"conversation?" of:"conversations" help:"its name, or the beginning of its id; all, if none is given"`
-	Wait         string `flag:"wait" help:"if there is no message yet, wait so long for one: 30s, 10m, 2h"`
+	Wait         string `flag:"wait" as:"TIME" help:"if there is no message yet, wait so long for one: 30s, 10m, 2h"`
 }
 
 func recv(ctx context.Context, e *Env, a recvArgs) (Output, error) {
@@ -259,7 +259,7 @@ func (a watchArgs) goOn(ctx context.Context, position int64) error {
 type historyArgs struct {
 	conversationArgs
 	Limit    *int   `flag:"limit" help:"show so many entries at most; 50 unless you say otherwise"`
-	Before   string `flag:"before" help:"only those before the message with this id"`
+	Before   string `flag:"before" as:"ID" help:"only those before the message with this id"`
 	Position *int64 `flag:"position" help:"only those before the entry at this position"`
 	After    *int64 `flag:"after" help:"only those after the entry at this position, and of them the oldest"`
 	Offline  bool   `flag:"offline" help:"what this device has, without asking the server"`

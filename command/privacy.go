@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,7 +15,7 @@ import (
 var privacy = []*Command{
 	define(Command{
 		Name: "privacy", Summary: "show or choose what others learn besides what you say",
-		Long: "Without a setting, shows all. receipts on or off chooses whether others learn what you had and read, and that you are typing, in conversations of up to 32 people; receipts CONVERSATION chooses for one. " +
+		Long: "Without a value, shows all. receipts on or off chooses whether others learn what you had and read, and that you are typing, in conversations of up to 32 people; receipts CONVERSATION chooses for one. " +
 			"cover N has this device send N messages without content an hour, at random times, while it stays connected, so that it is harder for the server and the network to tell when you really say something (docs/privacy.md says what still shows); " +
 			"cover off sends none. All messages are padded to size classes, always.",
 		Example: []string{"privacy", "privacy receipts off", "privacy cover 12"},
@@ -59,6 +60,7 @@ func showPrivacy(_ context.Context, e *Env, a privacyArgs) (Output, error) {
 
 func setPrivacy(p *client.Privacy, a privacyArgs) error {
 	switch {
+	case a.Value == "" && slices.Contains(Privacies, a.Setting): // shown, as all else
 	case a.Setting == "receipts" && (a.Value == "on" || a.Value == "off"):
 		p.Receipts = a.Value == "on"
 	case a.Setting == "cover" && a.Value == "off":

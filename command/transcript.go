@@ -44,11 +44,11 @@ var transcripts = []*Command{
 
 type exportArgs struct {
 	conversationArgs
-	To     string `flag:"to" takes:"path" help:"save it there: in a folder, or under a name"`
+	To     string `flag:"to" as:"PATH" takes:"path" help:"save it there: in a folder, or under a name"`
 	Print  bool   `flag:"print" help:"give it line by line, and save nothing"`
-	After  string `flag:"after" help:"only what came after the message with this id, or from this day or time on: 2026-11-01, 2026-11-01T18:00:00Z"`
-	Before string `flag:"before" help:"only what came before the message with this id, or before this day or time"`
-	Redact string `flag:"redact" help:"leave out what the messages with these ids say: one, or several with commas between them"`
+	After  string `flag:"after" as:"WHEN" help:"only what came after the message with this id, or from this day or time on: 2026-11-01, 2026-11-01T18:00:00Z"`
+	Before string `flag:"before" as:"WHEN" help:"only what came before the message with this id, or before this day or time"`
+	Redact string `flag:"redact" as:"IDS" help:"leave out what the messages with these ids say: one, or several with commas between them"`
 }
 
 // exportedJSON is what came of an export, for programs.
@@ -188,7 +188,7 @@ func (p *parts) Write(b []byte) (int, error) {
 type exportRedactArgs struct {
 	File    string   `arg:"file" takes:"path" help:"the transcript"`
 	Message []string `arg:"message" help:"the ids of the messages"`
-	To      string   `flag:"to" takes:"path" help:"save the copy there: in a folder, or under a name"`
+	To      string   `flag:"to" as:"PATH" takes:"path" help:"save the copy there: in a folder, or under a name"`
 }
 
 // redactedJSON is a copy of a transcript, for programs.
@@ -264,7 +264,7 @@ func names(name, id string) bool {
 
 type exportVerifyArgs struct {
 	File string `arg:"file" takes:"path" help:"the transcript"`
-	Key  string `flag:"key" help:"the fingerprint of the key of the account that has to have signed it, SHA256:…"`
+	Key  string `flag:"key" as:"FINGERPRINT" help:"the fingerprint of the key of the account that has to have signed it, SHA256:…"`
 }
 
 // verifiedJSON is what a transcript is, for programs.

@@ -116,8 +116,9 @@ func (c *Command) Flags(set *pflag.FlagSet, number func(string) (any, error)) fu
 			v := set.StringArray(p.Name, nil, p.Help)
 			given[p.Name] = func() any { return *v }
 		default:
-			v := set.String(p.Name, "", p.Help)
-			given[p.Name] = func() any { return *v }
+			v := &textFlag{as: p.As}
+			set.Var(v, p.Name, p.Help)
+			given[p.Name] = func() any { return v.text }
 		}
 	}
 	return func(values map[string]any) {
@@ -145,11 +146,26 @@ type numberFlag struct {
 	value any
 }
 
+// textFlag is a flag whose value people see by a name.
+type textFlag struct{ as, text string }
+
+// String implements pflag.Value.
+func (f *textFlag) String() string { return f.text }
+
+// Type implements pflag.Value.
+func (f *textFlag) Type() string { return f.as }
+
+// Set implements pflag.Value.
+func (f *textFlag) Set(s string) error {
+	f.text = s
+	return nil
+}
+
 // String implements pflag.Value.
 func (n *numberFlag) String() string { return n.text }
 
 // Type implements pflag.Value.
-func (n *numberFlag) Type() string { return "int64" }
+func (n *numberFlag) Type() string { return "N" }
 
 // Set implements pflag.Value.
 func (n *numberFlag) Set(s string) (err error) {

@@ -60,7 +60,11 @@ func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "print the version", Args: NoArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(c.OutOrStdout(), "%s %s\n", c.Root().Name(), Release())
+			text := c.Root().Name() + " " + Release()
+			if f := c.Root().PersistentFlags().Lookup("json"); f != nil && f.Value.String() == "true" {
+				text = fmt.Sprintf("{\"release\":%q}", Release())
+			}
+			_, err := fmt.Fprintln(c.OutOrStdout(), text)
 			return err
 		},
 	}

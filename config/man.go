@@ -31,6 +31,9 @@ func (t *Table) Man(w io.Writer, root *cobra.Command) error {
 		if c.Long != "" {
 			fmt.Fprintf(&b, ".PP\n%s\n", roff(c.Long))
 		}
+		for _, a := range Arguments(c) {
+			fmt.Fprintf(&b, ".TP\n.I %s\n%s\n", roff(a[0]), roff(a[1]))
+		}
 		t.manFlags(&b, c.LocalNonPersistentFlags())
 		if c.Example != "" {
 			fmt.Fprintf(&b, ".PP\nExamples:\n.PP\n.nf\n%s\n.fi\n", roff(c.Example))
@@ -42,6 +45,27 @@ func (t *Table) Man(w io.Writer, root *cobra.Command) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// Explain says what the arguments of a command are, each by its name: manual and help tell it.
+func Explain(c *cobra.Command, arguments [][2]string) {
+	for _, a := range arguments {
+		if c.Annotations == nil {
+			c.Annotations = map[string]string{}
+		}
+		c.Annotations[argumentsKey] += a[0] + "\t" + a[1] + "\n"
+	}
+}
+
+const argumentsKey = "arguments"
+
+// Arguments returns what Explain was told of a command.
+func Arguments(c *cobra.Command) (list [][2]string) {
+	for line := range strings.Lines(c.Annotations[argumentsKey]) {
+		name, help, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		list = append(list, [2]string{name, help})
+	}
+	return list
 }
 
 // commands returns a command and those below it that people are to know of.

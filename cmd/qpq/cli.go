@@ -24,6 +24,13 @@ func (p *program) add(root *cobra.Command, c *command.Command) {
 		Use: strings.Join(use, " "), Short: c.Summary, Long: c.Long, Example: examples(c),
 		Args: func(_ *cobra.Command, args []string) error { return checkArguments(c, args) },
 	}
+	var arguments [][2]string
+	for _, param := range c.Params {
+		if !param.Flag {
+			arguments = append(arguments, [2]string{strings.ToUpper(param.Name), param.Help})
+		}
+	}
+	config.Explain(cmd, arguments)
 	given := c.Flags(cmd.Flags(), nil)
 	for _, q := range c.Asks {
 		p.secrets.flags(cmd.Flags(), q)

@@ -61,7 +61,8 @@ func (p *program) root() *cobra.Command {
 	table := p.settings.table()
 	root := &cobra.Command{
 		Use: "qpq", Short: "end-to-end encrypted messages that nobody in between can read",
-		Long: "qpq talks to people over a server that cannot read a word of it. Sign up with register, or make this device one of your account with login.\n\n" +
+		Long: "qpq talks to people over a server that cannot read a word of it. Sign up with register, or make this device one of your account with login. " +
+			"At a terminal, without a command, it fills the screen with your conversations (docs/tui.md).\n\n" +
 			"Settings are taken from a TOML file, the environment and flags, each stronger than the one before (qpq config).",
 		Args: config.NoArguments, SilenceUsage: true, SilenceErrors: true,
 		RunE: func(c *cobra.Command, _ []string) error { return p.talk(c.Context(), c.Help) },
@@ -73,5 +74,7 @@ func (p *program) root() *cobra.Command {
 	}
 	root.AddCommand(p.replCommand(), p.daemonCommand(), p.configCommand(table))
 	table.Commands(root, p.commandsDocument())
+	root.SetFlagErrorFunc(wrongFlag)
+	explain(root)
 	return root
 }
