@@ -45,11 +45,14 @@ const later = " Where the server cannot be reached, the change waits on this dev
 
 // users reads names of users.
 func (e *Env) users(names []string) ([]qpq.UserID, error) {
-	list := make([]qpq.UserID, len(names))
-	for i, name := range names {
-		var err error
-		if list[i], err = e.Client.ParseUser(name); err != nil {
+	var list []qpq.UserID
+	for _, name := range names {
+		u, err := e.Client.ParseUser(name)
+		if err != nil {
 			return nil, err
+		}
+		if !slices.Contains(list, u) {
+			list = append(list, u)
 		}
 	}
 	return list, nil
@@ -113,7 +116,7 @@ func inviteToGroup(ctx context.Context, e *Env, a groupUsersArgs) (Output, error
 	if err != nil {
 		return Output{}, err
 	}
-	return e.amend(ctx, v, client.Amendment{Kind: client.AmendInvite, Users: users}, func(title string) string { return title + " now has " + userList(users) + " as members" })
+	return e.amend(ctx, v, client.Amendment{Kind: client.AmendInvite, Users: users}, func(title string) string { return userList(users) + " added to " + title })
 }
 
 func removeFromGroup(ctx context.Context, e *Env, a groupUsersArgs) (Output, error) {

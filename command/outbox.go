@@ -56,10 +56,13 @@ func listOutbox(_ context.Context, e *Env, _ noArgs) (Output, error) {
 		}
 	}
 	if len(l.lines) == 0 {
-		l.lines = []string{"nothing waits"}
+		l.lines = []string{nothingWaits}
 	}
 	return Output{l.values, strings.Join(l.lines, "\n")}, nil
 }
+
+// nothingWaits is what is said of an outbox that is empty.
+const nothingWaits = "nothing waits"
 
 // waitingList is what waits, for programs and for people.
 type waitingList struct {
@@ -117,6 +120,9 @@ func flushOutbox(ctx context.Context, e *Env, _ noArgs) (Output, error) {
 	}
 	sent, settled := max(messages-waiting, 0), max(changes-waitingChanges, 0)
 	text := fmt.Sprintf("%s went out, %s still waiting", both(sent, settled), both(waiting, waitingChanges))
+	if messages+changes+waiting+waitingChanges == 0 {
+		text = nothingWaits
+	}
 	return Output{map[string]int{"sent": sent, "waiting": waiting, "changes": settled, "changes_waiting": waitingChanges}, text}, nil
 }
 
@@ -142,5 +148,9 @@ func clearOutbox(ctx context.Context, e *Env, a clearArgs) (Output, error) {
 		id = v.ID
 	}
 	messages, changes, err := e.Client.ClearOutbox(ctx, id)
-	return Output{map[string]int{"cleared": messages, "changes": changes}, both(messages, changes) + " given up"}, err
+	text := both(messages, changes) + " given up"
+	if messages+changes == 0 {
+		text = nothingWaits
+	}
+	return Output{map[string]int{"cleared": messages, "changes": changes}, text}, err
 }

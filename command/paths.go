@@ -23,8 +23,8 @@ func (c *Command) Whole(args json.RawMessage, here func() (string, error)) (json
 			continue
 		}
 		path := ""
-		if raw, given := values[p.Name]; given && json.Unmarshal(raw, &path) != nil || !given && !p.Optional {
-			continue
+		if raw, given := values[p.Name]; given && json.Unmarshal(raw, &path) != nil || !given && !p.Optional || given && path == "" {
+			continue // Run says what is wrong with it
 		}
 		if !filepath.IsAbs(path) {
 			folder, err := here()
