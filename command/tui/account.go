@@ -271,11 +271,14 @@ func (m *Model) notice(a *account, n client.Notice) tea.Cmd {
 		a.offline = oneLine(n.Text)
 	case "online":
 		a.offline = ""
+		if m.at == a && slices.Contains(a.notices, m.status.text) { // it is so no more
+			m.status = status{}
+		}
 		return m.whoami(a)
 	case "udp-blocked": // at each try
-		if !slices.Contains(a.notices, n.Text) {
-			a.notices = append(a.notices, n.Text)
-			m.say(n.Text)
+		if text := oneLine(n.Text); !slices.Contains(a.notices, text) {
+			a.notices = append(a.notices, text)
+			m.say(text)
 		}
 	default:
 		m.say(n.Text)

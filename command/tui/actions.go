@@ -281,9 +281,13 @@ func (m *Model) ran(a *account, msg ranMsg) tea.Cmd {
 	a.forgetJob(msg.job)
 	a.relist, a.messages.stale = true, true
 	if msg.err != nil {
-		if qpq.CodeOf(msg.err) == "cancelled" {
+		switch code := qpq.CodeOf(msg.err); {
+		case slices.Contains(kept, code): // it is done by itself: who got the line back might have it done twice
+			m.say(msg.err.Error())
+			return nil
+		case code == "cancelled":
 			m.say("given up")
-		} else {
+		default:
 			m.report(msg.err)
 		}
 		a.giveBack(msg.job.conversation, msg.job.line)
@@ -303,6 +307,9 @@ func (m *Model) ran(a *account, msg ranMsg) tea.Cmd {
 	}
 	return m.followed(a, msg.name, msg.out)
 }
+
+// kept are codes of errors that say that something waits on this device.
+var kept = []string{"queued", "transfer-waits"}
 
 // seen are commands whose outcome is seen among the messages.
 var seen = []string{"reply", "edit", "react", "delete"}

@@ -37,8 +37,9 @@ type Model struct {
 
 // status is the line at the bottom: what was done last, or why not.
 type status struct {
-	text string
-	bad  bool
+	text  string
+	bad   bool
+	brief bool // it changes often, and takes one row whatever is cut off
 }
 
 func newModel(ctx context.Context, c Config) (*Model, error) {
@@ -138,9 +139,9 @@ func (m *Model) settle() tea.Cmd {
 // report shows why something failed.
 func (m *Model) report(err error) {
 	if err != nil && m.ctx.Err() == nil {
-		m.status = status{oneLine(err.Error()), true}
+		m.status = status{text: oneLine(err.Error()), bad: true}
 	}
 }
 
 // say shows what was done.
-func (m *Model) say(text string) { m.status = status{oneLine(text), false} }
+func (m *Model) say(text string) { m.status = status{text: oneLine(text)} }

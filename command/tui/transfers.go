@@ -48,7 +48,7 @@ func (m *Model) progress(a *account, msg jobMsg) tea.Cmd {
 		}
 	}
 	if m.at == a && j.text != "" {
-		m.say(j.text)
+		m.status = status{text: j.text, brief: true}
 	}
 	return nil
 }

@@ -272,7 +272,9 @@ func (m *Model) bottom() []row {
 			as = style{role: alarm}
 		}
 		rows = wrap([]span{{as, m.status.text}}, room, room)
-		if most := max(min(m.height/4, maxStatus), 1); len(rows) > most {
+		if most := max(min(m.height/4, maxStatus), 1); m.status.brief {
+			rows = []row{{{as, brief(m.status.text, room)}}}
+		} else if len(rows) > most {
 			rows = rows[:most]
 			rows[most-1] = append(rows[most-1].fit(max(room-2, 0)), span{as, " …"})
 		}
