@@ -129,6 +129,9 @@ func (s *scope) hit(h *client.Hit) error {
 	}
 	j := HitJSON{EntryJSON: EntryValue(v, &h.Entry), Spans: spans(h.Spans), NameSpans: spans(h.Name), Fit: h.Fit}
 	found, in := EntryText(s.own, v, new(marked(h))), strings.TrimSpace(Place(v.Name()))
+	if f := h.Entry.Message.File(); f != nil && len(h.Name) > 0 && h.Name[len(h.Name)-1].End <= len(f.Name) {
+		found = strings.Replace(found, "("+qpq.OneLine(f.Name), "("+qpq.OneLine(highlighted(f.Name, h.Name)), 1)
+	}
 	if len(h.Before)+len(h.After) == 0 {
 		return s.env.UI.Result(Output{j, in + " " + found})
 	}

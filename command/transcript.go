@@ -284,6 +284,9 @@ type verifiedJSON struct {
 }
 
 func exportVerify(ctx context.Context, e *Env, a exportVerifyArgs) (Output, error) {
+	if _, err := client.ParseFingerprint(a.Key); a.Key != "" && err != nil {
+		return Output{}, qpq.E(qpq.Invalid, "bad-fingerprint", fmt.Sprintf("%q is no fingerprint of an account's key: it begins with SHA256:, as export shows it to who exports", a.Key))
+	}
 	var r *transcript.Result
 	err := e.Client.ReadFile(a.File, func(in io.Reader) (err error) {
 		r, err = transcript.Verify(in, nil)
@@ -303,9 +306,6 @@ func exportVerify(ctx context.Context, e *Env, a exportVerifyArgs) (Output, erro
 func (e *Env) vouch(ctx context.Context, r *transcript.Result, key string) error {
 	if key == "" {
 		return e.Client.Vouch(ctx, r)
-	}
-	if _, err := client.ParseFingerprint(key); err != nil {
-		return err
 	}
 	for _, s := range r.States {
 		if s.Key.Fingerprint() == strings.TrimSpace(key) {

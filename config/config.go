@@ -34,6 +34,7 @@ type Table struct {
 	Prefix   string // of environment variables: "QPQ"
 	Settings []Setting
 	Groups   []Group
+	Listed   string // what lists the settings, where it is not --print-config
 }
 
 // Group is a table of the file, [keys], whose lines are the program's own: it has neither flags nor variables.

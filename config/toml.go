@@ -110,6 +110,9 @@ func (t *Table) similar(key string) string {
 	if near := t.near(key); near != nil && !near.NoFile {
 		return fmt.Sprintf(": perhaps %q is meant", near.Name)
 	}
+	if t.Listed != "" {
+		return ": " + t.Listed + " lists them all"
+	}
 	return ": --print-config lists them all"
 }
 

@@ -32,7 +32,7 @@ func newSettings() *settings {
 }
 
 func (s *settings) table() *config.Table {
-	return &config.Table{Prefix: "QPQ", Groups: []config.Group{{Name: "keys", Help: "keys of the screen, by what they do (docs/tui.md lists that): search = \"ctrl+s\"", Set: s.rebind}}, Settings: []config.Setting{
+	return &config.Table{Prefix: "QPQ", Listed: "qpq config", Groups: []config.Group{{Name: "keys", Help: "keys of the screen, by what they do (docs/tui.md lists that): search = \"ctrl+s\"", Set: s.rebind}}, Settings: []config.Setting{
 		{Name: "config", Value: config.File(&s.config), Help: "read settings from this TOML `FILE`", NoFile: true},
 		{Name: "server", Value: config.Text(&s.server), Help: "reach the server at `ADDR`: host, host:port or [v6]:port; as a rule the domain of your account"},
 		{Name: "profile", Value: config.Text(&s.profile), Help: "use the profile `NAME`, one for each account"},
