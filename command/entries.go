@@ -291,8 +291,8 @@ func messageHead(own qpq.UserID, entry *client.Entry, j *EntryJSON) string {
 	return fmt.Sprintf("%s  %s %s%s", clock(entry.Time), j.Short, UserText(own, entry.Message.Sender), j.Mark())
 }
 
-// Mark returns what follows the sender of a message before its words: that it is not sent, which one it answers, and a colon unless the words go on
-// from there.
+// Mark returns what follows the sender of a message before its words: that it is not sent, which one it answers, that it was edited, reactions with how
+// many there are, how many replies, and a colon where a text follows. No text can imitate that: what people write stands behind the colon.
 func (j *EntryJSON) Mark() string {
 	mark := ""
 	if j.State == states[client.Queued] || j.State == states[client.Failed] {
@@ -304,44 +304,45 @@ func (j *EntryJSON) Mark() string {
 	if j.Kind == kinds[client.KindReply] {
 		mark += " to " + j.target()
 	}
+	if j.Edited {
+		mark += " (edited)"
+	}
+	for _, r := range j.Reactions {
+		mark += fmt.Sprintf(" [%s %d]", qpq.OneLine(r.Emoji), r.Count)
+	}
+	if j.Replies > 0 {
+		mark += fmt.Sprintf(" [%s]", Replies(j.Replies))
+	}
+	if before, _ := j.parts(); before != "" {
+		return mark + " "
+	}
 	return mark + ": "
 }
 
-// Words returns the text of a message as people read it, with what was done with it: that it was edited, reactions with how many there are, how
-// many replies. Of one that changes another one, it says how.
+// Words returns the text of a message as people read it. Of one that has none, or changes another one, it says what that is.
 func (j *EntryJSON) Words() string {
-	before, written, after := j.parts()
-	return before + written + after
+	before, written := j.parts()
+	return before + written
 }
 
-// parts returns Words in three: the text that somebody wrote, and what is said about it before and after.
-func (j *EntryJSON) parts() (before, written, after string) {
+// parts returns Words in two: what is said before the text, and the text that somebody wrote.
+func (j *EntryJSON) parts() (before, written string) {
 	switch {
 	case j.change():
-		before, written = j.deed()
-		return before, written, ""
+		return j.deed()
 	case j.Gone != "" || j.Kind == kinds[client.KindUnknown]:
 		before = "(" + j.Text + ")"
 	case j.File != nil:
 		before, written = "("+j.File.text()+")", j.Text
 		if written != "" {
-			before += " "
+			before += ": "
 		}
 	case j.Kind == kinds[client.KindViewOnce]:
 		before = "(" + j.Text + ")"
 	default:
 		written = j.Text
 	}
-	if j.Edited {
-		after += " (edited)"
-	}
-	for _, r := range j.Reactions {
-		after += fmt.Sprintf(" [%s %d]", qpq.OneLine(r.Emoji), r.Count)
-	}
-	if j.Replies > 0 {
-		after += fmt.Sprintf(" [%s]", Replies(j.Replies))
-	}
-	return before, written, after
+	return before, written
 }
 
 // change reports whether a message changes another one.

@@ -93,7 +93,7 @@ func TestFileCommands(t *testing.T) {
 	if e.Kind != "file" || e.Text != "read this" || e.File == nil || e.File.Name != "notes.txt" || e.File.Size != int64(len(data)) || e.File.MediaType != "text/plain" {
 		t.Errorf("bob receives %+v", e)
 	}
-	if want := "(notes.txt, 2.2 MiB, text/plain) read this"; !strings.HasSuffix(bob.results[0].Text, want) {
+	if want := "(notes.txt, 2.2 MiB, text/plain): read this"; !strings.HasSuffix(bob.results[0].Text, want) {
 		t.Errorf("bob reads %q", bob.results[0].Text)
 	}
 	state := func() (state, path string) {

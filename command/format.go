@@ -56,9 +56,9 @@ func (s *scope) shown(v *client.Conversation, entry *client.Entry, start string)
 		return start + EntryText(s.own, v, entry), nil
 	}
 	j := EntryValue(v, entry)
-	before, doc, after := j.Document()
+	before, doc := j.Document()
 	head := start + messageHead(s.own, entry, &j) + before
-	text = head + indented(doc.Plain()+after)
+	text = head + indented(doc.Plain())
 	if !doc.Styled() {
 		return text, nil
 	}
@@ -70,13 +70,13 @@ func (s *scope) shown(v *client.Conversation, entry *client.Entry, start string)
 		}
 		spans = append(append(spans, markdown.Span{Text: start}), l.Spans...)
 	}
-	return text, append(spans, markdown.Span{Text: qpq.Printable(after)})
+	return text, spans
 }
 
-// Document returns the text of a message that somebody wrote, and what is said about it before and after.
-func (j *EntryJSON) Document() (before string, text *markdown.Document, after string) {
-	before, written, after := j.parts()
-	return before, markdown.Parse(strings.TrimRight(written, "\n")), after
+// Document returns the text of a message that somebody wrote, and what is said about it before.
+func (j *EntryJSON) Document() (before string, text *markdown.Document) {
+	before, written := j.parts()
+	return before, markdown.Parse(strings.TrimRight(written, "\n"))
 }
 
 // indented sets the lines of a text in, but for the first one.

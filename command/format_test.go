@@ -56,7 +56,7 @@ func TestFormat(t *testing.T) {
 	short := on.results[0].Value.(command.EntryJSON).Short
 	d.run("react", "conversation", "alice", "message", short, "emoji", "👍")
 	d.run("edit", "conversation", "alice", "message", short, "text", "*e*")
-	if changed, _ := show(); len(changed.styled) != 1 || !strings.HasSuffix(changed.styled[0], ": \x1b[3me\x1b[m (edited) [👍 1]") {
+	if changed, _ := show(); len(changed.styled) != 1 || !strings.HasSuffix(changed.styled[0], " (edited) [👍 1]: \x1b[3me\x1b[m") {
 		t.Errorf("what was edited is shown as %q", changed.styled)
 	}
 	d.run("edit", "conversation", "alice", "message", short, "text", "**a**\n> b [c](https://d.e/)")

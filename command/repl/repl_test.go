@@ -255,7 +255,7 @@ func TestEntries(t *testing.T) {
 	}
 	r.entry(&command.EntryJSON{Type: "message", Name: "carol@localhost", Sender: "carol@localhost", Kind: "text", Text: "psst", Time: at}, false, false)
 	r.entry(&command.EntryJSON{Type: "message", Name: "Dream team", Sender: "carol@example.org", Kind: "text", Text: "all", Time: at.AddDate(0, 0, 1)}, false, false)
-	want := []string{"-- Friday, 27 November 2026 --", "15:04 bob: hi", "15:04 alice (queued): later", "15:04 alice (failed): never", "15:04 bob: (something)",
+	want := []string{"-- Friday, 27 November 2026 --", "15:04 bob: hi", "15:04 alice (queued): later", "15:04 alice (failed): never", "15:04 bob (something)",
 		"15:04 -- bob left", "15:04 [carol] psst", "-- Saturday, 28 November 2026 --", "15:04 [Dream team] carol@example.org: all"}
 	if !slices.Equal(p.shown, want) {
 		t.Errorf("shown is %q", p.shown)

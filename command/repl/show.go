@@ -67,11 +67,11 @@ func (r *REPL) wrap(painted, head, text string, indent int) string {
 
 // styled is wrap for the words of a message whose text is shown as its marks say.
 func (r *REPL) styled(painted, head string, e *command.EntryJSON, indent int) string {
-	before, doc, after := e.Document()
-	before, after = markdown.Clean(before), markdown.Clean(after)
+	before, doc := e.Document()
+	before = markdown.Clean(before)
 	painted, head = painted+before, head+before
 	if !r.cfg.Color {
-		return r.wrap(painted, head, doc.Plain()+after, indent)
+		return r.wrap(painted, head, doc.Plain(), indent)
 	}
 	width := r.cfg.Console.Width() - 1
 	first := width - displaywidth.String(head)
@@ -84,9 +84,6 @@ func (r *REPL) styled(painted, head string, e *command.EntryJSON, indent int) st
 		start, room := l.Head(), width-indent
 		if i == 0 {
 			room = first
-		}
-		if i == len(lines)-1 {
-			l.Spans = append(l.Spans, markdown.Span{Text: after})
 		}
 		parts := []string{l.Text()}
 		if width >= 20 {
