@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
@@ -163,4 +164,37 @@ func TestWhoWasAwayWhenGarbageCameLosesNothing(t *testing.T) {
 	carol.says(id, "I am here")
 	check(t, alice.Sync(context.Background()))
 	shows(t, id, []string{"alice: before", "alice: after", "carol: I am here"}, alice, carol)
+}
+
+// TestWhoWasAwayIsToldInTheConversation: bob made a group and went before he read a row of it. What alice said, and that carol left, the server dropped meanwhile;
+// nobody says anything more. He is told of it in the group, once, and finds out who is a member still.
+func TestWhoWasAwayIsToldInTheConversation(t *testing.T) {
+	s := newServer(t, nil)
+	alice, bob, carol := s.device(t), s.device(t), s.device(t)
+	for name, d := range map[string]*device{"alice": alice, "bob": bob, "carol": carol} {
+		d.register(name)
+	}
+	id := must(bob.CreateGroup(t.Context(), "three", alice.user(), carol.user()))
+	other := must(bob.CreateGroup(t.Context(), "alone"))
+	settle(t, alice, carol)
+	alice.says(id, "unheard")
+	check(t, carol.Leave(t.Context(), id))
+	_, dropped, err := s.Config.Store.SweepInboxes(t.Context(), "", time.Now().Add(time.Hour), 1000)
+	check(t, err)
+	bob.reopen(s.dial)
+	settle(t, bob)
+	if n := bob.count("lapsed"); n != 1 || dropped == 0 {
+		t.Errorf("%d rows were dropped, and bob was told %d times", dropped, n)
+	}
+	told := slices.DeleteFunc(bob.codes(id), func(code string) bool { return code != "gap" })
+	if len(told) != 1 || slices.Contains(bob.codes(other), "gap") {
+		t.Errorf("bob was told %q, and in another conversation %q", bob.codes(id), bob.codes(other))
+	}
+	if v := must(bob.Conversation(id)); len(v.Members) != 2 {
+		t.Errorf("carol left, and these are in the group: %v", v.Members)
+	}
+	talk(t, id, bob, alice)
+	if slices.Contains(bob.texts(id), "alice: unheard") {
+		t.Error("nothing was dropped")
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/quicproquo/qpq"
@@ -93,6 +94,9 @@ func (c *Client) acknowledge(ctx context.Context, s *session, reply wire.InboxFe
 	if reply.Lapsed && !s.lapsed {
 		s.lapsed = true
 		c.notice("lapsed", "this device was away for so long that messages were dropped before it could read them")
+		if err := c.missedRows(); err != nil {
+			return err
+		}
 	}
 	if reply.Lapsed && len(reply.Rows) == 0 {
 		if reply.Head > at.Processed {
@@ -110,6 +114,18 @@ func (c *Client) acknowledge(ctx context.Context, s *session, reply wire.InboxFe
 	}
 	at.Acknowledged = at.Processed
 	return c.cfg.Profile.Change(func(tx *profile.Tx) error { return tx.SetInbox(*at) })
+}
+
+// missedRows has all conversations compared with the hub, because rows of the inbox were dropped: which ones, nobody knows any more.
+func (c *Client) missedRows() error {
+	st := &step{}
+	for _, ch := range c.chats {
+		if ch.Standing != Ended {
+			ch.Gap = true
+			st.unsettle(ch)
+		}
+	}
+	return c.save(st)
 }
 
 // outdated notes that this profile is an older copy of itself: a newer one read on. Copies that were made and restored between two sessions
@@ -136,7 +152,7 @@ func (c *Client) recount(acknowledged uint64) (profile.Inbox, error) {
 	at := profile.Inbox{Processed: acknowledged, Acknowledged: acknowledged}
 	st := &step{}
 	for _, ch := range c.chats {
-		ch.Sequence = 0
+		ch.Sequence = uncounted
 		st.touch(ch)
 	}
 	st.do(func(tx *profile.Tx) error { return tx.SetInbox(at) })
@@ -178,7 +194,10 @@ func (c *Client) takeRow(ctx context.Context, s *session, st *step, r wire.Inbox
 		return c.takeCommit(ctx, s, st, ch, r)
 	case wire.InboxKindGap:
 		if ch != nil {
-			ch.Sequence, ch.Gap = max(ch.Sequence, r.ChannelSequence), true
+			ch.Gap = true
+			if ch.Sequence == uncounted || ch.Sequence < r.ChannelSequence {
+				ch.Sequence = r.ChannelSequence
+			}
 			st.unsettle(ch)
 			st.notice(ch, r.Time, "gap", "messages were dropped by the server because too many waited for this account")
 		}
@@ -190,18 +209,31 @@ func (c *Client) takeRow(ctx context.Context, s *session, st *step, r wire.Inbox
 	return nil
 }
 
+// uncounted is the Sequence of a conversation whose rows a restored server numbers anew, from nobody knows where on.
+const uncounted = math.MaxUint64
+
 // follow notes a row's number in the channel, and tells of numbers that are missing. It reports false for a row from before this device
 // was there, or one that it took before.
 func (c *Client) follow(st *step, ch *chat, r wire.InboxRow) bool {
-	if r.ChannelSequence <= ch.Sequence {
+	if ch.Sequence != uncounted && r.ChannelSequence <= ch.Sequence {
 		return false
 	}
-	if ch.Sequence > 0 && r.ChannelSequence > ch.Sequence+1 && ch.Standing == Active {
-		st.notice(ch, r.Time, "gap", "%d messages did not reach this account: the server dropped them", r.ChannelSequence-ch.Sequence-1)
+	if r.ChannelSequence > 0 {
+		c.missed(st, ch, r.ChannelSequence-1, r.Time)
 	}
 	ch.Sequence = r.ChannelSequence
 	st.follow(ch)
 	return true
+}
+
+// missed tells of numbers up to one that no row came for: messages, receipts and changes, nobody can tell which. Who has to join anew is told of all
+// that at once, when that is done.
+func (c *Client) missed(st *step, ch *chat, upTo uint64, at time.Time) {
+	if ch.Sequence == uncounted || upTo <= ch.Sequence || ch.Standing != Active && ch.Standing != Suspect {
+		return
+	}
+	n := int(min(upTo-ch.Sequence, math.MaxInt32))
+	st.notice(ch, at, "gap", "the server dropped up to %s that this device had not fetched", counted(n, "message"))
 }
 
 func (c *Client) takeMessage(st *step, ch *chat, r wire.InboxRow) error {

@@ -22,7 +22,7 @@ func (c *Client) compareHeads(ctx context.Context, s *session) error {
 	differs := false
 	for _, h := range reply.Channels {
 		heads[h.Channel] = h
-		differs = differs || c.lags(h)
+		differs = differs || c.lags(h) || c.waits(h)
 	}
 	var unlisted []qpq.ChannelID
 	for _, id := range c.channelIDs() {
@@ -57,6 +57,12 @@ func (c *Client) lags(h wire.ChannelHead) bool {
 	return known && (h.Slot > head.Slot || h.Slot == head.Slot && h.Commit != head.Commit) && ch.Standing == Active
 }
 
+// waits reports whether the hub has rows of a channel that this device has not seen.
+func (c *Client) waits(h wire.ChannelHead) bool {
+	ch := c.chats[h.Channel]
+	return ch != nil && ch.Standing != Joining && (ch.Sequence == uncounted || h.Sequence > ch.Sequence)
+}
+
 // compareHead acts on how far the hub is with a channel.
 func (c *Client) compareHead(ctx context.Context, s *session, st *step, h wire.ChannelHead) error {
 	ch := c.chats[h.Channel]
@@ -70,6 +76,11 @@ func (c *Client) compareHead(ctx context.Context, s *session, st *step, h wire.C
 		ch.Standing, ch.Sequence = Joining, h.Sequence
 		st.touch(ch)
 		return nil
+	}
+	if c.waits(h) { // the inbox, which was read since the hub said so, did not have them
+		c.missed(st, ch, h.Sequence, c.cfg.Clock())
+		ch.Sequence = h.Sequence
+		st.touch(ch)
 	}
 	head, known := ch.head()
 	switch {

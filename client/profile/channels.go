@@ -45,14 +45,14 @@ type Channel struct {
 	AccessSlot   uint64
 	Access       []byte // secret: the access key; empty where it is not known
 	Head         []byte // wire.SlotReceipt of the newest slot seen; empty where there is none
-	Sequence     uint64 // of the channel: the last row seen
+	Sequence     uint64 // of the channel: the last row seen; all ones where a restored hub counts from nobody knows where on
 	Epoch        uint64
 	Read         int64     // position of the last entry that was read
 	Updated      time.Time // when this device gave itself fresh keys
 	Joined       uint64    // slot by which this device joined last
 	Welcomed     uint64    // highest slot whose welcome was used: none at or below it ever is again
 	Settled      bool      // there was nothing to do when it was looked after last; whatever may leave something to do takes it back
-	Gap          bool      // what was dropped may have told that somebody left
+	Gap          bool      // rows were dropped that may have told that somebody left
 }
 
 const channelColumns = `id, founding, conversation, standing, slot, access_slot, access, head, sequence, epoch, read, updated, welcomed, joined, settled, gap`
