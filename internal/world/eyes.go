@@ -3,6 +3,7 @@ package world
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/client"
@@ -13,7 +14,13 @@ import (
 type Eyes struct {
 	mu   sync.Mutex
 	last int64 // position of the newest entry
-	seen []client.Entry
+	seen []sight
+}
+
+// sight is an entry that a person saw.
+type sight struct {
+	client.Entry
+	at time.Time
 }
 
 // position returns from where on there is news.
@@ -36,7 +43,7 @@ func (e *Eyes) see(d *Device, entry client.Entry) {
 		d.w.fail("%s is shown position %d after %d", d.name, entry.Position, e.last)
 	}
 	e.last = entry.Position
-	e.seen = append(e.seen, entry)
+	e.seen = append(e.seen, sight{entry, time.Now()})
 }
 
 // forget is for a device that was set back: its person begins anew.
@@ -52,7 +59,7 @@ func (e *Eyes) entries(id qpq.ChannelID) (list []client.Entry) {
 	defer e.mu.Unlock()
 	for _, x := range e.seen {
 		if x.Channel == id {
-			list = append(list, x)
+			list = append(list, x.Entry)
 		}
 	}
 	return list
@@ -64,10 +71,19 @@ func (e *Eyes) newest(id qpq.ChannelID, most int, f func(*client.Message) bool) 
 	defer e.mu.Unlock()
 	for _, x := range slices.Backward(e.seen) {
 		if len(list) < most && x.Channel == id && x.Message != nil && x.Message.Kind.Line() && f(x.Message) {
-			list = append(list, x)
+			list = append(list, x.Entry)
 		}
 	}
 	return list
+}
+
+// toldSince reports whether a person was told something, by one of several codes, in a conversation since a time.
+func (e *Eyes) toldSince(id qpq.ChannelID, since time.Time, codes map[string]bool) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.ContainsFunc(e.seen, func(x sight) bool {
+		return x.Channel == id && x.Notice != nil && codes[x.Notice.Code] && !x.at.Before(since)
+	})
 }
 
 // textOf returns the text of a message as it was sent, of a file its name, of a reaction the emoji.

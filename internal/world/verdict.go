@@ -231,13 +231,13 @@ func (o *Oracle) owes(c *chat, d *Device, m *message) bool {
 	if c.timed && o.told(c, d, "late") { // it had its time before it could be fetched
 		return false
 	}
-	return !setBack(o, c, d) || !o.wasTold(c, d)
+	return !setBack(o, c, d) || !o.wasTold(c, d, m)
 }
 
-// wasTold reports whether a device told its person that something cannot be read.
-func (o *Oracle) wasTold(c *chat, d *Device) bool {
+// wasTold reports whether a device told its person, since a message was sent, that something cannot be read.
+func (o *Oracle) wasTold(c *chat, d *Device, m *message) bool {
 	id, _ := c.known()
-	return slices.ContainsFunc(d.eyes.entries(id), func(e client.Entry) bool { return e.Notice != nil && honest[e.Notice.Code] })
+	return d.eyes.toldSince(id, m.begun, honest)
 }
 
 // honest are the notices that say that something cannot be read.
