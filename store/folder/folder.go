@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/quicproquo/qpq"
@@ -23,16 +24,19 @@ import (
 const part = ".part"
 
 // Folder implements store.Contents.
-type Folder struct{ dir string }
+type Folder struct {
+	dir string
 
-// Open returns the folder at a path, making it if there is none.
+	mu   sync.Mutex
+	made [256]bool // folders in it whose names are durable
+}
+
+// Open returns the folder at a path, making it if there is none. What is in it is spread over 256 folders, made when they are needed.
 func Open(dir string) (*Folder, error) {
-	for i := range 256 {
-		if err := os.MkdirAll(filepath.Join(dir, fmt.Sprintf("%02x", i)), 0o700); err != nil {
-			return nil, folderError("made", err)
-		}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, folderError("made", err)
 	}
-	return &Folder{dir}, folderError("made", errors.Join(files.SyncDir(dir), files.SyncDir(filepath.Dir(dir))))
+	return &Folder{dir: dir}, folderError("made", files.SyncDir(filepath.Dir(dir)))
 }
 
 // path returns where a complete blob is.
@@ -43,6 +47,9 @@ func (f *Folder) path(b store.BlobID) string {
 
 // Append implements store.Contents.
 func (f *Folder) Append(b store.BlobID, offset int64, data []byte) (end int64, err error) {
+	if err := f.ready(b); err != nil {
+		return 0, folderError("made", err)
+	}
 	path := f.path(b) + part
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -53,6 +60,24 @@ func (f *Folder) Append(b store.BlobID, offset int64, data []byte) (end int64, e
 		err = files.SyncDir(filepath.Dir(path)) // it may be new
 	}
 	return end, folderError("written", err)
+}
+
+// ready makes the folder of a file, where it is not there, and its name durable: in each process once.
+func (f *Folder) ready(b store.BlobID) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	first := b.Hash[0]
+	if f.made[first] {
+		return nil
+	}
+	if err := os.Mkdir(filepath.Dir(f.path(b)), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := files.SyncDir(f.dir); err != nil {
+		return err
+	}
+	f.made[first] = true
+	return nil
 }
 
 func extend(file *os.File, offset int64, data []byte) (end int64, err error) {
@@ -131,7 +156,7 @@ func (f *Folder) Remove(b store.BlobID) (err error) {
 func (f *Folder) Each(each func(store.BlobID) error) error {
 	for i := range 256 {
 		list, err := os.ReadDir(filepath.Join(f.dir, fmt.Sprintf("%02x", i)))
-		if err != nil {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return folderError("read", err)
 		}
 		for _, entry := range list {
