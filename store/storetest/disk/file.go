@@ -3,6 +3,7 @@ package disk
 import (
 	"io"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/vfs"
@@ -43,7 +44,11 @@ func resize(b []byte, size int64) []byte {
 	if size <= int64(len(b)) {
 		return b[:size]
 	}
-	return append(b, make([]byte, size-int64(len(b)))...)
+	more := int(size) - len(b)
+	if cap(b) < int(size) {
+		b = slices.Grow(b, max(more, len(b))) // files grow page by page
+	}
+	return append(b, make([]byte, more)...)
 }
 
 func (f *file) sync() {
