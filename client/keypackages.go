@@ -13,7 +13,7 @@ import (
 	"github.com/quicproquo/qpq/wire"
 )
 
-// oneTimePackages is how many one-time key packages this device keeps at the server; when half are used, it makes more.
+// oneTimePackages is how many one-time key packages this device keeps at the server, unless that takes fewer; when half are used, it makes more.
 const oneTimePackages = 20
 
 // maxKeyPackages is how many key packages a profile keeps before it makes no more: unused ones expire.
@@ -31,7 +31,8 @@ func (c *Client) replenish(ctx context.Context, s *session, replace bool) error 
 			left, lastResort = int(n.OneTime), n.LastResort
 		}
 	}
-	if left > oneTimePackages/2 && lastResort {
+	want := min(oneTimePackages, int(s.info.Limits.KeyPackages))
+	if (left > want/2 || left == want) && lastResort {
 		return nil
 	}
 	if kept, err := c.cfg.Profile.KeyPackages(); err != nil {
@@ -43,7 +44,7 @@ func (c *Client) replenish(ctx context.Context, s *session, replace bool) error 
 	if err != nil {
 		return err
 	}
-	private, public, err := c.makePackages(account, min(oneTimePackages, int(s.info.Limits.KeyPackages))-left, !lastResort)
+	private, public, err := c.makePackages(account, max(0, want-left), !lastResort)
 	if err != nil {
 		return err
 	}

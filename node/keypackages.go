@@ -15,7 +15,7 @@ import (
 	"github.com/quicproquo/qpq/wire"
 )
 
-// lowKeyPackages is how few one-time key packages of a suite make the server ask for more.
+// lowKeyPackages is how few one-time key packages of a suite make the server ask for more; half of what it takes, where that is fewer.
 const lowKeyPackages = 10
 
 func (s *Server) keyPackagesUpload(ctx context.Context, c *conn, q wire.KeyPackagesUpload) (wire.KeyPackagesUploadReply, error) {
@@ -161,7 +161,7 @@ func choose(suites []uint16, counts []store.KeyPackageCount) (order []uint16) {
 // hintReplenish asks a device for more key packages when few are left after one was taken.
 func (s *Server) hintReplenish(name string, device qpq.DeviceID, suite uint16, before []store.KeyPackageCount) {
 	for _, n := range before {
-		if left := max(0, n.OneTime-1); n.Suite == suite && left < lowKeyPackages {
+		if left := max(0, n.OneTime-1); n.Suite == suite && left < min(lowKeyPackages, int64(s.limits.KeyPackages+1)/2) {
 			s.pushDevice(name, device, wire.KeyPackagesPush{Suite: suite, Left: uint32(left)})
 		}
 	}
