@@ -198,3 +198,20 @@ func TestWhoWasAwayIsToldInTheConversation(t *testing.T) {
 		t.Error("nothing was dropped")
 	}
 }
+
+// TestAnOlderCopyWaitsToJoinStill: bob's device was about to join a group when the copy of its profile was made. It blames nobody for what it cannot judge.
+func TestAnOlderCopyWaitsToJoinStill(t *testing.T) {
+	s := newServer(t, nil)
+	alice, bob := s.device(t), s.device(t)
+	alice.register("alice")
+	bob.register("bob")
+	id := must(alice.CreateGroup(t.Context(), "both", bob.user()))
+	alice.says(id, "before")
+	check(t, bob.profile.Change(func(tx *profile.Tx) error { return tx.SetChannel(profile.Channel{ID: id, Standing: profile.Joining}) }))
+	check(t, bob.profile.Rewind(100))
+	bob.reopen(s.dial)
+	talk(t, id, alice, bob)
+	if codes := bob.codes(id); !slices.Equal(codes, []string{"joined"}) {
+		t.Errorf("bob was told %q", codes)
+	}
+}

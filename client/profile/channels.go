@@ -340,14 +340,14 @@ func (p *Profile) own(u qpq.UserID) error {
 }
 
 // disownGroups drops the state of all groups, which must not be used any more, with the messages that were encrypted in them and not
-// accepted yet. Conversations that go on stand as s.
+// accepted yet. Conversations that go on stand as s, but for those that this device was not in yet: of them it has nothing that it could have lost.
 func (p *Profile) disownGroups(s Standing) error {
 	p.dropped++
 	return errors.Join(
 		p.exec(`DELETE FROM group_records`),
 		p.exec(`UPDATE outbox SET epoch = 0, ciphertext = x''`),
 		p.exec(`UPDATE amendments SET slot = 0`),
-		p.exec(`UPDATE channels SET standing = ?, settled = 0 WHERE standing <> ?`, int64(s), int64(Ended)))
+		p.exec(`UPDATE channels SET standing = ?, settled = 0 WHERE standing NOT IN (?, ?)`, int64(s), int64(Joining), int64(Ended)))
 }
 
 // forgetChannels drops all conversations.
