@@ -34,10 +34,15 @@ func (o *Oracle) judge() {
 	}
 	o.judgeChats(ctx)
 	for _, name := range slices.Sorted(maps.Keys(o.accounts)) {
-		if a := o.accounts[name]; a.tried {
+		if a := o.accounts[name]; a.tried && o.doubtful(a) {
 			o.judgeAccount(ctx, o.w.users[name], a)
 		}
 	}
+}
+
+// doubtful reports whether something happened to an account that may have damaged it. Of the others some are looked at, for that takes long.
+func (o *Oracle) doubtful(a *account) bool {
+	return o.back || a.deleting || a.password.begun > 0 || o.w.seed%4 < 2
 }
 
 // judgeDevice looks whether a device is in its account, as it should be or not.
@@ -80,6 +85,9 @@ func (o *Oracle) judgeDevices(ctx context.Context, u *User, present map[qpq.Devi
 			continue
 		}
 		list, err := r.Devices(ctx)
+		if qpq.CodeOf(err) == "rolled-back" && slices.ContainsFunc(o.w.order, func(x *Device) bool { return x.user == u && x != d && o.unrevoked(x) }) {
+			continue
+		}
 		if err != nil {
 			o.w.fail("%s cannot list the devices of its account: %v (%s)", d.name, err, qpq.CodeOf(err))
 			continue
@@ -108,6 +116,11 @@ func (o *Oracle) judgeDevices(ctx context.Context, u *User, present map[qpq.Devi
 func (o *Oracle) anyExcused(u *User) bool {
 	for _, m := range o.members {
 		if m.device.user == u && m.excused {
+			return true
+		}
+	}
+	for d := range o.reset { // perhaps to before it was told that it was taken in
+		if d.user == u {
 			return true
 		}
 	}

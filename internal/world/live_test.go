@@ -48,6 +48,7 @@ var rough = []uint64{11, 13, 18, 20, 28, 47}
 
 // TestLive plays an ordinary day and some rough ones over real sockets, and for as long as QPQ_SOAK says what chance makes up.
 func TestLive(t *testing.T) {
+	t.Parallel()
 	s, err := Parse(ordinary)
 	if err != nil {
 		t.Fatal(err)
@@ -97,6 +98,7 @@ func playLive(ctx context.Context, t *testing.T, s Scenario) {
 
 // TestSimQUIC plays some seeds over QUIC on a simulated network, or many for as long as QPQ_SOAK says.
 func TestSimQUIC(t *testing.T) {
+	t.Parallel()
 	args := []string{"-quic", "-first", "11", "-seeds", "6"}
 	if testing.Short() {
 		args[len(args)-1] = "3"

@@ -44,6 +44,7 @@ type account struct {
 type membership struct {
 	device   *Device
 	revoking bool // somebody tried to take it out
+	revoked  span // when that was tried last; its end is zero while it is
 	out      bool // for sure
 	linking  bool // it may be in without knowing
 	excused  bool // its profile was set back, or its account deleted
@@ -140,8 +141,22 @@ func (o *Oracle) revoking(id qpq.DeviceID) func(outcome) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	m := o.members[id]
-	m.revoking = true
-	return o.locked(func(result outcome) { m.out = m.out || result == done && !o.back })
+	m.revoking, m.revoked = true, span{from: time.Now()}
+	return o.locked(func(result outcome) {
+		m.revoked.to = time.Now()
+		m.out = m.out || result == done && !o.back
+	})
+}
+
+// unrevoked reports whether the server may have forgotten that a device was taken out of its account. The keys were changed then, and no device can give
+// such a change back: the two go separate ways.
+func (o *Oracle) unrevoked(d *Device) bool {
+	for _, m := range o.members {
+		if m.device == d && m.revoking && o.forgotten(m.revoked.from, m.revoked.to) {
+			return true
+		}
+	}
+	return false
 }
 
 func (o *Oracle) deleting(d *Device) func(outcome) {

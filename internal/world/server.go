@@ -44,8 +44,10 @@ func newServer(w *World) (*Server, error) {
 	s.config = node.Config{
 		Domain: domain, Passwords: opaque.NewServer(opaque.Configuration{}, setup),
 		SigningKey: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), Software: "world",
-		// What limits protect from is not played here, and would make refusals of what people want.
-		Limits: node.Limits{AddressRate: 1e6, AccountRate: 1e6, Attempts: 1000, ClaimBurst: 10000, Sweep: time.Hour, PasswordFloor: -1, LookupFloor: -1, Inbox: w.scenario.Inbox},
+		// What limits protect from is not played here, and would make refusals of what people want. A device has few key packages: they take long to make, and run
+		// out now and then.
+		Limits: node.Limits{AddressRate: 1e6, AccountRate: 1e6, Attempts: 1000, ClaimBurst: 10000, Sweep: time.Hour, PasswordFloor: -1, LookupFloor: -1, Inbox: w.scenario.Inbox,
+			KeyPackages: 5},
 	}
 	return s, nil
 }

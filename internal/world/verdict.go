@@ -103,6 +103,8 @@ func (o *Oracle) judgeMembers(c *chat, views map[*Device]*client.Conversation) {
 		switch {
 		case member && o.lingers(c, views, agreed, d.user.name):
 			// its devices know better
+		case member && o.unrevoked(d):
+			// those that are in it know that it was revoked
 		case member && (v == nil || v.Standing != client.Active):
 			o.w.fail("%s: %s is a device of a member, and is not in it: %v", c.name, d.name, standingOf(v))
 		case !member && v != nil && v.Standing == client.Joining && o.hostile:
@@ -231,14 +233,20 @@ func (o *Oracle) owes(c *chat, d *Device, m *message) bool {
 	if c.timed && o.told(c, d, "late") { // it had its time before it could be fetched
 		return false
 	}
-	return !setBack(o, c, d) || !o.wasTold(c, d, m)
+	if o.leaving(m.from) && o.wasTold(c, d, m, leftOut) { // it was revoked meanwhile
+		return false
+	}
+	return !setBack(o, c, d) || !o.wasTold(c, d, m, honest)
 }
 
-// wasTold reports whether a device told its person, since a message was sent, that something cannot be read.
-func (o *Oracle) wasTold(c *chat, d *Device, m *message) bool {
+// wasTold reports whether a device told its person something by one of several codes, since a message was sent.
+func (o *Oracle) wasTold(c *chat, d *Device, m *message, codes map[string]bool) bool {
 	id, _ := c.known()
-	return d.eyes.toldSince(id, m.begun, honest)
+	return d.eyes.toldSince(id, m.begun, codes)
 }
+
+// leftOut is the notice of a message that was left out, because its device is revoked.
+var leftOut = map[string]bool{"revoked-device": true}
 
 // honest are the notices that say that something cannot be read.
 var honest = map[string]bool{"unreadable": true, "healed": true, "gap": true, "damaged": true, "joined": true}
