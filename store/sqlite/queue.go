@@ -108,19 +108,20 @@ func (e *Engine) next(batch, later []*update) (nextBatch, nextLater []*update, o
 			}
 		}
 	}
-	return e.gather(batch), collect(later, e.later), true
+	batch, later = e.gather(batch, later)
+	return batch, later, true
 }
 
 // gather collects until nobody comes any more who was about to: whoever is ready to run runs first. Where an fsync takes less than what
 // callers do between their updates, each would else get one of its own.
-func (e *Engine) gather(batch []*update) []*update {
+func (e *Engine) gather(batch, later []*update) (fullBatch, fullLater []*update) {
 	start := time.Now()
-	batch = collect(batch, e.queue)
-	for before := 0; len(batch) > before && len(batch) < maxBatch && time.Since(start) < maxGather; batch = collect(batch, e.queue) {
-		before = len(batch)
+	for before := -1; len(batch)+len(later) > before && len(batch) < maxBatch && time.Since(start) < maxGather; {
+		before = len(batch) + len(later)
 		runtime.Gosched()
+		batch, later = collect(batch, e.queue), collect(later, e.later)
 	}
-	return batch
+	return batch, later
 }
 
 // collect adds all updates that wait in a queue to the batch.
