@@ -92,6 +92,8 @@ func TestRowsAreLeftOut(t *testing.T) {
 		x.take(alice, x.commit(add(1, 0, bob.member)))
 		x.say(alice, "with a row", 1)
 		r.fill(bob, x)
+		synctest.Wait() // until whoever writes has taken what the carrier takes
+		r.fill(bob, x)
 		x.say(alice, "without", 1)
 		bob.read()
 		synctest.Wait()
