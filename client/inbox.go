@@ -154,6 +154,10 @@ func (c *Client) recount(acknowledged uint64) (profile.Inbox, error) {
 	for _, ch := range c.chats {
 		ch.Sequence = uncounted
 		st.touch(ch)
+		if ch.Standing != Ended { // it may have forgotten who left
+			ch.Gap = true
+			st.unsettle(ch)
+		}
 	}
 	st.do(func(tx *profile.Tx) error { return tx.SetInbox(at) })
 	return at, c.save(st)
@@ -196,7 +200,7 @@ func (c *Client) takeRow(ctx context.Context, s *session, st *step, r wire.Inbox
 		if ch != nil {
 			ch.Gap = true
 			if ch.Sequence == uncounted || ch.Sequence < r.ChannelSequence {
-				ch.Sequence = r.ChannelSequence
+				ch.Sequence = numbered(r.ChannelSequence)
 			}
 			st.unsettle(ch)
 			st.notice(ch, r.Time, "gap", "messages were dropped by the server because too many waited for this account")
@@ -212,6 +216,9 @@ func (c *Client) takeRow(ctx context.Context, s *session, st *step, r wire.Inbox
 // uncounted is the Sequence of a conversation whose rows a restored server numbers anew, from nobody knows where on.
 const uncounted = math.MaxUint64
 
+// numbered is a number that a server gave, as the Sequence of a conversation: no server can say that its rows are uncounted.
+func numbered(sequence uint64) uint64 { return min(sequence, uncounted-1) }
+
 // follow notes a row's number in the channel, and tells of numbers that are missing. It reports false for a row from before this device
 // was there, or one that it took before.
 func (c *Client) follow(st *step, ch *chat, r wire.InboxRow) bool {
@@ -221,7 +228,7 @@ func (c *Client) follow(st *step, ch *chat, r wire.InboxRow) bool {
 	if r.ChannelSequence > 0 {
 		c.missed(st, ch, r.ChannelSequence-1, r.Time)
 	}
-	ch.Sequence = r.ChannelSequence
+	ch.Sequence = numbered(r.ChannelSequence)
 	st.follow(ch)
 	return true
 }

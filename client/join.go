@@ -179,7 +179,7 @@ func (c *Client) rejoined(ch *chat, j *join, reply wire.ChannelCommitReply) erro
 		return err
 	}
 	st.confirm(ch.ID, own.User)
-	ch.group, ch.Standing, ch.Sequence, ch.answers = g, Active, reply.Sequence, 0
+	ch.group, ch.Standing, ch.Sequence, ch.answers = g, Active, numbered(reply.Sequence), 0
 	ch.Head, ch.Updated, ch.Joined = encodeReceipt(reply.Receipt), c.cfg.Clock(), reply.Receipt.Slot
 	id := ch.ID
 	st.do(func(tx *profile.Tx) error { return tx.ClearGroup(id) })
@@ -292,7 +292,7 @@ func (c *Client) takeWelcome(ctx context.Context, s *session, st *step, ch *chat
 	if err := c.suspect(st, ch, g); err != nil {
 		return err
 	}
-	ch.group, ch.Sequence, ch.Head, ch.Updated, ch.Welcomed = g, r.ChannelSequence, encodeReceipt(*r.Receipt), c.cfg.Clock(), r.Receipt.Slot
+	ch.group, ch.Sequence, ch.Head, ch.Updated, ch.Welcomed = g, numbered(r.ChannelSequence), encodeReceipt(*r.Receipt), c.cfg.Clock(), r.Receipt.Slot
 	ch.Joined = r.Receipt.Slot
 	st.do(func(tx *profile.Tx) error { return tx.ClearGroup(r.Channel) })
 	if err := st.group(ch, g.Records()); err != nil {

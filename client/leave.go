@@ -142,7 +142,7 @@ func (c *Client) peerGone(ch *profile.Channel) error {
 // before reports whether the row by which a membership ended is from before this device was in the group last, or was handed out again: it has no number of
 // its own, but that of the last row before it, up to which the device has read by then, and who becomes a member again does so by a row after that.
 func (ch *chat) before(r wire.InboxRow) bool {
-	return ch.Standing != Ended && r.ChannelSequence < ch.Sequence
+	return ch.Standing != Ended && ch.Sequence != uncounted && r.ChannelSequence < ch.Sequence
 }
 
 // takeFarewell notes that an account left. Members commit it: with its own proposal, or by their role.

@@ -73,13 +73,13 @@ func (c *Client) compareHead(ctx context.Context, s *session, st *step, h wire.C
 	}
 	if ch == nil || ch.Standing == Ended {
 		ch = c.chatFor(ch, h.Channel)
-		ch.Standing, ch.Sequence = Joining, h.Sequence
+		ch.Standing, ch.Sequence = Joining, numbered(h.Sequence)
 		st.touch(ch)
 		return nil
 	}
 	if c.waits(h) { // the inbox, which was read since the hub said so, did not have them
 		c.missed(st, ch, h.Sequence, c.cfg.Clock())
-		ch.Sequence = h.Sequence
+		ch.Sequence = numbered(h.Sequence)
 		st.touch(ch)
 	}
 	head, known := ch.head()

@@ -245,7 +245,7 @@ func TestWhatWasSaidOfAnEarlierMembershipIsOver(t *testing.T) {
 		"left":    func() error { return bob.Leave(t.Context(), id) },
 	} {
 		check(t, end())
-		at := must(alice.profile.Channel(id)).Sequence // of the last row before he was a member no longer, or of the one that says so
+		at := must(carol.profile.Channel(id)).Sequence // of the last row before he was a member no longer, or of the one that says so
 		settle(t, alice, bob, carol)
 		check(t, alice.Invite(t.Context(), id, bob.user()))
 		settle(t, bob, alice, carol)
