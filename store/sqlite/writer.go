@@ -61,6 +61,7 @@ func (e *Engine) commit(c *conn, batch []*update) (rest []*update) {
 	if err == nil {
 		c.receipts.Sign()
 	}
+	c.receipts = store.Receipts{} // they hold on to messages
 	e.answer(batch[:ran], err, took)
 	return batch[ran:]
 }
