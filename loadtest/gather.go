@@ -19,6 +19,7 @@ const (
 	mostNotes   = 10
 	mostKinds   = 100
 	mostText    = 1000
+	mostSlices  = 100_000
 )
 
 // gather waits until all workers are there, and gives each its plan.
@@ -142,6 +143,7 @@ func (s *share) bounded() *share {
 		}
 	}
 	s.Server.Domain, s.Server.Software, s.Server.Fingerprint = clip(s.Server.Domain), clip(s.Server.Software), clip(s.Server.Fingerprint)
+	s.Storms = s.Storms[:min(len(s.Storms), mostKinds)]
 	if s.Limit != nil {
 		s.Limit.Why = clip(s.Limit.Why)
 	}

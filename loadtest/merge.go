@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -76,6 +77,9 @@ func merge(plan Plan, shares []share, usage *Usage) (*Report, error) {
 	for _, s := range shares {
 		r.add(s)
 		for _, p := range s.Series {
+			if !slices.Contains(rank, p.Name) {
+				return r, fmt.Errorf("a worker measured %q, which is nothing that is measured", clip(p.Name))
+			}
 			if series[p.Name] == nil {
 				series[p.Name] = &whole{all: newHistogram(digits), slices: map[int]*hdr.Histogram{}}
 			}
@@ -177,6 +181,9 @@ func (w *whole) add(p partial) error {
 		h, err := decode(s.HDR)
 		if err != nil {
 			return err
+		}
+		if s.Number < 0 || s.Number > mostSlices {
+			return fmt.Errorf("a worker measured a slice %d: there are %d", s.Number, mostSlices)
 		}
 		if w.slices[s.Number] == nil {
 			w.slices[s.Number] = newHistogram(sliceDigits)
