@@ -114,7 +114,7 @@ func TestEngineCounts(t *testing.T) {
 	within(t, "writes of both clients' files", after.writes-before.writes, messages, 48)
 	within(t, "objects that both clients allocate", int64(after.objects-before.objects), messages, 450)
 	within(t, "bytes to the server", after.sent-before.sent, messages, 500)
-	within(t, "bytes from the server", after.received-before.received, messages, 760)
+	within(t, "bytes from the server", after.received-before.received, messages, 900)
 	within(t, "fsyncs of the server", k.Syncs, messages, 1.5)
 	within(t, "objects that the server allocates", int64(k.Allocs), messages, 150)
 }
