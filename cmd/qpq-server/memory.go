@@ -33,7 +33,9 @@ func readUsage() usage {
 
 // rests reports whether little was done since before. A server whose clients are idle allocates a little for the packets that keep their
 // connections.
-func (u usage) rests(before usage) bool { return u.allocated-before.allocated < max(worthwhile, u.live/4) }
+func (u usage) rests(before usage) bool {
+	return u.allocated-before.allocated < max(worthwhile, u.live/4)
+}
 
 // spare reports whether so much can be given back that it is worth the work.
 func (u usage) spare() bool { return u.garbage+u.free >= max(worthwhile, u.live/8) }
