@@ -70,7 +70,6 @@ type Stats struct {
 
 	// Of an engine that commits to a log and copies it to the database later; else zero.
 	LogPages  int           // in the log now
-	LogCopies uint64        // times that a part of it was copied beside commits
 	LogStarts uint64        // times that all was copied and it began anew
 	LogErrors uint64        // times that either failed
 	HeldTime  time.Duration // sum of what commits were held up for it to begin anew

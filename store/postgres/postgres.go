@@ -131,6 +131,7 @@ func (e *Engine) transaction(ctx context.Context, options pgx.TxOptions, fn func
 	if err := t.Commit(ctx); err != nil {
 		return kinded(err)
 	}
+	c.Release() // nobody waits for it while receipts are signed
 	one.receipts.Sign()
 	return nil
 }

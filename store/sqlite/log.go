@@ -18,7 +18,7 @@ const (
 	rest    = 100              // pages that may be left to copy while commits are held up
 	long    = 4000             // pages after which the log is to begin anew
 	longest = 8000             // pages at which commits wait until it has
-	quiet   = 10 * time.Second // without a commit, after which the log begins anew however short it is
+	quiet   = 10 * time.Second // twice in a row without a commit in between, and the log begins anew however short it is
 	yield   = 5                // milliseconds for which held up commits wait for who reads the log
 	passes  = 4                // tries to copy faster than the log grows
 )

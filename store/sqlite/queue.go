@@ -9,15 +9,14 @@ import (
 	"github.com/quicproquo/qpq/store"
 )
 
-// maxBatch bounds how many updates share a commit, and with it how long the first of them waits.
+// maxBatch bounds how many updates of each queue are collected for a commit, and with it how long the first of them waits.
 const maxBatch = 1024
 
-// maxLater is how many rows of a transaction may be changed by updates that can wait, or as many as the others change. It doubles up to mostLater
-// with so many transactions in a row that nobody waits for: who sends now and then is not to find a long one under way.
+// How many rows of a transaction may be changed by updates that can wait. Who sends now and then is not to find a long transaction under way.
 const (
-	maxLater  = 64
-	mostLater = 1024
-	patience  = 8
+	maxLater   = 64   // or as many as the others change
+	mostLater  = 1024 // where nobody waits: maxLater doubles up to this
+	doubleEach = 8    // transactions in a row without others, after which it doubles
 )
 
 // maxGather bounds for how long the first of a batch waits for more, where they keep coming.

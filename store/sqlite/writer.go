@@ -100,7 +100,7 @@ func (e *Engine) enough(later, others int64) bool {
 	if len(e.queue) > 0 || e.alone == 0 {
 		return later >= max(others, maxLater)
 	}
-	return later >= min(int64(maxLater)<<min(e.alone/patience, 8), mostLater)
+	return later >= min(int64(maxLater)<<min(e.alone/doubleEach, 8), mostLater)
 }
 
 // take reports whether the writer decides about u.
@@ -203,7 +203,6 @@ func (c *counters) add(ok, failed int, err error, took time.Duration) {
 func (c *counters) copied(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stats.LogCopies++
 	if err != nil && !errors.Is(err, sqlite3.BUSY) {
 		c.stats.LogErrors++
 	}
