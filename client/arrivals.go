@@ -13,11 +13,6 @@ import (
 // Small messages come with the push that tells of them. Where those that came follow one another nothing is fetched, and they are
 // acknowledged now and then. Whatever else is in the inbox is fetched.
 
-const (
-	ackEach   = 64          // rows are acknowledged when they are so many
-	ackWithin = time.Second // or when the first of them waits for so long
-)
-
 // arrived is what was pushed on a connection, until a round takes it.
 type arrived struct {
 	arrivals.Queue
@@ -63,7 +58,7 @@ func (c *Client) takeArrived(ctx context.Context, s *session, rows []wire.InboxR
 	if err := c.takeRows(ctx, s, rows, &at); err != nil {
 		return err
 	}
-	if wait, n := c.noteUnacknowledged(s, at); wait != 0 && n < ackEach {
+	if wait, n := c.noteUnacknowledged(s, at); wait != 0 && n < arrivals.AckEach {
 		return nil
 	}
 	if _, err := wire.Call(ctx, s, wire.InboxAck{Sequence: at.Processed}); err != nil {
@@ -84,7 +79,7 @@ func (c *Client) noteUnacknowledged(s *session, at profile.Inbox) (wait time.Dur
 	if s.arrived.since.IsZero() {
 		s.arrived.since = c.cfg.Clock()
 	}
-	return max(s.arrived.since.Add(ackWithin).Sub(c.cfg.Clock()), 0), at.Processed - done
+	return max(s.arrived.since.Add(arrivals.AckWithin).Sub(c.cfg.Clock()), 0), at.Processed - done
 }
 
 // ackIn returns how long until rows are to be acknowledged, less than 0 where none are.

@@ -12,14 +12,13 @@ import (
 	"github.com/quicproquo/qpq"
 )
 
-// Bounds of what others can make a coordinator keep: connections that have not shown yet that they know the secret, of how many who do not know it the
-// report tells, kinds of errors of a worker, and characters of each of its texts.
+// Bounds of what others can make a coordinator keep.
 const (
-	mostGreeted = 256
-	mostNotes   = 10
-	mostKinds   = 100
-	mostText    = 1000
-	mostSlices  = 100_000
+	mostGreeted = 256     // connections that have not shown yet that they know the secret
+	mostNotes   = 10      // of those who do not know it, in the report
+	mostKinds   = 100     // kinds of errors of a worker, and storms
+	mostText    = 1000    // characters of each of its texts
+	mostSlices  = 100_000 // of time, of each thing that it measured
 )
 
 // gather waits until all workers are there, and gives each its plan.

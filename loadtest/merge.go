@@ -182,7 +182,7 @@ func (w *whole) add(p partial) error {
 		if err != nil {
 			return err
 		}
-		if s.Number < 0 || s.Number > mostSlices {
+		if s.Number < 0 || s.Number >= mostSlices {
 			return fmt.Errorf("a worker measured a slice %d: there are %d", s.Number, mostSlices)
 		}
 		if w.slices[s.Number] == nil {

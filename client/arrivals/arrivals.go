@@ -6,12 +6,19 @@ import (
 	"cmp"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/quicproquo/qpq/wire"
 )
 
 // Most is how many rows wait at most to be taken; more than those are fetched.
 const Most = 256
+
+// Rows that were taken are acknowledged together: when they are so many, or when the first of them waits for so long.
+const (
+	AckEach   = 64
+	AckWithin = time.Second
+)
 
 // Queue is rows that were pushed. What was in the inbox before the first Take was not. It is safe for use by several goroutines.
 type Queue struct {

@@ -10,12 +10,6 @@ import (
 	"github.com/quicproquo/qpq/wire"
 )
 
-// What is taken is acknowledged together, as the SDK does it: so many rows, or what came within a while.
-const (
-	ackEach   = 64
-	ackWithin = time.Second
-)
-
 // Position is how far an inbox was read, and acknowledged.
 type Position struct{ Read, Acknowledged uint64 }
 
@@ -94,7 +88,7 @@ func (b *Inbox) Follow(ctx context.Context) error {
 			return nil
 		}
 		at := b.Position()
-		if at.Read-at.Acknowledged >= ackEach && err == nil {
+		if at.Read-at.Acknowledged >= arrivals.AckEach && err == nil {
 			err = b.Acknowledge(work)
 			at = b.Position()
 		}
@@ -104,7 +98,7 @@ func (b *Inbox) Follow(ctx context.Context) error {
 		case at.Read == at.Acknowledged:
 			due = nil
 		case due == nil:
-			due = time.After(ackWithin)
+			due = time.After(arrivals.AckWithin)
 		}
 	}
 }
