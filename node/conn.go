@@ -24,13 +24,13 @@ type conn struct {
 	passes   int        // counts what ends proofs of the password, started ones included
 	device   qpq.DeviceID
 	admin    bool
-	nonce    *[32]byte // of the latest authChallenge
-	start    *start    // the latest OPAQUE exchange that was begun
-	ended    bool      // nothing is granted any more
-	account  payingDevice
+	nonce    *[32]byte    // of the latest authChallenge
+	start    *start       // the latest OPAQUE exchange that was begun
+	ended    bool         // nothing is granted any more
+	paying   payingDevice // who paid last, put together once
 }
 
-// payingDevice is the device that pays for calls, and as whom.
+// payingDevice remembers what payer returned for a device.
 type payingDevice struct {
 	user   string
 	device qpq.DeviceID
@@ -86,10 +86,10 @@ func (c *conn) payer(now time.Time) string {
 	case c.device.IsZero():
 		return ""
 	}
-	if c.account.user != c.user.Name || c.account.device != c.device {
-		c.account = payingDevice{c.user.Name, c.device, c.user.Name + "\x00" + string(c.device[:])}
+	if c.paying.user != c.user.Name || c.paying.device != c.device {
+		c.paying = payingDevice{c.user.Name, c.device, c.user.Name + "\x00" + string(c.device[:])}
 	}
-	return c.account.payer
+	return c.paying.payer
 }
 
 // allow fails unless the connection has proved what a method asks for.

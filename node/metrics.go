@@ -61,7 +61,7 @@ func newMetrics(s *Server) *metrics {
 	stat("commit_errors_total", "Commits that failed.", func(st store.Stats) float64 { return float64(st.CommitErrors) })
 	stat("commit_seconds_total", "Time spent in commits.", func(st store.Stats) float64 { return st.CommitTime.Seconds() })
 	stat("log_pages", "Pages in the log, which is copied to the database beside commits.", func(st store.Stats) float64 { return float64(st.LogPages) })
-	stat("log_errors_total", "Times that the log could not be copied.", func(st store.Stats) float64 { return float64(st.LogErrors) })
+	stat("log_errors_total", "Times that the log could not be copied, or made to begin anew.", func(st store.Stats) float64 { return float64(st.LogErrors) })
 	stat("held_seconds_total", "Time that commits were held up for the log to begin anew.", func(st store.Stats) float64 { return st.HeldTime.Seconds() })
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m

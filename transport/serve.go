@@ -153,7 +153,7 @@ func (s *Server) forget(c *ServerConn) {
 	s.group.Done()
 }
 
-// run takes lanes until the connection ends. Nothing that takes much of a stack is called before it has.
+// run takes lanes until the connection ends. Until then it calls nothing that takes much of a stack.
 func (c *ServerConn) run(ctx context.Context) {
 	end := func() {}
 	if l, ok := c.conn.(Lasting); ok {
