@@ -59,12 +59,14 @@ func aligned(arguments [][2]string) string {
 	return strings.Join(lines, "\n")
 }
 
-// wrongFlag says what is wrong with a flag. Where a text follows, something that begins with a dash may have been meant as part of that.
-func wrongFlag(c *cobra.Command, err error) error {
-	text := fmt.Sprintf("%v: %s --help lists what there is", err, c.CommandPath())
-	registered, missing := command.Find(strings.TrimPrefix(c.CommandPath(), c.Root().Name()+" "))
-	if missing == nil && strings.HasPrefix(err.Error(), "unknown") && slices.ContainsFunc(registered.Params, func(p command.Param) bool { return p.Rest }) {
-		text = fmt.Sprintf("%v: a text with a word that begins with a dash comes after --, as in %s -- %s", err, c.CommandPath(), strings.TrimPrefix(c.Use, c.Name()+" "))
+// wrongFlag says what is wrong with a flag, as general does unless a text follows: something that begins with a dash may have been meant as part of that.
+func wrongFlag(general func(*cobra.Command, error) error) func(*cobra.Command, error) error {
+	return func(c *cobra.Command, err error) error {
+		registered, missing := command.Find(strings.TrimPrefix(c.CommandPath(), c.Root().Name()+" "))
+		if missing != nil || !strings.HasPrefix(err.Error(), "unknown") || !slices.ContainsFunc(registered.Params, func(p command.Param) bool { return p.Rest }) {
+			return general(c, err)
+		}
+		text := fmt.Sprintf("%v: a text with a word that begins with a dash comes after --, as in %s -- %s", err, c.CommandPath(), strings.TrimPrefix(c.Use, c.Name()+" "))
+		return qpq.Wrap(qpq.Invalid, "usage", text, err)
 	}
-	return qpq.Wrap(qpq.Invalid, "usage", text, err)
 }

@@ -74,7 +74,7 @@ func (p *program) root() *cobra.Command {
 	}
 	root.AddCommand(p.replCommand(), p.daemonCommand(), p.configCommand(table))
 	table.Commands(root, p.commandsDocument())
-	root.SetFlagErrorFunc(wrongFlag)
+	root.SetFlagErrorFunc(wrongFlag(root.FlagErrorFunc()))
 	explain(root)
 	return root
 }
