@@ -91,16 +91,23 @@ func (d *device) shows(id qpq.ChannelID, m client.MessageID, text string, reacti
 	}
 }
 
+// onTwoDevices has alice, on two devices, and bob in a conversation.
+func onTwoDevices(t *testing.T, s *server) (alice, phone, bob *device, id qpq.ChannelID) {
+	t.Helper()
+	alice, phone, bob = s.device(t), s.device(t), s.device(t)
+	alice.register("alice")
+	bob.register("bob")
+	must(phone.Login(t.Context(), "alice", with(secret), "phone"))
+	id = must(alice.Direct(t.Context(), bob.user()))
+	settle(t, alice, phone, bob, alice)
+	return alice, phone, bob, id
+}
+
 // TestWhatIsReplayedTakesNoEffectAgain: a server hands out rows of this device's own edits and reactions once more, before and after newer ones of
 // this device and of another one of the account, over a restart, and with the ids of others.
 func TestWhatIsReplayedTakesNoEffectAgain(t *testing.T) {
 	s := newServer(t, nil)
-	alice, phone, bob := s.device(t), s.device(t), s.device(t)
-	alice.register("alice")
-	bob.register("bob")
-	must(phone.Login(t.Context(), "alice", with(secret), "phone"))
-	id := must(alice.Direct(t.Context(), bob.user()))
-	settle(t, alice, phone, bob, alice)
+	alice, phone, bob, id := onTwoDevices(t, s)
 	hub := s.replaying()
 	alice.reopen(hub.connect)
 	phone.reopen(hub.connect)
@@ -145,12 +152,7 @@ func TestWhatIsReplayedTakesNoEffectAgain(t *testing.T) {
 // conversation counts on all devices, also where the phone changed its mind twice, and where its last edit is given up.
 func TestDevicesAgreeOnWhatWasWrittenOffline(t *testing.T) {
 	s := newServer(t, nil)
-	alice, phone, bob := s.device(t), s.device(t), s.device(t)
-	alice.register("alice")
-	bob.register("bob")
-	must(phone.Login(t.Context(), "alice", with(secret), "phone"))
-	id := must(alice.Direct(t.Context(), bob.user()))
-	settle(t, alice, phone, bob, alice)
+	alice, phone, bob, id := onTwoDevices(t, s)
 	m := alice.says(id, "zero")
 	settle(t, phone, bob)
 	ctx := t.Context()
@@ -200,12 +202,7 @@ func TestDevicesAgreeOnWhatWasWrittenOffline(t *testing.T) {
 // decrypt any more the server says to be hers.
 func TestWhatIsReplayedToARestoredDeviceTakesNoEffectAgain(t *testing.T) {
 	s := newServer(t, nil)
-	alice, phone, bob := s.device(t), s.device(t), s.device(t)
-	alice.register("alice")
-	bob.register("bob")
-	must(phone.Login(t.Context(), "alice", with(secret), "phone"))
-	id := must(alice.Direct(t.Context(), bob.user()))
-	settle(t, alice, phone, bob, alice)
+	alice, phone, bob, id := onTwoDevices(t, s)
 	hub := s.replaying()
 	alice.reopen(hub.connect)
 	m := alice.says(id, "zero")

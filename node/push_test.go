@@ -81,15 +81,22 @@ func TestRowsLeaveRoomForWhatIsRare(t *testing.T) {
 	})
 }
 
+// slowRig is a server with a room in which alice speaks, and bob reads slowly what is pushed.
+func slowRig(t *testing.T) (r *rig, bob slow, alice member, x *room) {
+	t.Helper()
+	r = newRig(t, nil)
+	n := networks["mem"](r)
+	r.listen(n)
+	bob, alice = r.joinSlow(n, "bob"), r.join("alice")
+	x = r.create(alice, nil)
+	x.take(alice, x.commit(add(1, 0, bob.member)))
+	return r, bob, alice, x
+}
+
 // TestRowsAreLeftOut of pushes to who reads slowly, and come with them again once all is read.
 func TestRowsAreLeftOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil)
-		n := networks["mem"](r)
-		r.listen(n)
-		bob, alice := r.joinSlow(n, "bob"), r.join("alice")
-		x := r.create(alice, nil)
-		x.take(alice, x.commit(add(1, 0, bob.member)))
+		r, bob, alice, x := slowRig(t)
 		x.say(alice, "with a row", 1)
 		for range 10 {
 			r.fill(bob, x)
@@ -115,12 +122,7 @@ func TestRowsAreLeftOut(t *testing.T) {
 // TestWhoLagsLooks: so much waits to be pushed to bob that the hint of alice's message finds no room. Once he reads again he is told to look.
 func TestWhoLagsLooks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil)
-		n := networks["mem"](r)
-		r.listen(n)
-		bob, alice := r.joinSlow(n, "bob"), r.join("alice")
-		x := r.create(alice, nil)
-		x.take(alice, x.commit(add(1, 0, bob.member)))
+		r, bob, alice, x := slowRig(t)
 		r.fill(bob, x)
 		for said, lost := 0, false; !lost; said++ { // whoever writes may take some first
 			if said == 100 {
