@@ -204,11 +204,11 @@ func (s *Server) channelLeave(ctx context.Context, c *conn, q wire.ChannelLeave)
 	user, device := c.who()
 	l := store.Leave{Channel: q.Channel, Account: user.Name, Device: device, Goodbye: q.Goodbye, Now: now(), Retention: s.limits.Retention}
 	if len(q.Goodbye) > 0 {
-		epoch, err := readMessage(q.Channel, q.Goodbye)
+		header, err := readMessage(q.Channel, q.Goodbye)
 		if err != nil {
 			return wire.ChannelLeaveReply{}, err
 		}
-		l.Epoch = int64(min(epoch, maxSlot))
+		l.Epoch = int64(min(header.Epoch, maxSlot))
 	}
 	notices, err := s.cfg.Store.LeaveChannel(ctx, l)
 	if err != nil {

@@ -26,26 +26,26 @@ func seconds[T uint16 | uint32](n T) time.Duration { return time.Duration(n) * t
 // hubKey is the key that receipts are verified with.
 func (s *Server) hubKey() [32]byte { return [32]byte(s.cfg.SigningKey.Public().(ed25519.PublicKey)) }
 
-// readMessage returns the epoch of what members send one another: an application message or a proposal, encrypted; or a member's proposal in
+// readMessage returns the header of what members send one another: an application message or a proposal, encrypted; or a member's proposal in
 // the clear, as leaving is (draft-ietf-mls-extensions).
-func readMessage(channel qpq.ChannelID, payload []byte) (epoch uint64, err error) {
+func readMessage(channel qpq.ChannelID, payload []byte) (frame.Header, error) {
 	h, err := frame.Parse(payload)
 	switch {
 	case err != nil:
-		return 0, badMessage("it is malformed")
+		return h, badMessage("it is malformed")
 	case h.WireFormat == frame.PublicMessage && (h.ContentType != frame.Proposal || h.Sender != frame.Member),
 		h.WireFormat != frame.PublicMessage && h.WireFormat != frame.PrivateMessage, h.ContentType == frame.Commit:
-		return 0, badMessage("it is neither an encrypted message nor a proposal of a member")
+		return h, badMessage("it is neither an encrypted message nor a proposal of a member")
 	case !bytes.Equal(h.GroupID, groupID(channel)):
-		return 0, badMessage("it is of another group")
+		return h, badMessage("it is of another group")
 	}
-	return h.Epoch, nil
+	return h, nil
 }
 
 func (s *Server) send(ctx context.Context, c *conn, q wire.Send) (wire.SendReply, error) {
 	var none wire.SendReply
 	user, device := c.who()
-	epoch, err := readMessage(q.Channel, q.Payload)
+	header, err := readMessage(q.Channel, q.Payload)
 	if err != nil {
 		return none, err
 	}
@@ -57,7 +57,7 @@ func (s *Server) send(ctx context.Context, c *conn, q wire.Send) (wire.SendReply
 		return none, err
 	}
 	hash := sha256.Sum256(q.Payload)
-	m := store.Message{Channel: q.Channel, ID: q.ID, Account: user.Name, Device: device, Epoch: int64(min(epoch, maxSlot)), Hash: hash[:], Payload: q.Payload,
+	m := store.Message{Channel: q.Channel, ID: q.ID, Account: user.Name, Device: device, Epoch: int64(min(header.Epoch, maxSlot)), Hash: hash[:], Payload: q.Payload, Known: header.ContentType == frame.Application,
 		Now: now(), Retention: s.limits.Retention, Quota: int64(s.limits.Inbox), Blobs: blobs, BlobLook: blobLook, BlobLeast: blobUnused}
 	r := &receipt{hub: s.cfg.SigningKey, request: &q, payload: hash}
 	m.Receipt = r

@@ -27,6 +27,7 @@ type Message struct {
 	BlobLook  time.Duration // when it is first looked whether they are needed
 	BlobLeast time.Duration // how long they stay at least, however short the message's time is, unless nobody needs them
 	Receipt   Receipt       // nil where none is wanted
+	Known     bool          // by the device that sends it: where its account has no other, its inbox gets a row without payload
 }
 
 // Sent is what became of a message.
@@ -62,14 +63,14 @@ func (s *Store) Send(ctx context.Context, m Message) (sent Sent, err error) {
 func put(tx Tx, m Message) (sent Sent, err error) {
 	e := event{channel: m.Channel, kind: KindMessage, message: m.ID[:], hash: m.Hash, payload: m.Payload, slot: noSlot,
 		by: sender{m.Account, m.Device}, time: m.Now}
-	sequence, refused, err := admit(tx, m)
+	sequence, devices, refused, err := admit(tx, m)
 	if err != nil {
 		return sent, err
 	}
 	if refused != nil {
 		return firstAnswer(tx, m, refused)
 	}
-	e.sequence = sequence
+	e.sequence, e.echo = sequence, m.Known && devices == 1
 	if err := exec(tx, nextSequence, m.Channel[:], e.sequence); err != nil {
 		return sent, err
 	}
@@ -86,15 +87,15 @@ func put(tx Tx, m Message) (sent Sent, err error) {
 
 var errReused = qpq.E(qpq.Exists, "message-id-reused", "another message was sent under this id: send it under a new one")
 
-// admit checks whether a message may be sent, or says why not, and gives it its number.
-func admit(tx Tx, m Message) (sequence int64, refused, err error) {
+// admit checks whether a message may be sent, or says why not, and gives it its number. It returns how many devices the account has that read its inbox.
+func admit(tx Tx, m Message) (sequence, devices int64, refused, err error) {
 	var floor, most, repeated int64
-	var epochs, devices []byte
-	found, err := one(tx, into{&sequence, &floor, &epochs, &most, &devices, &repeated}, selectSending, m.Channel[:], m.Account, m.ID[:])
+	var epochs, roster []byte
+	found, err := one(tx, into{&sequence, &floor, &epochs, &most, &roster, &repeated, &devices}, selectSending, m.Channel[:], m.Account, m.ID[:])
 	switch {
 	case err != nil:
-		return 0, nil, err
-	case !found || !slices.Contains(decodeDevices(devices), m.Device):
+		return 0, 0, nil, err
+	case !found || !slices.Contains(decodeDevices(roster), m.Device):
 		refused = noChannel
 	case repeated > 0:
 		refused = errReused
@@ -103,7 +104,7 @@ func admit(tx Tx, m Message) (sequence int64, refused, err error) {
 	case most > 0 && int64(len(m.Payload)) > most:
 		refused = qpq.E(qpq.TooLarge, "payload-too-large", fmt.Sprintf("the message has %d bytes, and this conversation takes at most %d", len(m.Payload), most))
 	}
-	return sequence + 1, refused, nil
+	return sequence + 1, devices, refused, nil
 }
 
 var staleEpoch = qpq.E(qpq.StaleEpoch, "stale-epoch", "the conversation moved on since the message was encrypted: fetch what is new and encrypt it again")
@@ -162,6 +163,7 @@ type event struct {
 	by       sender
 	time     time.Time
 	due      time.Time // when the payload is dropped
+	echo     bool      // the inbox of whom it is by needs no payload
 }
 
 const noSlot = -1
@@ -182,30 +184,39 @@ func (e event) fanOut(tx Tx) (notices []Notice, err error) {
 		return nil, err
 	}
 	if len(notices) <= few { // a third less work than the statements for any number, which keep what they return and could undo
-		if err = e.putFew(tx, notices); err != nil {
+		rows, err := e.putFew(tx, notices)
+		if err != nil {
 			return nil, err
 		}
-	} else if notices, err = e.putAll(tx); err != nil {
+		return notices, e.keep(tx, rows)
+	}
+	if notices, err = e.putAll(tx); err != nil {
 		return nil, err
 	}
 	return notices, e.keep(tx, int64(len(notices)))
 }
 
-// putFew puts an event into inboxes as they are, one by one.
-func (e event) putFew(tx Tx, notices []Notice) error {
-	row := []any{nil, nil, int64(e.kind), e.channel[:], e.sequence, millis(e.time), e.size(), e.message, []byte(nil)}
+// putFew puts an event into inboxes as they are, one by one. It returns how many of the rows need the payload.
+func (e event) putFew(tx Tx, notices []Notice) (rows int64, err error) {
+	row := []any{nil, nil, int64(e.kind), e.channel[:], e.sequence, millis(e.time), nil, e.message, []byte(nil)}
 	for i := range notices {
 		n := &notices[i]
-		n.Seq, n.size = n.Seq+1, n.size+e.size()
-		row[0], row[1] = n.Account, n.Seq
+		size := e.size()
+		if e.echo && n.Account == e.by.account {
+			size = rowSize
+		} else {
+			rows++
+		}
+		n.Seq, n.size = n.Seq+1, n.size+size
+		row[0], row[1], row[6] = n.Account, n.Seq, size
 		if err := exec(tx, setMailbox, row[0], row[1], n.size); err != nil {
-			return err
+			return 0, err
 		}
 		if err := exec(tx, insertInbox, row...); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return rows, nil
 }
 
 // putAll puts an event into any number of inboxes.
@@ -254,9 +265,12 @@ func (e event) deliver(tx Tx, account string, device []byte, notices []Notice) (
 	return append(notices, n), err
 }
 
-// keep stores what an event carries, for so many rows.
+// keep stores what an event carries, for so many rows that need it.
 func (e event) keep(tx Tx, rows int64) error {
 	payload := some(e.payload)
+	if rows == 0 {
+		payload = nil
+	}
 	large := len(payload) > inline
 	if large {
 		if err := exec(tx, insertPayload, e.channel[:], e.message, payload); err != nil {
@@ -273,7 +287,7 @@ func (e event) keep(tx Tx, rows int64) error {
 
 const (
 	selectSending = `SELECT c.sequence, c.floor, c.epochs, c.payload, m.devices,
-		(SELECT count(*) FROM messages WHERE channel = $1 AND message = $3)
+		(SELECT count(*) FROM messages WHERE channel = $1 AND message = $3), (SELECT count(*) FROM cursors WHERE account = $2)
 		FROM channels AS c JOIN channel_members AS m ON m.channel = c.channel WHERE c.channel = $1 AND m.account = $2`
 	selectSent    = `SELECT hash, sender, sequence, time FROM messages WHERE channel = $1 AND message = $2`
 	nextSequence  = `UPDATE channels SET sequence = $2 WHERE channel = $1`

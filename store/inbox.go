@@ -156,7 +156,7 @@ const dropBatch = 500
 // whether some are left.
 func drop(tx Tx, account string, upTo int64) (more bool, err error) {
 	rows, size, last := 0, int64(0), int64(0)
-	large := false
+	needed, large := false, false // payloads of some, and of those some that lie apart
 	var welcomes []lostRow
 	err = tx.Query(func(r Row) error {
 		var w lostRow
@@ -167,7 +167,7 @@ func drop(tx Tx, account string, upTo int64) (more bool, err error) {
 		}
 		rows++
 		size += w.size
-		large = large || w.large()
+		needed, large = needed || w.needs(), large || w.large()
 		return err
 	}, selectOldest, account, upTo, int64(dropBatch))
 	if err != nil {
@@ -183,8 +183,10 @@ func drop(tx Tx, account string, upTo int64) (more bool, err error) {
 				return false, err
 			}
 		}
-		if err := exec(tx, releaseMessages, account, last); err != nil {
-			return false, err
+		if needed {
+			if err := exec(tx, releaseMessages, account, last); err != nil {
+				return false, err
+			}
 		}
 		if large {
 			if err := exec(tx, deletePayloads, account, last); err != nil {
@@ -205,12 +207,15 @@ type lostRow struct {
 	time, size       int64
 }
 
+// needs reports whether the row needs its message's payload: that of a device which sent it, and is the only one of its account, does not.
+func (l lostRow) needs() bool { return l.message != nil && l.size > rowSize }
+
 // large reports whether what the row carries lies apart from its message.
 func (l lostRow) large() bool { return l.size > rowSize+inline }
 
 // release counts down who needs what the row carries, and drops it if nobody does.
 func (l lostRow) release(tx Tx) error {
-	if l.message == nil {
+	if !l.needs() {
 		return nil
 	}
 	if err := exec(tx, releaseMessage, l.channel, l.message); err != nil || !l.large() {
@@ -297,7 +302,7 @@ const (
 	selectOldest = `SELECT seq, kind, size, channel, message FROM inbox WHERE account = $1 AND seq <= $2 ORDER BY seq LIMIT $3`
 
 	releaseMessages = `UPDATE messages SET waiting = waiting - 1, payload = CASE WHEN waiting <= 1 THEN NULL ELSE payload END
-		WHERE (channel, message) IN (SELECT channel, message FROM inbox WHERE account = $1 AND seq <= $2 AND kind <> 2 AND message IS NOT NULL)
+		WHERE (channel, message) IN (SELECT channel, message FROM inbox WHERE account = $1 AND seq <= $2 AND kind <> 2 AND message IS NOT NULL AND size > 1024)
 		AND waiting > 0`
 	deletePayloads = `DELETE FROM payloads WHERE (channel, message) IN (SELECT m.channel, m.message FROM inbox AS i
 		JOIN messages AS m ON m.channel = i.channel AND m.message = i.message WHERE i.account = $1 AND i.seq <= $2 AND m.waiting <= 0)`

@@ -40,6 +40,7 @@ type hubRow struct {
 	store.InboxRow
 	size    int64
 	expires time.Time
+	echo    bool // it is there without payload once nobody else needs that
 }
 
 type hubChannel struct {

@@ -3,6 +3,7 @@ package storetest
 import (
 	"crypto/sha256"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -127,5 +128,46 @@ func testInbox(t *testing.T, e store.Engine) {
 	acknowledge(t, s, "bob", 1, 2, Epoch)
 	if rest := fetch(t, s, "bob", 1, 0).Rows; len(rest) != 0 {
 		t.Errorf("the only device acknowledged all, and these rows stay: %v", rest)
+	}
+}
+
+// testEcho shows that the device which sent a message holds its payload back for nobody, unless another device of its account is to read it.
+func testEcho(t *testing.T, e store.Engine) {
+	s, ctx := Open(t, e), t.Context()
+	register(t, s, "alice")
+	register(t, s, "bob")
+	ch := newChannel(t, s, 1, "alice", "bob")
+	send := func(id byte, text string) {
+		m := ch.message(id, "alice", text)
+		m.Known = true
+		_, err := s.Send(ctx, m)
+		ok(t, err)
+	}
+	payloads := func(name string, after int64) (all []string) {
+		for _, r := range fetch(t, s, name, 1, after).Rows {
+			all = append(all, string(r.Payload))
+		}
+		return all
+	}
+	large := strings.Repeat("large ", 2000)
+	send(1, "small")
+	send(2, large)
+	if d := cmp.Diff([]string{"small", large}, payloads("bob", 0)); d != "" {
+		t.Errorf("the inbox of who gets messages (-want +got):\n%s", d)
+	}
+	acknowledge(t, s, "bob", 1, 2, Epoch)
+	if d := cmp.Diff([]string{"", ""}, payloads("alice", 0)); d != "" {
+		t.Errorf("the rows of the only device, which sent them, once all others acknowledged (-want +got):\n%s", d)
+	}
+	d := device(2)
+	ok(t, s.ChangeAccount(ctx, store.AccountChange{Name: "alice", MaxDevices: 5, Now: Epoch, Enrol: &d}))
+	send(3, "for both")
+	acknowledge(t, s, "bob", 1, 3, Epoch)
+	if d := cmp.Diff([]string{"for both"}, payloads("alice", 2)); d != "" {
+		t.Errorf("a message that another device of its sender has not read (-want +got):\n%s", d)
+	}
+	acknowledge(t, s, "alice", 1, 3, Epoch)
+	if got := fetch(t, s, "alice", 2, 2).Rows; len(got) != 1 || string(got[0].Payload) != "for both" {
+		t.Errorf("what the other device reads later: %+v", got)
 	}
 }

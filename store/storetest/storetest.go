@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(testing.TB) store.Engine) {
 		{"Attempts", testAttempts},
 		{"Tokens", testTokens},
 		{"Inbox", testInbox},
+		{"Echo", testEcho},
 		{"Receipts", testReceipts},
 		{"Sweep", testSweep},
 		{"Leaving", testLeaving},
