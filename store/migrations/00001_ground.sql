@@ -3,7 +3,8 @@
 -- The dialect is what SQLite and PostgreSQL share. SQLite gives BIGINT integer affinity and keeps a
 -- blob in a BYTEA column as it is. Times are milliseconds since 1970, 0 for never; flags are 0 or 1.
 -- Every table that holds anything of one account has the column account first in its key, so that a
--- sharded PostgreSQL can split on it and erasure finds it.
+-- sharded PostgreSQL can split on it and erasure finds it. What is marked as clustered lies in the order of its key where the
+-- database can do so: small rows that are found by nothing else.
 
 CREATE TABLE meta (
     id      BIGINT PRIMARY KEY,
@@ -101,7 +102,7 @@ CREATE TABLE channel_members (
     account TEXT   NOT NULL,
     devices BYTEA  NOT NULL,
     PRIMARY KEY (channel, account)
-);
+) /* clustered */;
 CREATE INDEX channel_members_account ON channel_members (account, channel);
 
 -- Who is being taken out of channels, where they are too many for one transaction: a device that was revoked, or an account that was
@@ -211,7 +212,7 @@ CREATE TABLE mailboxes (
     last    BIGINT NOT NULL,
     dropped BIGINT NOT NULL,
     size    BIGINT NOT NULL
-);
+) /* clustered */;
 
 CREATE TABLE inbox (
     account  TEXT   NOT NULL,
@@ -224,7 +225,7 @@ CREATE TABLE inbox (
     message  BYTEA,
     device   BYTEA,
     PRIMARY KEY (account, seq)
-);
+) /* clustered */;
 
 CREATE TABLE cursors (
     account TEXT   NOT NULL,
@@ -232,4 +233,4 @@ CREATE TABLE cursors (
     seq     BIGINT NOT NULL,
     moved   BIGINT NOT NULL,
     PRIMARY KEY (account, device)
-);
+) /* clustered */;

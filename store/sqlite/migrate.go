@@ -20,7 +20,7 @@ func (e *Engine) prepare(ctx context.Context) (err error) {
 	if err := e.create(); err != nil {
 		return err
 	}
-	db, err := driver.Open(e.uri(e.cfg.Path), func(c *sqlite3.Conn) error {
+	db, err := driver.Open(e.uri(e.cfg.VFS), func(c *sqlite3.Conn) error {
 		return c.Exec(`PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL`)
 	})
 	if err != nil {
@@ -28,7 +28,7 @@ func (e *Engine) prepare(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1)
-	return kinded(store.Migrate(ctx, store.Migration{DB: db, Dialect: goose.DialectSQLite3, Files: e.cfg.Migrations, Copy: e.keepOld}))
+	return kinded(store.Migrate(ctx, store.Migration{DB: db, Dialect: goose.DialectSQLite3, Files: e.cfg.Migrations, Clustered: `WITHOUT ROWID`, Copy: e.keepOld}))
 }
 
 // keepOld copies the store to a file beside it, named after the schema it has: "qpq.db" to "qpq.db.schema-1".

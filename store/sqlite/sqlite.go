@@ -33,6 +33,8 @@ type Config struct {
 // Engine is the store.Engine over one SQLite file.
 type Engine struct {
 	cfg     Config
+	vfs     string // joins what is written to the log
+	unjoin  func() // unregisters it
 	readers chan *conn // idle reading connections; nil stands for one not opened yet
 	queue   chan *update
 	later   chan *update  // what can wait
@@ -57,8 +59,10 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	if err := e.prepare(ctx); err != nil {
 		return nil, fmt.Errorf("open the store %s: %w", cfg.Path, e.explain(err))
 	}
+	e.vfs, e.unjoin = join(cfg.VFS)
 	w, err := e.connectWriter()
 	if err != nil {
+		e.unjoin()
 		return nil, fmt.Errorf("open the store %s: %w", cfg.Path, e.explain(err))
 	}
 	for range readers {
@@ -137,6 +141,7 @@ func (e *Engine) Close() error {
 			c.close()
 		}
 	}
+	e.unjoin()
 	return nil
 }
 
@@ -163,7 +168,7 @@ const (
 
 // connect opens a connection. Order matters: the timeout covers what follows.
 func (e *Engine) connect(m mode) (*conn, error) {
-	db, err := sqlite3.Open(e.uri(e.cfg.Path))
+	db, err := sqlite3.Open(e.uri(e.vfs))
 	if err != nil {
 		return nil, kinded(err)
 	}
@@ -180,15 +185,16 @@ func (e *Engine) connect(m mode) (*conn, error) {
 	return &conn{db: db, statements: map[string]*sqlite3.Stmt{}}, nil
 }
 
-// uri names a database file for SQLite. Its journals get the mode of the file.
-func (e *Engine) uri(path string) string {
+// uri names the database file for SQLite, and the VFS to use. Its journals get the mode of the file.
+func (e *Engine) uri(vfs string) string {
 	q := url.Values{}
-	if e.cfg.VFS != "" {
-		q.Set("vfs", e.cfg.VFS)
-	} else {
-		q.Set("modeof", path)
+	if vfs != "" {
+		q.Set("vfs", vfs)
 	}
-	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String()
+	if e.cfg.VFS == "" {
+		q.Set("modeof", e.cfg.Path)
+	}
+	return (&url.URL{Scheme: "file", OmitHost: true, Path: e.cfg.Path, RawQuery: q.Encode()}).String()
 }
 
 // create makes the database file, readable by its owner only, before SQLite would.
