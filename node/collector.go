@@ -13,6 +13,11 @@ const (
 	// growth is how much there may be of what is in use, in hundredths. Most of the memory of a server is that of idle connections, which
 	// handshakes leave with holes: at half the growth that Go chooses it stays a tenth smaller, and few collections are needed.
 	growth = 50
+	// arriving is how much there may be while a good part of what is allocated stays in use, as when many connect at once: what stays of a handshake lies
+	// among its garbage, and the less there is of that, the fewer pages are kept for little.
+	arriving = 33
+	// stays is which part of what is allocated that is.
+	stays = 8
 	// leastLive is what is in use at least: nothing was measured before the first collection.
 	leastLive = 4 << 20
 )
@@ -21,7 +26,7 @@ const (
 // is in use alone, a server with little in use would spend a tenth of its time on collections when messages come. It returns what ends it.
 func PaceCollector() (stop func()) {
 	p := &collector{}
-	before := p.set(0)
+	before := p.set(percentFor(heap{}, heap{}))
 	p.watch()
 	return func() {
 		p.stopped.Store(true)
@@ -33,6 +38,13 @@ func PaceCollector() (stop func()) {
 type collector struct {
 	stopped atomic.Bool
 	percent int
+	latest  heap
+}
+
+// heap is what a collection found, in bytes.
+type heap struct {
+	live      uint64
+	allocated uint64 // since the start of the program
 }
 
 // cycle is an object that nobody holds: it goes with the next collection.
@@ -43,24 +55,28 @@ func (p *collector) watch() {
 		if p.stopped.Load() {
 			return
 		}
-		live := []measures.Sample{{Name: "/gc/heap/live:bytes"}}
-		measures.Read(live)
-		p.set(live[0].Value.Uint64())
+		found := []measures.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
+		measures.Read(found)
+		now := heap{found[0].Value.Uint64(), found[1].Value.Uint64()}
+		p.set(percentFor(now, p.latest))
+		p.latest = now
 		p.watch()
 	}, p)
 }
 
-// set sets the pace for so many bytes in use, unless it is nearly what it was, and returns what was set before.
-func (p *collector) set(live uint64) (before int) {
-	next := percentFor(live)
-	if change := next - p.percent; change*change < p.percent*p.percent/64 {
+// set sets the pace, unless it is nearly what it was, and returns what was set before.
+func (p *collector) set(percent int) (before int) {
+	if change := percent - p.percent; change*change < p.percent*p.percent/64 {
 		return p.percent
 	}
-	p.percent = next
-	return debug.SetGCPercent(next)
+	p.percent = percent
+	return debug.SetGCPercent(percent)
 }
 
-// percentFor returns how much may be allocated before the next collection, in hundredths of what is in use.
-func percentFor(live uint64) int {
-	return max(growth, int(headroom*100/max(live, leastLive)))
+// percentFor returns how much may be allocated before the next collection, in hundredths of what is in use now.
+func percentFor(now, before heap) int {
+	if now.live > before.live+(now.allocated-before.allocated)/stays && before != (heap{}) {
+		return arriving
+	}
+	return max(growth, int(headroom*100/max(now.live, leastLive)))
 }

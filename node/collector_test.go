@@ -7,9 +7,17 @@ import (
 
 // TestPaceCollector counts collections: a server with little in use does not collect each bit of garbage, and with much in use half of that is the limit.
 func TestPaceCollector(t *testing.T) {
-	for live, want := range map[uint64]int{0: 800, 1 << 20: 800, 16 << 20: 200, 64 << 20: 50, 1 << 30: 50} {
-		if got := percentFor(live); got != want {
-			t.Errorf("with %d bytes in use, %d hundredths may be garbage, want %d", live, got, want)
+	const mib = 1 << 20
+	for _, c := range []struct {
+		live, before, allocated uint64 // in MiB
+		want                    int
+	}{
+		{0, 0, 0, 800}, {1, 1, 32, 800}, {16, 16, 32, 200}, {64, 64, 32, 50}, {1024, 1024, 512, 50}, {16, 64, 32, 200},
+		{20, 16, 30, 33}, {20, 16, 33, 160}, {2, 1, 7, 33},
+	} {
+		before := heap{c.before * mib, 1000 * mib}
+		if got := percentFor(heap{c.live * mib, before.allocated + c.allocated*mib}, before); got != c.want {
+			t.Errorf("with %d MiB in use, and %d before %d were allocated, %d hundredths may be garbage, want %d", c.live, c.before, c.allocated, got, c.want)
 		}
 	}
 	stop := PaceCollector()

@@ -33,8 +33,8 @@ type Config struct {
 // Engine is the store.Engine over one SQLite file.
 type Engine struct {
 	cfg     Config
-	vfs     string // joins what is written to the log
-	unjoin  func() // unregisters it
+	vfs     string     // joins what is written to the log
+	unjoin  func()     // unregisters it
 	readers chan *conn // idle reading connections; nil stands for one not opened yet
 	queue   chan *update
 	later   chan *update  // what can wait
