@@ -15,7 +15,7 @@ const (
 	growth = 50
 	// arriving is how much there may be while a good part of what is allocated stays in use, as when many connect at once: what stays of a handshake lies
 	// among its garbage, and the less there is of that, the fewer pages are kept for little.
-	arriving = 33
+	arriving = 25
 	// stays is which part of what is allocated that is.
 	stays = 8
 	// leastLive is what is in use at least: nothing was measured before the first collection.

@@ -13,7 +13,7 @@ func TestPaceCollector(t *testing.T) {
 		want                    int
 	}{
 		{0, 0, 0, 800}, {1, 1, 32, 800}, {16, 16, 32, 200}, {64, 64, 32, 50}, {1024, 1024, 512, 50}, {16, 64, 32, 200},
-		{20, 16, 30, 33}, {20, 16, 33, 160}, {2, 1, 7, 33},
+		{20, 16, 30, 25}, {20, 16, 33, 160}, {2, 1, 7, 25},
 	} {
 		before := heap{c.before * mib, 1000 * mib}
 		if got := percentFor(heap{c.live * mib, before.allocated + c.allocated*mib}, before); got != c.want {

@@ -11,7 +11,7 @@ import (
 // becomes one write, at the latest before the log is synced, and so before anybody is told that it is there.
 
 // maxJoined bounds how many bytes wait to be written, and how large a write is.
-const maxJoined = 256 << 10
+const maxJoined = 64 << 10
 
 // joining is a VFS that joins what is written to logs.
 type joining struct{ vfs.VFSFilename }
@@ -59,6 +59,9 @@ func (f *joinedFile) WriteAt(p []byte, off int64) (int, error) {
 			return f.File.WriteAt(p, off)
 		}
 		f.at = off
+	}
+	if f.waiting == nil {
+		f.waiting = make([]byte, 0, maxJoined)
 	}
 	f.waiting = append(f.waiting, p...)
 	return len(p), nil

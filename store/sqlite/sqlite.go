@@ -162,8 +162,8 @@ func (e *Engine) Check(ctx context.Context) error {
 type mode string
 
 const (
-	writing mode = "off"
-	reading mode = "on"
+	writing mode = `PRAGMA query_only = off; PRAGMA cache_size = -16000`
+	reading mode = `PRAGMA query_only = on; PRAGMA cache_size = -2000` // what it caches is good for until the next commit
 )
 
 // connect opens a connection. Order matters: the timeout covers what follows.
@@ -173,8 +173,8 @@ func (e *Engine) connect(m mode) (*conn, error) {
 		return nil, kinded(err)
 	}
 	err = db.Exec(`PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-		PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16000;
-		PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF; PRAGMA query_only = ` + string(m))
+		PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864;
+		PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF; ` + string(m))
 	if err != nil {
 		_ = db.Close()
 		return nil, kinded(err)
