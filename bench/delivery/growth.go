@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/quicproquo/qpq"
@@ -30,8 +31,12 @@ type town struct {
 	random   *rand.Rand
 }
 
-// asked is how many operations of a kind are measured, and asking is how many wait for one at the same time.
-const asked, asking = 5000, 256
+const (
+	// asked is how many operations of a kind are measured, and asking is how many wait for one at the same time.
+	asked, asking = 5000, 256
+	// pace is how many sends a second are measured, too, and paced how many of them.
+	pace, paced = 500, 2000
+)
 
 func name(i int) string { return fmt.Sprintf("u%07d", i) }
 
@@ -42,7 +47,7 @@ func (t *town) open(ctx context.Context) (err error) {
 
 // grow lets a town have so many users, and messages that wait. It returns how many bytes users and messages take.
 func (t *town) grow(ctx context.Context, n int) (perUser, perMessage float64, err error) {
-	before, users, messages := t.size(), t.users, t.messages
+	before, users := t.size(), t.users
 	err = together(n-t.users, 512, func(i int) error {
 		r := t.model
 		r.Name = name(users + i)
@@ -64,18 +69,24 @@ func (t *town) grow(ctx context.Context, n int) (perUser, perMessage float64, er
 	if err != nil {
 		return 0, 0, err
 	}
-	peopled := t.size()
+	perUser = float64(t.size()-before) / float64(n-users)
+	perMessage, err = t.queue(ctx, n)
+	return perUser, perMessage, err
+}
+
+// queue lets a town have so many messages that wait. It returns how many bytes each takes.
+func (t *town) queue(ctx context.Context, n int) (perMessage float64, err error) {
+	before, messages := t.size(), t.messages
 	err = together(n-messages, 512, func(i int) error { return t.send(ctx, messages+i) })
 	t.messages = n
-	grown := t.size()
-	return float64(peopled-before) / float64(n-users), float64(grown-peopled) / float64(n-messages), err
+	return float64(t.size()-before) / float64(n-messages), err
 }
 
 // send has a user send a message, whose id is by chance.
 func (t *town) send(ctx context.Context, by int) error {
 	by %= t.users &^ 1
 	m := store.Message{Channel: t.channels[by/2], Account: name(by), Device: t.model.Device.ID, Hash: make([]byte, 32), Payload: make([]byte, payloadSize),
-		Now: time.Now(), Retention: 30 * 24 * time.Hour, Quota: 64 << 20}
+		Now: time.Now(), Retention: 30 * 24 * time.Hour, Quota: 64 << 20, Known: true}
 	binary.BigEndian.PutUint64(m.ID[:], rand.Uint64())
 	binary.BigEndian.PutUint64(m.ID[8:], rand.Uint64())
 	_, err := t.store.Send(ctx, m)
@@ -121,6 +132,23 @@ func (t *town) each(f func(user int) error) (operation, error) {
 	return operation{(used() - before) / asked, time.Since(began) / asked, waited[asked*99/100]}, err
 }
 
+// slowly returns what 50 and 99 in 100 sends wait for, in milliseconds, where users by chance send at fixed times.
+func (t *town) slowly(ctx context.Context) (string, error) {
+	waited, errs := make([]time.Duration, paced), make([]error, paced)
+	var all sync.WaitGroup
+	for i, began := 0, time.Now(); i < paced; i++ {
+		due, user := began.Add(time.Duration(i)*time.Second/pace), t.random.IntN(t.users)
+		time.Sleep(time.Until(due))
+		all.Go(func() {
+			errs[i] = t.send(ctx, user)
+			waited[i] = time.Since(due)
+		})
+	}
+	all.Wait()
+	slices.Sort(waited)
+	return fmt.Sprintf("%.1f / %.1f", ms(waited[paced/2]), ms(waited[paced*99/100])), errors.Join(errs...)
+}
+
 // growth prints what operations of the store cost as it grows, and how a server starts on it.
 func growth(ctx context.Context, w io.Writer, dir string, o options) error {
 	_, model, err := newPerson("model")
@@ -131,26 +159,45 @@ func growth(ctx context.Context, w io.Writer, dir string, o options) error {
 	if err := t.open(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "Users in pairs, as many messages of %d bytes that wait for two accounts each. CPU µs of one operation of the store, of users by chance (in brackets µs; and of 99 in 100 callers at most ms),\n", payloadSize)
-	fmt.Fprintf(w, "%d callers at a time. A fetch has all rows of the user, an acknowledgement drops them.\n\n", asking)
-	fmt.Fprintln(w, "users, messages | bytes/user | bytes/message | send | fetch | acknowledge | filled in\n--:|--:|--:|--:|--:|--:|--:")
+	fmt.Fprintf(w, "Users in pairs, and messages of %d bytes that wait for the other of a pair. CPU µs of one operation of the store, of users by chance (in brackets µs; and of 99 in 100 callers at most ms),\n", payloadSize)
+	fmt.Fprintf(w, "%d callers at a time; and what %d sends wait for at %d a second, p50 / p99 in ms. A fetch has all rows of the user, an acknowledgement drops them.\n\n", asking, paced, pace)
+	fmt.Fprintln(w, "users | messages | bytes/user | bytes/message | send | paced | fetch | acknowledge | filled in\n--:|--:|--:|--:|--:|--:|--:|--:|--:")
+	if err := errors.Join(t.growAll(ctx, w, o), t.engine.Close()); err != nil {
+		return err
+	}
+	return t.recover(ctx, w)
+}
+
+// growAll lets a town grow, step by step, and prints what it costs after each.
+func (t *town) growAll(ctx context.Context, w io.Writer, o options) error {
 	for _, n := range o.grow {
 		began := time.Now()
 		perUser, perMessage, err := t.grow(ctx, n)
 		if err != nil {
-			return errors.Join(err, t.engine.Close())
+			return err
 		}
-		filled := time.Since(began)
-		costs, err := t.costs(ctx)
-		if err != nil {
-			return errors.Join(err, t.engine.Close())
+		if err := t.row(ctx, w, fmt.Sprintf("%.0f", perUser), perMessage, time.Since(began)); err != nil {
+			return err
 		}
-		fmt.Fprintf(w, "%d | %.0f | %.0f | %s | %.0f s\n", n, perUser, perMessage, costs, filled.Seconds())
 	}
-	if err := t.engine.Close(); err != nil {
+	if o.queued <= t.messages {
+		return nil
+	}
+	began := time.Now()
+	perMessage, err := t.queue(ctx, o.queued)
+	if err != nil {
 		return err
 	}
-	return t.recover(ctx, w)
+	return t.row(ctx, w, "", perMessage, time.Since(began))
+}
+
+// row prints what a town costs that was filled in so long.
+func (t *town) row(ctx context.Context, w io.Writer, perUser string, perMessage float64, filled time.Duration) error {
+	costs, err := t.costs(ctx)
+	if err == nil {
+		_, err = fmt.Fprintf(w, "%d | %d | %s | %.0f | %s | %.0f s\n", t.users, t.messages, perUser, perMessage, costs, filled.Seconds())
+	}
+	return err
 }
 
 // costs writes what a send, a fetch and an acknowledgement cost, as columns.
@@ -174,6 +221,14 @@ func (t *town) costs(ctx context.Context) (columns string, err error) {
 			return "", err
 		}
 		columns += k.String()
+		if i > 0 {
+			continue
+		}
+		slow, err := t.slowly(ctx)
+		if err != nil {
+			return "", err
+		}
+		columns += " | " + slow
 	}
 	return columns, nil
 }
@@ -184,7 +239,7 @@ func (t *town) recover(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\nA server that starts on %d users and messages, %d MiB on disk. Read are the bytes of files that it asked the system for.\n\n", t.users, t.size()>>20)
+	fmt.Fprintf(w, "\nA server that starts on %d users and %d messages, %d MiB on disk. Read are the bytes of files that it asked the system for.\n\n", t.users, t.messages, t.size()>>20)
 	if err := t.engine.Close(); err != nil {
 		return err
 	}
