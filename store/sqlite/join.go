@@ -14,25 +14,25 @@ import (
 const maxJoined = 64 << 10
 
 // joining is a VFS that joins what is written to logs.
-type joining struct{ vfs.VFSFilename }
+type joining struct{ vfs.VFS }
 
 var joinings atomic.Int64
 
 // join registers a VFS that joins writes before it hands them to the one of that name, or of the operating system. It returns its name, and what
-// unregisters it; or the name as it is, where that is of a VFS that cannot be wrapped.
+// unregisters it.
 func join(name string) (joined string, end func()) {
-	base, ok := vfs.Find(name).(vfs.VFSFilename)
-	if !ok {
-		return name, func() {}
-	}
 	joined = fmt.Sprintf("joined-%d", joinings.Add(1))
-	vfs.Register(joined, joining{base})
+	vfs.Register(joined, joining{vfs.Find(name)})
 	return joined, func() { vfs.Unregister(joined) }
 }
 
 // OpenFilename implements vfs.VFSFilename.
-func (j joining) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
-	f, out, err := j.VFSFilename.OpenFilename(name, flags)
+func (j joining) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (f vfs.File, out vfs.OpenFlag, err error) {
+	if named, ok := j.VFS.(vfs.VFSFilename); ok {
+		f, out, err = named.OpenFilename(name, flags)
+	} else {
+		f, out, err = j.Open(name.String(), flags)
+	}
 	if err == nil && flags&vfs.OPEN_WAL != 0 {
 		f = &joinedFile{File: f}
 	}
