@@ -24,6 +24,7 @@ import (
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/identity"
+	"github.com/quicproquo/qpq/internal/wal"
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
@@ -80,7 +81,7 @@ func open(c Config, schema []string) (*Profile, error) {
 		return nil, err
 	}
 	gathering := c
-	gathering.VFS = gathered(c.VFS)
+	gathering.VFS = wal.VFS(c.VFS)
 	db, err := sqlite3.Open(gathering.uri(c.Path, nil))
 	if err != nil {
 		return nil, kinded(err)

@@ -20,7 +20,7 @@ func (e *Engine) prepare(ctx context.Context) (err error) {
 	if err := e.create(); err != nil {
 		return err
 	}
-	db, err := driver.Open(e.uri(e.cfg.VFS), func(c *sqlite3.Conn) error {
+	db, err := driver.Open(e.uri(), func(c *sqlite3.Conn) error {
 		return c.Exec(`PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL`)
 	})
 	if err != nil {

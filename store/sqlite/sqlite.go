@@ -19,6 +19,7 @@ import (
 	"github.com/ncruces/go-sqlite3"
 
 	"github.com/quicproquo/qpq"
+	"github.com/quicproquo/qpq/internal/wal"
 	"github.com/quicproquo/qpq/store"
 )
 
@@ -33,8 +34,6 @@ type Config struct {
 // Engine is the store.Engine over one SQLite file.
 type Engine struct {
 	cfg     Config
-	vfs     string     // joins what is written to the log
-	unjoin  func()     // unregisters it
 	readers chan *conn // idle reading connections; nil stands for one not opened yet
 	queue   chan *update
 	later   chan *update  // what can wait
@@ -59,10 +58,8 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	if err := e.prepare(ctx); err != nil {
 		return nil, fmt.Errorf("open the store %s: %w", cfg.Path, e.explain(err))
 	}
-	e.vfs, e.unjoin = join(cfg.VFS)
 	w, err := e.connectWriter()
 	if err != nil {
-		e.unjoin()
 		return nil, fmt.Errorf("open the store %s: %w", cfg.Path, e.explain(err))
 	}
 	for range readers {
@@ -141,7 +138,6 @@ func (e *Engine) Close() error {
 			c.close()
 		}
 	}
-	e.unjoin()
 	return nil
 }
 
@@ -163,12 +159,12 @@ type mode string
 
 const (
 	writing mode = `PRAGMA query_only = off; PRAGMA cache_size = -16000`
-	reading mode = `PRAGMA query_only = on; PRAGMA cache_size = -2000` // what it caches is good for until the next commit
+	reading mode = `PRAGMA query_only = on; PRAGMA cache_size = -2000` // small, because each commit of the writer voids it
 )
 
 // connect opens a connection. Order matters: the timeout covers what follows.
 func (e *Engine) connect(m mode) (*conn, error) {
-	db, err := sqlite3.Open(e.uri(e.vfs))
+	db, err := sqlite3.Open(e.uri())
 	if err != nil {
 		return nil, kinded(err)
 	}
@@ -185,12 +181,9 @@ func (e *Engine) connect(m mode) (*conn, error) {
 	return &conn{db: db, statements: map[string]*sqlite3.Stmt{}}, nil
 }
 
-// uri names the database file for SQLite, and the VFS to use. Its journals get the mode of the file.
-func (e *Engine) uri(vfs string) string {
-	q := url.Values{}
-	if vfs != "" {
-		q.Set("vfs", vfs)
-	}
+// uri names the database file for SQLite. Its journals get the mode of the file.
+func (e *Engine) uri() string {
+	q := url.Values{"vfs": {wal.VFS(e.cfg.VFS)}}
 	if e.cfg.VFS == "" {
 		q.Set("modeof", e.cfg.Path)
 	}

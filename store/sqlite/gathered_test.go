@@ -42,8 +42,8 @@ func wantItems(t *testing.T, tx store.Tx, account string, want int) {
 	}
 }
 
-// TestJoinedWrites counts how often a commit writes to the log.
-func TestJoinedWrites(t *testing.T) {
+// TestGatheredWrites counts how often a commit writes to the log.
+func TestGatheredWrites(t *testing.T) {
 	t.Parallel()
 	d := disk.New(t, 1)
 	var writes atomic.Int64

@@ -1,4 +1,4 @@
-package profile
+package wal
 
 import (
 	"bytes"
@@ -10,13 +10,13 @@ import (
 	"github.com/ncruces/go-sqlite3/vfs"
 )
 
-// TestWALIsAFile does with a journal what one does with files, over a disk that is full now and then: what was taken is read, whatever was written
+// TestLogIsAFile does with a log what one does with files, over a disk that is full now and then: what was taken is read, whatever was written
 // of it.
-func TestWALIsAFile(t *testing.T) {
+func TestLogIsAFile(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 2000 {
 		under := &bounded{}
-		j, want := &wal{File: under}, []byte(nil)
+		l, want := &log{File: under}, []byte(nil)
 		for range 40 {
 			under.full = r.IntN(3) == 0
 			off := r.Int64N(int64(len(want)) + 1)
@@ -29,7 +29,7 @@ func TestWALIsAFile(t *testing.T) {
 				if r.IntN(2) == 0 {
 					off = int64(len(want))
 				}
-				if _, err := j.WriteAt(p, off); err != nil {
+				if _, err := l.WriteAt(p, off); err != nil {
 					if !under.full {
 						t.Fatal(err)
 					}
@@ -37,24 +37,24 @@ func TestWALIsAFile(t *testing.T) {
 				}
 				want = append(want[:off:off], append(bytes.Clone(p), want[min(off+int64(len(p)), int64(len(want))):]...)...)
 			case 3:
-				if err := j.Sync(vfs.SYNC_FULL); err == nil && !bytes.Equal(under.data, want) || err != nil && !under.full {
+				if err := l.Sync(vfs.SYNC_FULL); err == nil && !bytes.Equal(under.data, want) || err != nil && !under.full {
 					t.Fatalf("synced: %v", err)
 				}
 			case 4:
 				under.full = false
-				if err := j.Truncate(off); err != nil {
+				if err := l.Truncate(off); err != nil {
 					t.Fatal(err)
 				}
 				want = want[:off]
 			case 5:
 				p := make([]byte, r.IntN(100))
-				n, err := j.ReadAt(p, off)
+				n, err := l.ReadAt(p, off)
 				rest := want[off:]
 				if n != min(len(p), len(rest)) || !bytes.Equal(p[:n], rest[:n]) || (err != nil) != (n < len(p)) {
 					t.Fatalf("read %d of %d bytes at %d of %d: %v", n, len(p), off, len(want), err)
 				}
 			}
-			if size, err := j.Size(); err != nil || size != int64(len(want)) {
+			if size, err := l.Size(); err != nil || size != int64(len(want)) {
 				t.Fatalf("size %d, %v; %d bytes were written", size, err, len(want))
 			}
 		}
