@@ -8,22 +8,21 @@ import (
 )
 
 const (
-	// headroom is how much garbage there may be before it is collected, whatever else there is.
+	// headroom is how much garbage there may be before it is collected, unless what is in use grows.
 	headroom = 32 << 20
 	// growth is how much there may be of what is in use, in hundredths. Most of the memory of a server is that of idle connections, which
 	// handshakes leave with holes: at half the growth that Go chooses it stays a tenth smaller, and few collections are needed.
 	growth = 50
-	// arriving is how much there may be while a good part of what is allocated stays in use, as when many connect at once: what stays of a handshake lies
-	// among its garbage, and the less there is of that, the fewer pages are kept for little.
-	arriving = 25
-	// stays is which part of what is allocated that is.
-	stays = 8
+	// growing is how much there may be while more than one in retained of the bytes allocated stay in use, as when many connect: what stays of a handshake
+	// lies among its garbage, and less garbage leaves fewer pages that are held for little.
+	growing, retained = 25, 8
 	// leastLive is what is in use at least: nothing was measured before the first collection.
 	leastLive = 4 << 20
 )
 
-// PaceCollector sets how often this program, a server, collects garbage: not before there are 32 MiB of it, or half of what is in use. By a part of what
-// is in use alone, a server with little in use would spend a tenth of its time on collections when messages come. It returns what ends it.
+// PaceCollector sets how often this program, a server, collects garbage: not before there are 32 MiB of it, or half of what is in use, but at a quarter
+// of what is in use while much of what is allocated stays. By a part of what is in use alone, a server with little in use would spend a tenth of its time on
+// collections when messages come. It returns what ends it.
 func PaceCollector() (stop func()) {
 	p := &collector{}
 	before := p.set(percentFor(heap{}, heap{}))
@@ -75,8 +74,8 @@ func (p *collector) set(percent int) (before int) {
 
 // percentFor returns how much may be allocated before the next collection, in hundredths of what is in use now.
 func percentFor(now, before heap) int {
-	if now.live > before.live+(now.allocated-before.allocated)/stays && before != (heap{}) {
-		return arriving
+	if now.live > before.live+(now.allocated-before.allocated)/retained && before != (heap{}) {
+		return growing
 	}
 	return max(growth, int(headroom*100/max(now.live, leastLive)))
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestPaceCollector counts collections: a server with little in use does not collect each bit of garbage, and with much in use half of that is the limit.
+// TestPaceCollector counts collections: a server with little in use does not collect each bit of garbage, and with much in use half of that is the limit; while what is in use grows, a quarter.
 func TestPaceCollector(t *testing.T) {
 	const mib = 1 << 20
 	for _, c := range []struct {
@@ -19,6 +19,9 @@ func TestPaceCollector(t *testing.T) {
 		if got := percentFor(heap{c.live * mib, before.allocated + c.allocated*mib}, before); got != c.want {
 			t.Errorf("with %d MiB in use, and %d before %d were allocated, %d hundredths may be garbage, want %d", c.live, c.before, c.allocated, got, c.want)
 		}
+	}
+	if got := percentFor(heap{64 * mib, 64 * mib}, heap{}); got != growth {
+		t.Errorf("at the first collection %d hundredths, want %d", got, growth)
 	}
 	stop := PaceCollector()
 	defer stop()

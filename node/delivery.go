@@ -57,7 +57,7 @@ func (s *Server) send(ctx context.Context, c *conn, q wire.Send) (wire.SendReply
 		return none, err
 	}
 	hash := sha256.Sum256(q.Payload)
-	m := store.Message{Channel: q.Channel, ID: q.ID, Account: user.Name, Device: device, Epoch: int64(min(header.Epoch, maxSlot)), Hash: hash[:], Payload: q.Payload, Known: header.ContentType == frame.Application,
+	m := store.Message{Channel: q.Channel, ID: q.ID, Account: user.Name, Device: device, Epoch: int64(min(header.Epoch, maxSlot)), Hash: hash[:], Payload: q.Payload, Application: header.ContentType == frame.Application,
 		Now: now(), Retention: s.limits.Retention, Quota: int64(s.limits.Inbox), Blobs: blobs, BlobLook: blobLook, BlobLeast: blobUnused}
 	r := &receipt{hub: s.cfg.SigningKey, request: &q, payload: hash}
 	m.Receipt = r

@@ -81,7 +81,7 @@ func (s *Store) whole(b blob) bool {
 	return !errors.Is(err, qpq.NotFound)
 }
 
-// needed reports whether an inbox has the message that refers to a blob, and somebody has still to acknowledge it.
+// needed reports whether an inbox row still needs the message that refers to a blob.
 func needed(tx Tx, b blob) (bool, error) {
 	var waiting int64
 	found, err := one(tx, into{&waiting}, selectWaiting, b.id.Channel[:], b.message)

@@ -13,21 +13,21 @@ import (
 
 // Message is what a member hands to a channel's hub: opaque bytes under an id that its sender chose.
 type Message struct {
-	Channel   qpq.ChannelID
-	ID        [16]byte
-	Account   string // whose device hands it in
-	Device    qpq.DeviceID
-	Epoch     int64
-	Hash      []byte // of Payload; tells a repetition from another message under the same id
-	Payload   []byte
-	Now       time.Time
-	Retention time.Duration // how long it stays for those who do not fetch it
-	Quota     int64         // bytes of an inbox
-	Blobs     [][32]byte    // that it refers to: complete, and of the account
-	BlobLook  time.Duration // when it is first looked whether they are needed
-	BlobLeast time.Duration // how long they stay at least, however short the message's time is, unless nobody needs them
-	Receipt   Receipt       // nil where none is wanted
-	Known     bool          // by the device that sends it: where its account has no other, its inbox gets a row without payload
+	Channel     qpq.ChannelID
+	ID          [16]byte
+	Account     string // whose device hands it in
+	Device      qpq.DeviceID
+	Epoch       int64
+	Hash        []byte // of Payload; tells a repetition from another message under the same id
+	Payload     []byte
+	Now         time.Time
+	Retention   time.Duration // how long it stays for those who do not fetch it
+	Quota       int64         // bytes of an inbox
+	Blobs       [][32]byte    // that it refers to: complete, and of the account
+	BlobLook    time.Duration // when it is first looked whether they are needed
+	BlobLeast   time.Duration // how long they stay at least, however short the message's time is, unless nobody needs them
+	Receipt     Receipt       // nil where none is wanted
+	Application bool          // an application message: its sender's device, if it is the only one of its account, needs no payload in the inbox
 }
 
 // Sent is what became of a message.
@@ -70,7 +70,7 @@ func put(tx Tx, m Message) (sent Sent, err error) {
 	if refused != nil {
 		return firstAnswer(tx, m, refused)
 	}
-	e.sequence, e.echo = sequence, m.Known && devices == 1
+	e.sequence, e.echo = sequence, m.Application && devices == 1
 	if err := exec(tx, nextSequence, m.Channel[:], e.sequence); err != nil {
 		return sent, err
 	}
@@ -163,7 +163,7 @@ type event struct {
 	by       sender
 	time     time.Time
 	due      time.Time // when the payload is dropped
-	echo     bool      // the inbox of whom it is by needs no payload
+	echo     bool      // the sender's row needs no payload; in few inboxes only
 }
 
 const noSlot = -1
@@ -183,17 +183,17 @@ func (e event) fanOut(tx Tx) (notices []Notice, err error) {
 	if notices, err = noticesOf(tx, selectFew, e.channel[:], int64(few+1)); err != nil {
 		return nil, err
 	}
+	rows := int64(0)
 	if len(notices) <= few { // a third less work than the statements for any number, which keep what they return and could undo
-		rows, err := e.putFew(tx, notices)
-		if err != nil {
-			return nil, err
-		}
-		return notices, e.keep(tx, rows)
+		rows, err = e.putFew(tx, notices)
+	} else {
+		notices, err = e.putAll(tx)
+		rows = int64(len(notices))
 	}
-	if notices, err = e.putAll(tx); err != nil {
+	if err != nil {
 		return nil, err
 	}
-	return notices, e.keep(tx, int64(len(notices)))
+	return notices, e.keep(tx, rows)
 }
 
 // putFew puts an event into inboxes as they are, one by one. It returns how many of the rows need the payload.

@@ -18,7 +18,7 @@ type InboxRow struct {
 	Account  string       // who handed it in, empty where nobody did
 	Device   qpq.DeviceID // whose device; zero where the hub itself speaks
 	ID       []byte       // of a message
-	Payload  []byte       // nil where there is none, or none any more
+	Payload  []byte       // nil where there is none, or none any more, or where only its sender is left (Message.Application)
 	Slot     *Slot        // of commits and welcomes
 	For      qpq.DeviceID // of a welcome
 }
@@ -42,7 +42,8 @@ type Inbox struct {
 	Seen         time.Time // when the device last acknowledged, or was noted to be there
 }
 
-// Inbox returns rows after a number, in order: those for the device or for all devices. Payloads past their time are left out.
+// Inbox returns rows after a number, in order: those for the device or for all devices. Payloads past their time are left out,
+// and those that nobody but their senders has still to acknowledge.
 func (s *Store) Inbox(ctx context.Context, f Fetch) (in Inbox, err error) {
 	err = s.view(ctx, "read an inbox", func(tx Tx) error {
 		in = Inbox{}
@@ -156,7 +157,7 @@ const dropBatch = 500
 // whether some are left.
 func drop(tx Tx, account string, upTo int64) (more bool, err error) {
 	rows, size, last := 0, int64(0), int64(0)
-	needed, large := false, false // payloads of some, and of those some that lie apart
+	needed, large := false, false // whether a row needs a payload, and whether one lies in payloads
 	var welcomes []lostRow
 	err = tx.Query(func(r Row) error {
 		var w lostRow
@@ -207,7 +208,7 @@ type lostRow struct {
 	time, size       int64
 }
 
-// needs reports whether the row needs its message's payload: that of a device which sent it, and is the only one of its account, does not.
+// needs reports whether messages.waiting counts the row: not the echo of a message to its sender, nor a row without payload.
 func (l lostRow) needs() bool { return l.message != nil && l.size > rowSize }
 
 // large reports whether what the row carries lies apart from its message.

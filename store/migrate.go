@@ -32,46 +32,50 @@ type Migration struct {
 	DB      *sql.DB
 	Dialect goose.Dialect
 	Files   fs.FS // nil means Migrations
-	// Clustered is how the dialect says, after a table's columns, that its rows lie in the order of its key. Empty is where there is nothing of the kind.
+	// Clustered is appended to tables that the schema marks so, as WITHOUT ROWID; empty appends nothing.
 	Clustered string
 	// Copy keeps the data as they are before an upgrade from the version given; not called for a new
 	// store. Nil leaves copies to the operator.
 	Copy func(ctx context.Context, from int64) error
 }
 
-// clustered marks tables in the schema.
-const clustered = "/* clustered */"
+// clusteredMark marks tables in the schema.
+const clusteredMark = "/* clustered */"
 
-// replaced is a folder of files in which something is replaced.
-type replaced struct {
+// rewritten is a file system whose files have text replaced.
+type rewritten struct {
 	fs.FS
 	by *strings.Replacer
 }
 
 // Open implements fs.FS.
-func (r replaced) Open(name string) (fs.File, error) {
+func (r rewritten) Open(name string) (fs.File, error) {
 	f, err := r.FS.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	if info, err := f.Stat(); err != nil || info.IsDir() {
-		return f, err
+	info, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	if info.IsDir() {
+		return f, nil
 	}
 	text, err := io.ReadAll(f)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return replacedFile{f, strings.NewReader(r.by.Replace(string(text)))}, nil
+	return rewrittenFile{f, strings.NewReader(r.by.Replace(string(text)))}, nil
 }
 
-// replacedFile is a file with another text.
-type replacedFile struct {
+// rewrittenFile is a file with another text.
+type rewrittenFile struct {
 	fs.File
 	text *strings.Reader
 }
 
 // Read implements fs.File.
-func (f replacedFile) Read(p []byte) (int, error) { return f.text.Read(p) }
+func (f rewrittenFile) Read(p []byte) (int, error) { return f.text.Read(p) }
 
 // Migrate brings the schema to the newest version it knows. It returns Unsupported with code
 // "schema-too-new", having changed nothing, if a later release has been here.
@@ -80,7 +84,7 @@ func Migrate(ctx context.Context, m Migration) error {
 		m.Files = Migrations()
 	}
 	if m.Clustered != "" {
-		m.Files = replaced{m.Files, strings.NewReplacer(clustered, m.Clustered)}
+		m.Files = rewritten{m.Files, strings.NewReplacer(clusteredMark, m.Clustered)}
 	}
 	p, err := goose.NewProvider(m.Dialect, m.DB, m.Files, goose.WithTableName("schema_version"),
 		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))

@@ -58,7 +58,7 @@ struct InboxRow {
   time @4 :Int64 $Q.time;
   from @5 :Channels.MemberDevice $Q.optional; # who handed it in, as the hub says; of left, the account
   id @6 :Data $Q.len(16) $Q.optional;    # of a message
-  payload @7 :Data $Q.max(4194304);      # empty where it expired
+  payload @7 :Data $Q.max(4194304);      # empty where it expired, or where this device sent it and nobody else still needs it
   receipt @8 :Channels.SlotReceipt $Q.optional; # of commits and welcomes
   device @9 :Data $Q.device $Q.optional; # of a welcome: whom it is for
 }

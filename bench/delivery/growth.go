@@ -19,7 +19,7 @@ import (
 	"github.com/quicproquo/qpq/wire"
 )
 
-// town is a store that grows: users in pairs, and a message of each that waits for both of a pair.
+// town is a store that grows: users in pairs, and messages that wait for the other of a pair.
 type town struct {
 	dir      string
 	engine   *sqlite.Engine
@@ -34,8 +34,8 @@ type town struct {
 const (
 	// asked is how many operations of a kind are measured, and asking is how many wait for one at the same time.
 	asked, asking = 5000, 256
-	// pace is how many sends a second are measured, too, and paced how many of them.
-	pace, paced = 500, 2000
+	// pace is how many sends a second are measured, too, and pacedSends how many of them.
+	pace, pacedSends = 500, 2000
 )
 
 func name(i int) string { return fmt.Sprintf("u%07d", i) }
@@ -86,7 +86,7 @@ func (t *town) queue(ctx context.Context, n int) (perMessage float64, err error)
 func (t *town) send(ctx context.Context, by int) error {
 	by %= t.users &^ 1
 	m := store.Message{Channel: t.channels[by/2], Account: name(by), Device: t.model.Device.ID, Hash: make([]byte, 32), Payload: make([]byte, payloadSize),
-		Now: time.Now(), Retention: 30 * 24 * time.Hour, Quota: 64 << 20, Known: true}
+		Now: time.Now(), Retention: 30 * 24 * time.Hour, Quota: 64 << 20, Application: true}
 	binary.BigEndian.PutUint64(m.ID[:], rand.Uint64())
 	binary.BigEndian.PutUint64(m.ID[8:], rand.Uint64())
 	_, err := t.store.Send(ctx, m)
@@ -132,11 +132,11 @@ func (t *town) each(f func(user int) error) (operation, error) {
 	return operation{(used() - before) / asked, time.Since(began) / asked, waited[asked*99/100]}, err
 }
 
-// slowly returns what 50 and 99 in 100 sends wait for, in milliseconds, where users by chance send at fixed times.
-func (t *town) slowly(ctx context.Context) (string, error) {
-	waited, errs := make([]time.Duration, paced), make([]error, paced)
+// atPace has users by chance send at fixed times, however many are under way, and returns p50 / p99 in ms from when each was due.
+func (t *town) atPace(ctx context.Context) (string, error) {
+	waited, errs := make([]time.Duration, pacedSends), make([]error, pacedSends)
 	var all sync.WaitGroup
-	for i, began := 0, time.Now(); i < paced; i++ {
+	for i, began := 0, time.Now(); i < pacedSends; i++ {
 		due, user := began.Add(time.Duration(i)*time.Second/pace), t.random.IntN(t.users)
 		time.Sleep(time.Until(due))
 		all.Go(func() {
@@ -146,7 +146,7 @@ func (t *town) slowly(ctx context.Context) (string, error) {
 	}
 	all.Wait()
 	slices.Sort(waited)
-	return fmt.Sprintf("%.1f / %.1f", ms(waited[paced/2]), ms(waited[paced*99/100])), errors.Join(errs...)
+	return fmt.Sprintf("%.1f / %.1f", ms(waited[pacedSends/2]), ms(waited[pacedSends*99/100])), errors.Join(errs...)
 }
 
 // growth prints what operations of the store cost as it grows, and how a server starts on it.
@@ -160,8 +160,8 @@ func growth(ctx context.Context, w io.Writer, dir string, o options) error {
 		return err
 	}
 	fmt.Fprintf(w, "Users in pairs, and messages of %d bytes that wait for the other of a pair. CPU µs of one operation of the store, of users by chance (in brackets µs; and of 99 in 100 callers at most ms),\n", payloadSize)
-	fmt.Fprintf(w, "%d callers at a time; and what %d sends wait for at %d a second, p50 / p99 in ms. A fetch has all rows of the user, an acknowledgement drops them.\n\n", asking, paced, pace)
-	fmt.Fprintln(w, "users | messages | bytes/user | bytes/message | send | paced | fetch | acknowledge | filled in\n--:|--:|--:|--:|--:|--:|--:|--:|--:")
+	fmt.Fprintf(w, "%d callers at a time; and what %d sends wait for at %d a second, p50 / p99 in ms. A fetch has all rows of the user, an acknowledgement drops them.\n\n", asking, pacedSends, pace)
+	fmt.Fprintln(w, "users | messages | bytes/user | bytes/message | send | send at 500/s | fetch | acknowledge | filled in\n--:|--:|--:|--:|--:|--:|--:|--:|--:")
 	if err := errors.Join(t.growAll(ctx, w, o), t.engine.Close()); err != nil {
 		return err
 	}
@@ -224,7 +224,7 @@ func (t *town) costs(ctx context.Context) (columns string, err error) {
 		if i > 0 {
 			continue
 		}
-		slow, err := t.slowly(ctx)
+		slow, err := t.atPace(ctx)
 		if err != nil {
 			return "", err
 		}

@@ -23,7 +23,7 @@ type options struct {
 	sizes   []int // of conversations
 	mls     []int // of those that MLS encrypts
 	grow    []int // users, and messages that wait
-	queued  int   // messages that wait, at last
+	queued  int   // messages that wait at the end
 	rates   []int // messages a second
 	idle    int   // devices
 	profile string
@@ -54,7 +54,7 @@ func main() {
 	encrypt := flag.String("mls", "2,10,100", "devices of a conversation that MLS encrypts; to found one of 1000 takes minutes")
 	limit := flag.Duration("limit", 15*time.Minute, "of each part, which fails after it")
 	grow := flag.String("grow", "10000,100000", "users, and messages that wait; the report has 1000000 too")
-	flag.IntVar(&o.queued, "queued", 0, "messages that wait for the most users at last, if more: 10000000 for 1000000 users need 23 GB and half an hour")
+	flag.IntVar(&o.queued, "queued", 0, "messages that wait at the end, if more than the greatest of -grow: 10000000 with -grow 1000000 take 23 GB and half an hour, so set -limit 1h")
 	atRates := flag.String("rates", "250,500,1000,2000", "messages a second")
 	flag.IntVar(&o.idle, "idle", 10_000, "devices that are connected and do nothing")
 	flag.Parse()

@@ -3,8 +3,8 @@
 -- The dialect is what SQLite and PostgreSQL share. SQLite gives BIGINT integer affinity and keeps a
 -- blob in a BYTEA column as it is. Times are milliseconds since 1970, 0 for never; flags are 0 or 1.
 -- Every table that holds anything of one account has the column account first in its key, so that a
--- sharded PostgreSQL can split on it and erasure finds it. What is marked as clustered lies in the order of its key where the
--- database can do so: small rows that are found by nothing else.
+-- sharded PostgreSQL can split on it and erasure finds it. Tables marked as clustered lie in the order of their key where the
+-- database can do that (SQLite: WITHOUT ROWID): their rows are small.
 
 CREATE TABLE meta (
     id      BIGINT PRIMARY KEY,

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -96,5 +97,23 @@ func TestPermissions(t *testing.T) {
 		if err != nil || info.Mode().Perm() != want {
 			t.Errorf("%q has mode %v, %v, want %v", name, info.Mode(), err, want)
 		}
+	}
+}
+
+// TestClustered: what the schema marks as clustered is so.
+func TestClustered(t *testing.T) {
+	t.Parallel()
+	e := open(t, sqlite.Config{Path: filepath.Join(t.TempDir(), "qpq.db")})
+	var got []string
+	err := e.View(t.Context(), func(tx store.Tx) error {
+		return tx.Query(func(r store.Row) error {
+			var name string
+			err := r.Scan(&name)
+			got = append(got, name)
+			return err
+		}, `SELECT name FROM pragma_table_list WHERE wr = 1 AND schema = 'main' ORDER BY name`)
+	})
+	if want := []string{"channel_members", "cursors", "inbox", "mailboxes"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, %v; want %v", got, err, want)
 	}
 }

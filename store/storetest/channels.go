@@ -131,7 +131,7 @@ func testInbox(t *testing.T, e store.Engine) {
 	}
 }
 
-// testEcho shows that the device which sent a message holds its payload back for nobody, unless another device of its account is to read it.
+// testEcho: the sender's only device gets rows without payload once all others acknowledged; with two devices it gets them whole.
 func testEcho(t *testing.T, e store.Engine) {
 	s, ctx := Open(t, e), t.Context()
 	register(t, s, "alice")
@@ -139,7 +139,7 @@ func testEcho(t *testing.T, e store.Engine) {
 	ch := newChannel(t, s, 1, "alice", "bob")
 	send := func(id byte, text string) {
 		m := ch.message(id, "alice", text)
-		m.Known = true
+		m.Application = true
 		_, err := s.Send(ctx, m)
 		ok(t, err)
 	}
@@ -169,5 +169,25 @@ func testEcho(t *testing.T, e store.Engine) {
 	acknowledge(t, s, "alice", 1, 3, Epoch)
 	if got := fetch(t, s, "alice", 2, 2).Rows; len(got) != 1 || string(got[0].Payload) != "for both" {
 		t.Errorf("what the other device reads later: %+v", got)
+	}
+	alone := newChannel(t, s, 2, "bob")
+	m := alone.message(9, "bob", "note")
+	m.Application = true
+	first, err := s.Send(ctx, m)
+	ok(t, err)
+	again, err := s.Send(ctx, m)
+	if err != nil || again.Sequence != first.Sequence || !again.Time.Equal(first.Time) {
+		t.Errorf("a repetition: %+v, %v; want %+v", again, err, first)
+	}
+	m.Hash = []byte("another")
+	_, err = s.Send(ctx, m)
+	wantKind(t, err, qpq.Exists, "message-id-reused")
+	if d := cmp.Diff([]string{""}, payloads("bob", 3)); d != "" {
+		t.Errorf("the inbox of somebody who is alone (-want +got):\n%s", d)
+	}
+	ch.say(4, "alice", "a proposal")
+	acknowledge(t, s, "bob", 1, 5, Epoch)
+	if d := cmp.Diff([]string{"a proposal"}, payloads("alice", 3)); d != "" {
+		t.Errorf("what is no application message (-want +got):\n%s", d)
 	}
 }

@@ -100,7 +100,7 @@ func (h *hub) send() (what, want string, err error) {
 	name, _ := h.pick()
 	n := byte(h.r.IntN(200))
 	h.texts++
-	m := store.Message{Channel: id, ID: [16]byte{n}, Account: name, Device: qpq.DeviceID{byte(1 + h.r.IntN(2)*h.r.IntN(3))}, Now: h.now, Retention: month, Quota: hubQuota, Known: h.r.IntN(2) == 0}
+	m := store.Message{Channel: id, ID: [16]byte{n}, Account: name, Device: qpq.DeviceID{byte(1 + h.r.IntN(2)*h.r.IntN(3))}, Now: h.now, Retention: month, Quota: hubQuota, Application: h.r.IntN(2) == 0}
 	m.Payload = bytes.Repeat(fmt.Append(nil, "text ", h.texts, " "), 1+h.r.IntN(60)*h.r.IntN(30))
 	m.Hash = fmt.Append(nil, "hash ", h.texts)
 	if h.r.IntN(3) == 0 {
@@ -142,7 +142,7 @@ func (h *hub) send() (what, want string, err error) {
 	told := map[string]bool{}
 	members := ch.members()
 	for to := range members {
-		echo := m.Known && to == name && len(h.accounts[to].devices) == 1 && len(members) <= 4
+		echo := m.Application && to == name && len(h.accounts[to].devices) == 1 && len(members) <= 4
 		h.deliver(to, hubRow{echo: echo, InboxRow: store.InboxRow{Kind: store.KindMessage, Channel: id, Sequence: ch.sequence, Time: h.now, Account: name, Device: m.Device, ID: m.ID[:], Payload: m.Payload}, expires: h.now.Add(m.Retention)}, told)
 	}
 	if sent.Sequence != ch.sequence || len(sent.Notices) != len(told) {
@@ -221,7 +221,11 @@ func (h *hub) compare(what string, kinds map[store.Kind]int) {
 			var want []store.InboxRow
 			for _, r := range a.rows {
 				if r.For.IsZero() || r.For[0] == id {
-					if !r.expires.After(h.now) || r.echo && !h.needed(r) {
+					if r.echo && !h.needed(r) {
+						h.echoes++
+						r.Payload = nil
+					}
+					if !r.expires.After(h.now) {
 						r.Payload = nil
 					}
 					want = append(want, r.InboxRow)
