@@ -21,7 +21,7 @@ const (
 )
 
 // PaceCollector sets how often this program, a server, collects garbage: not before there are 32 MiB of it, or half of what is in use, but at a quarter
-// of what is in use while much of what is allocated stays. By a part of what is in use alone, a server with little in use would spend a tenth of its time on
+// of either while much of what is allocated stays. By a part of what is in use alone, a server with little in use would spend a tenth of its time on
 // collections when messages come. It returns what ends it.
 func PaceCollector() (stop func()) {
 	p := &collector{}
@@ -75,7 +75,10 @@ func (p *collector) set(percent int) (before int) {
 // percentFor returns how much may be allocated before the next collection, in hundredths of what is in use now.
 func percentFor(now, before heap) int {
 	if now.live > before.live+(now.allocated-before.allocated)/retained && before != (heap{}) {
-		return growing
+		return max(growing, percentOf(headroom/4, now.live))
 	}
-	return max(growth, int(headroom*100/max(now.live, leastLive)))
+	return max(growth, percentOf(headroom, now.live))
 }
+
+// percentOf returns how much so many bytes are in hundredths of what is in use.
+func percentOf(n, live uint64) int { return int(n * 100 / max(live, leastLive)) }

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestPaceCollector counts collections: a server with little in use does not collect each bit of garbage, and with much in use half of that is the limit; while what is in use grows, a quarter.
+// TestPaceCollector counts collections: a server with little in use does not collect each bit of garbage, and with much in use half of that is the limit; while what is in use grows, a quarter of that.
 func TestPaceCollector(t *testing.T) {
 	const mib = 1 << 20
 	for _, c := range []struct {
@@ -13,7 +13,7 @@ func TestPaceCollector(t *testing.T) {
 		want                    int
 	}{
 		{0, 0, 0, 800}, {1, 1, 32, 800}, {16, 16, 32, 200}, {64, 64, 32, 50}, {1024, 1024, 512, 50}, {16, 64, 32, 200},
-		{20, 16, 30, 25}, {20, 16, 33, 160}, {2, 1, 7, 25},
+		{20, 16, 30, 40}, {64, 32, 64, 25}, {20, 16, 33, 160}, {2, 1, 7, 200},
 	} {
 		before := heap{c.before * mib, 1000 * mib}
 		if got := percentFor(heap{c.live * mib, before.allocated + c.allocated*mib}, before); got != c.want {

@@ -63,14 +63,14 @@ func (s *Store) Send(ctx context.Context, m Message) (sent Sent, err error) {
 func put(tx Tx, m Message) (sent Sent, err error) {
 	e := event{channel: m.Channel, kind: KindMessage, message: m.ID[:], hash: m.Hash, payload: m.Payload, slot: noSlot,
 		by: sender{m.Account, m.Device}, time: m.Now}
-	sequence, devices, refused, err := admit(tx, m)
+	sequence, others, refused, err := admit(tx, m)
 	if err != nil {
 		return sent, err
 	}
 	if refused != nil {
 		return firstAnswer(tx, m, refused)
 	}
-	e.sequence, e.echo = sequence, m.Application && devices == 1
+	e.sequence, e.echo = sequence, m.Application && others == 0
 	if err := exec(tx, nextSequence, m.Channel[:], e.sequence); err != nil {
 		return sent, err
 	}
@@ -87,11 +87,11 @@ func put(tx Tx, m Message) (sent Sent, err error) {
 
 var errReused = qpq.E(qpq.Exists, "message-id-reused", "another message was sent under this id: send it under a new one")
 
-// admit checks whether a message may be sent, or says why not, and gives it its number. It returns how many devices the account has that read its inbox.
-func admit(tx Tx, m Message) (sequence, devices int64, refused, err error) {
+// admit checks whether a message may be sent, or says why not, and gives it its number. It returns how many other devices of the account read its inbox.
+func admit(tx Tx, m Message) (sequence, others int64, refused, err error) {
 	var floor, most, repeated int64
 	var epochs, roster []byte
-	found, err := one(tx, into{&sequence, &floor, &epochs, &most, &roster, &repeated, &devices}, selectSending, m.Channel[:], m.Account, m.ID[:])
+	found, err := one(tx, into{&sequence, &floor, &epochs, &most, &roster, &repeated, &others}, selectSending, m.Channel[:], m.Account, m.ID[:], m.Device[:])
 	switch {
 	case err != nil:
 		return 0, 0, nil, err
@@ -104,7 +104,7 @@ func admit(tx Tx, m Message) (sequence, devices int64, refused, err error) {
 	case most > 0 && int64(len(m.Payload)) > most:
 		refused = qpq.E(qpq.TooLarge, "payload-too-large", fmt.Sprintf("the message has %d bytes, and this conversation takes at most %d", len(m.Payload), most))
 	}
-	return sequence + 1, devices, refused, nil
+	return sequence + 1, others, refused, nil
 }
 
 var staleEpoch = qpq.E(qpq.StaleEpoch, "stale-epoch", "the conversation moved on since the message was encrypted: fetch what is new and encrypt it again")
@@ -287,7 +287,7 @@ func (e event) keep(tx Tx, rows int64) error {
 
 const (
 	selectSending = `SELECT c.sequence, c.floor, c.epochs, c.payload, m.devices,
-		(SELECT count(*) FROM messages WHERE channel = $1 AND message = $3), (SELECT count(*) FROM cursors WHERE account = $2)
+		(SELECT count(*) FROM messages WHERE channel = $1 AND message = $3), (SELECT count(*) FROM cursors WHERE account = $2 AND device <> $4)
 		FROM channels AS c JOIN channel_members AS m ON m.channel = c.channel WHERE c.channel = $1 AND m.account = $2`
 	selectSent    = `SELECT hash, sender, sequence, time FROM messages WHERE channel = $1 AND message = $2`
 	nextSequence  = `UPDATE channels SET sequence = $2 WHERE channel = $1`

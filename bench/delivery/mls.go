@@ -127,7 +127,7 @@ func (c *circle) add(ctx context.Context, by *person, g *conversation.Group, slo
 
 // take decrypts what comes.
 func (k *talker) take(r wire.InboxRow) {
-	if r.Kind != wire.InboxKindMessage {
+	if r.Kind != wire.InboxKindMessage || len(r.Payload) == 0 { // its own messages, once the others have them
 		return
 	}
 	k.mu.Lock()

@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/ncruces/go-sqlite3"
 
 	"github.com/quicproquo/qpq/store"
 	"github.com/quicproquo/qpq/store/storetest/disk"
@@ -97,5 +101,125 @@ func TestMoreThanTheCache(t *testing.T) {
 	}
 	if err := e.Check(background); err != nil {
 		t.Error(err)
+	}
+}
+
+// failOnce returns a disk on which the next write to the log fails, once it is armed.
+func failOnce(t *testing.T, fault error) (d *disk.Disk, armed *atomic.Bool) {
+	d, armed = disk.New(t, 1), new(atomic.Bool)
+	d.Before = func(op disk.Op) error {
+		if op.Kind == disk.Write && strings.HasSuffix(op.File, "-wal") && armed.CompareAndSwap(true, false) {
+			return fault
+		}
+		return nil
+	}
+	return d, armed
+}
+
+// copyItems stores a few items of an account for another one.
+func copyItems(tx store.Tx, from, to string) error {
+	_, err := tx.Exec(`INSERT INTO vault_items (account, item, version, value)
+		SELECT $2, item, version, value FROM vault_items WHERE account = $1 AND version < 3 ORDER BY item`, from, to)
+	return err
+}
+
+// TestFullWhileRead has the disk fail when a transaction that is larger than the cache reads what it wrote: what is acknowledged is whole.
+func TestFullWhileRead(t *testing.T) {
+	t.Parallel()
+	const n = 8000
+	for name, fault := range map[string]error{"disk full": sqlite3.FULL, "read-only": sqlite3.READONLY, "I/O error": sqlite3.IOERR_WRITE} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d, armed := failOnce(t, fault)
+			e := open(t, diskConfig(d))
+			err := e.Update(background, func(tx store.Tx) error {
+				if err := putItems(tx, "alice", n); err != nil {
+					return err
+				}
+				armed.Store(true)
+				_ = copyItems(tx, "alice", "zoe") // who asks goes on
+				return nil
+			})
+			if err == nil {
+				err = e.View(background, func(tx store.Tx) error { wantItems(t, tx, "alice", n); return nil })
+			}
+			if damaged := e.Check(background); damaged != nil {
+				t.Errorf("%v; the update: %v", damaged, err)
+			}
+		})
+	}
+}
+
+// TestFullForAnother has the disk fail for the second of two updates in one transaction that is larger than the cache.
+func TestFullForAnother(t *testing.T) {
+	t.Parallel()
+	const n = 8000
+	d, armed := failOnce(t, sqlite3.FULL)
+	e := open(t, diskConfig(d))
+	running, release := make(chan struct{}), make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		_ = e.Update(background, func(store.Tx) error { close(running); <-release; return nil })
+	})
+	<-running
+	var first error
+	all.Go(func() {
+		first = e.Update(background, func(tx store.Tx) error { return putItems(tx, "alice", n) })
+	})
+	for e.Stats().Queued < 1 {
+		runtime.Gosched()
+	}
+	all.Go(func() {
+		_ = e.Update(background, func(tx store.Tx) error {
+			if _, err := tx.Exec(`INSERT INTO mailboxes (account, last, dropped, size) VALUES ('zoe', 1, 1, 1)`); err != nil {
+				return err
+			}
+			armed.Store(true)
+			return copyItems(tx, "alice", "zoe")
+		})
+	})
+	for e.Stats().Queued < 2 {
+		runtime.Gosched()
+	}
+	close(release)
+	all.Wait()
+	if first == nil {
+		if err := e.View(background, func(tx store.Tx) error { wantItems(t, tx, "alice", n); return nil }); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := e.Check(background); err != nil {
+		t.Errorf("%v; the first update: %v", err, first)
+	}
+}
+
+// TestForgotten: what a transaction wrote that failed is not written later, when there is room.
+func TestForgotten(t *testing.T) {
+	t.Parallel()
+	d := disk.New(t, 1)
+	var full atomic.Bool
+	var writes atomic.Int64
+	d.Before = func(op disk.Op) error {
+		if op.Kind != disk.Write || !strings.HasSuffix(op.File, "-wal") {
+			return nil
+		}
+		if full.Load() {
+			return sqlite3.FULL
+		}
+		writes.Add(1)
+		return nil
+	}
+	e := open(t, diskConfig(d))
+	full.Store(true)
+	if err := e.Update(background, func(tx store.Tx) error { return putItems(tx, "alice", 3) }); err == nil {
+		t.Fatal("a transaction committed on a full disk")
+	}
+	full.Store(false)
+	before := writes.Load()
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := writes.Load() - before; n > 0 {
+		t.Errorf("%d writes of a transaction that failed, after it did", n)
 	}
 }

@@ -142,7 +142,7 @@ func (h *hub) send() (what, want string, err error) {
 	told := map[string]bool{}
 	members := ch.members()
 	for to := range members {
-		echo := m.Application && to == name && len(h.accounts[to].devices) == 1 && len(members) <= 4
+		echo := m.Application && to == name && h.alone(to, m.Device[0]) && len(members) <= 4
 		h.deliver(to, hubRow{echo: echo, InboxRow: store.InboxRow{Kind: store.KindMessage, Channel: id, Sequence: ch.sequence, Time: h.now, Account: name, Device: m.Device, ID: m.ID[:], Payload: m.Payload}, expires: h.now.Add(m.Retention)}, told)
 	}
 	if sent.Sequence != ch.sequence || len(sent.Notices) != len(told) {
@@ -196,6 +196,16 @@ func (a *hubAccount) drop(upTo int64) {
 		a.dropped = upTo
 	}
 	a.rows = slices.DeleteFunc(a.rows, func(r hubRow) bool { return r.Seq <= upTo })
+}
+
+// alone reports whether no other device of an account reads its inbox.
+func (h *hub) alone(name string, device byte) bool {
+	for id := range h.accounts[name].devices {
+		if id != device {
+			return false
+		}
+	}
+	return true
 }
 
 // needed reports whether another row needs the payload of one without it.
