@@ -14,13 +14,16 @@ import (
 // commit, with an fsync of all that was copied, and everybody waits. Here a goroutine copies beside the commits, on a connection of its own.
 // It holds them up only to let the log begin anew, for which all of it must be in the database: when next to nothing is left to copy.
 const (
-	portion = 2000             // pages that are worth copying
-	rest    = 100              // pages that may be left to copy while commits are held up
-	long    = 4000             // pages after which the log is to begin anew
-	longest = 8000             // pages at which commits wait until it has
-	quiet   = 10 * time.Second // twice in a row without a commit in between, and the log begins anew however short it is
-	yield   = 5                // milliseconds for which held up commits wait for who reads the log
-	passes  = 4                // tries to copy faster than the log grows
+	portion = 2000                  // pages that are worth copying at once, where many come
+	little  = 60                    // pages that are worth copying where few come: their sync holds up those of commits for less
+	pause   = 20 * time.Millisecond // between two times that little is copied
+	few     = 10                    // pages a millisecond
+	rest    = 100                   // pages that may be left to copy while commits are held up
+	long    = 4000                  // pages after which the log is to begin anew
+	longest = 8000                  // pages at which commits wait until it has
+	quiet   = 10 * time.Second      // twice in a row without a commit in between, and the log begins anew however short it is
+	yield   = 5                     // milliseconds for which held up commits wait for who reads the log
+	passes  = 4                     // tries to copy faster than the log grows
 )
 
 // log empties SQLite's log.
@@ -28,6 +31,7 @@ type log struct {
 	stats  *counters
 	pages  atomic.Int64  // in the log, as of the last commit
 	copied atomic.Int64  // of them, in the database
+	latest atomic.Int64  // when something was copied, in nanoseconds of Unix time
 	limit  atomic.Int64  // pages at which commits wait
 	wake   chan struct{} // has room for one
 	ended  chan struct{} // closed when keep has ended
@@ -60,11 +64,17 @@ func (l *log) watch(c *conn) {
 		if int64(pages) < before { // it began anew
 			l.copied.Store(0)
 		}
-		if before == 0 || int64(pages) < before || l.left() >= portion {
+		if before == 0 || int64(pages) < before || l.due() {
 			l.nudge()
 		}
 		return nil
 	})
+}
+
+// due reports whether there is enough to copy.
+func (l *log) due() bool {
+	left, since := l.left(), time.Duration(time.Now().UnixNano()-l.latest.Load())
+	return left >= portion || left >= little && since >= pause && left < few*since.Milliseconds()
 }
 
 // left returns how many pages are to be copied still. Where the log began anew while it was copied, all of it is.
@@ -118,7 +128,7 @@ func (l *log) keep() {
 // shorten copies what is worth copying, and lets a long log begin anew.
 func (l *log) shorten() {
 	for range passes {
-		if left := l.left(); left < portion && (l.pages.Load() < long || left <= rest) {
+		if !l.due() && (l.pages.Load() < long || l.left() <= rest) {
 			break
 		}
 		l.copy()
@@ -147,6 +157,7 @@ func (l *log) copy() {
 	if err == nil {
 		l.copied.Store(int64(copied))
 	}
+	l.latest.Store(time.Now().UnixNano())
 	l.stats.copied(err)
 }
 
