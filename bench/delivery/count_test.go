@@ -55,6 +55,9 @@ func TestCounts(t *testing.T) {
 	if 1000*k.Syncs > 60*k.messages {
 		t.Errorf("%d fsyncs for %d messages: at most 60 for a thousand are expected", k.Syncs, k.messages)
 	}
+	if k.Writes > 4*k.messages {
+		t.Errorf("the server wrote %d times for %d messages: at most 4 for each are expected", k.Writes, k.messages)
+	}
 	within(t, "bytes to the server", c.traffic.sent.Load()-sent, k.messages, 640)
 	within(t, "bytes from the server", c.traffic.received.Load()-received, k.messages, 1200)
 	if n := c.acks() - acks; 2*n > k.messages {

@@ -44,6 +44,7 @@ var limits = node.Limits{AddressRate: 1e9, AccountRate: 1e9, AddressConnections:
 type counters struct {
 	CPU     time.Duration // of all its threads, user and system
 	Syncs   int64
+	Writes  int64 // calls that write to the database or its log
 	Commits uint64
 	Allocs  uint64 // objects
 	Bytes   uint64 // allocated
@@ -71,7 +72,7 @@ func (m memory) each(base memory, devices int) (kb [5]float64) {
 }
 
 func (c counters) since(b counters) counters {
-	return counters{CPU: c.CPU - b.CPU, Syncs: c.Syncs - b.Syncs, Commits: c.Commits - b.Commits, Allocs: c.Allocs - b.Allocs, Bytes: c.Bytes - b.Bytes, Waits: c.Waits.since(b.Waits)}
+	return counters{CPU: c.CPU - b.CPU, Syncs: c.Syncs - b.Syncs, Writes: c.Writes - b.Writes, Commits: c.Commits - b.Commits, Allocs: c.Allocs - b.Allocs, Bytes: c.Bytes - b.Bytes, Waits: c.Waits.since(b.Waits)}
 }
 
 // used returns the CPU time of this process.
@@ -162,7 +163,7 @@ func (s *server) counters() counters {
 	st := s.engine.Stats()
 	w := waits{Commit: st.CommitTime, Held: st.HeldTime, Starts: st.LogStarts, Pages: st.LogPages}
 	w.Log, w.Database = s.disk.Waits()
-	return counters{CPU: used(), Syncs: s.disk.Syncs(), Commits: st.Commits, Allocs: m.Mallocs, Bytes: m.TotalAlloc, Waits: w}
+	return counters{CPU: used(), Syncs: s.disk.Syncs(), Writes: s.disk.Writes(), Commits: st.Commits, Allocs: m.Mallocs, Bytes: m.TotalAlloc, Waits: w}
 }
 
 func selfSigned() (*tls.Config, error) {

@@ -16,7 +16,7 @@ import (
 const (
 	portion = 2000                  // pages that are worth copying at once, where many come
 	little  = 60                    // pages that are worth copying where few come: their sync holds up those of commits for less
-	pause   = 20 * time.Millisecond // between two times that little is copied
+	pause   = 20 * time.Millisecond // before little is copied, or three times what copying took last: a slow disk has more to do than this
 	few     = 10                    // pages a millisecond
 	rest    = 100                   // pages that may be left to copy while commits are held up
 	long    = 4000                  // pages after which the log is to begin anew
@@ -32,6 +32,7 @@ type log struct {
 	pages  atomic.Int64  // in the log, as of the last commit
 	copied atomic.Int64  // of them, in the database
 	latest atomic.Int64  // when something was copied, in nanoseconds of Unix time
+	took   atomic.Int64  // in nanoseconds
 	limit  atomic.Int64  // pages at which commits wait
 	wake   chan struct{} // has room for one
 	ended  chan struct{} // closed when keep has ended
@@ -74,7 +75,8 @@ func (l *log) watch(c *conn) {
 // due reports whether there is enough to copy.
 func (l *log) due() bool {
 	left, since := l.left(), time.Duration(time.Now().UnixNano()-l.latest.Load())
-	return left >= portion || left >= little && since >= pause && left < few*since.Milliseconds()
+	rested := since >= max(pause, 3*time.Duration(l.took.Load()))
+	return left >= portion || left >= little && rested && left < few*since.Milliseconds()
 }
 
 // left returns how many pages are to be copied still. Where the log began anew while it was copied, all of it is.
@@ -150,6 +152,7 @@ func (l *log) hold() {
 func (l *log) copy() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	began := time.Now()
 	_, copied, err := l.c.db.WALCheckpoint("main", sqlite3.CHECKPOINT_PASSIVE)
 	if err == nil {
 		err = l.file.Sync(vfs.SYNC_NORMAL)
@@ -157,6 +160,7 @@ func (l *log) copy() {
 	if err == nil {
 		l.copied.Store(int64(copied))
 	}
+	l.took.Store(int64(time.Since(began)))
 	l.latest.Store(time.Now().UnixNano())
 	l.stats.copied(err)
 }
