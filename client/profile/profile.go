@@ -180,7 +180,6 @@ func (p *Profile) transact(f func() error) error {
 		if !p.db.GetAutocommit() {
 			err = errors.Join(err, p.db.Exec(`ROLLBACK`))
 		}
-		wal.Forget(p.db)
 		return kinded(err)
 	}
 	return nil

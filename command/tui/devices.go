@@ -23,12 +23,7 @@ func (d *deviceJSON) row(width int) row {
 	}
 	note := "  added " + d.Added.Local().Format(time.DateOnly)
 	if d.Seen != nil && !d.This {
-		seen := d.Seen.Local()
-		if note += ", seen "; dayOf(seen) == dayOf(time.Now()) {
-			note += seen.Format("15:04")
-		} else {
-			note += seen.Format(time.DateOnly)
-		}
+		note += ", seen " + d.Seen.UTC().Format(time.DateOnly) // the server tells the day alone
 	}
 	this := ""
 	if d.This {

@@ -31,18 +31,6 @@ func VFS(of string) string {
 	return own
 }
 
-// Forget drops what was written to the log of a database and is not in the file: a transaction ended that failed, and nobody may find it there later.
-// Databases whose logs are not gathered are left as they are.
-func Forget(db *sqlite3.Conn) {
-	f, err := db.FileControl("main", sqlite3.FCNTL_JOURNAL_POINTER)
-	if err != nil {
-		return // it has no log
-	}
-	if l, ok := f.(*log); ok {
-		l.drop(0)
-	}
-}
-
 func (g gathering) base() vfs.VFS { return vfs.Find(string(g)) }
 
 // Open implements vfs.VFS. It is for files without a name alone.

@@ -139,7 +139,7 @@ type forgetfulTx struct {
 }
 
 func (tx *forgetfulTx) Query(each func(store.Row) error, query string, args ...any) error {
-	if len(args) == 3 && strings.Contains(query, "count(*) FROM messages") {
+	if len(args) == 4 && strings.Contains(query, "count(*) FROM messages") {
 		var before int64
 		count := func(r store.Row) error { return r.Scan(&before) }
 		if err := tx.Tx.Query(count, "SELECT count(*) FROM messages WHERE channel = $1 AND message = $2", args[0], args[2]); err != nil {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
-	"github.com/quicproquo/qpq/internal/wal"
 	"github.com/quicproquo/qpq/store"
 )
 
@@ -53,15 +52,6 @@ func (c *conn) Query(each func(store.Row) error, query string, args ...any) erro
 func (c *conn) run(query string) error {
 	_, err := c.Exec(query)
 	return err
-}
-
-// rollback undoes the transaction, unless SQLite did so already.
-func (c *conn) rollback() error {
-	defer wal.Forget(c.db)
-	if c.db.GetAutocommit() {
-		return nil
-	}
-	return c.run(`ROLLBACK`)
 }
 
 // prepare returns the statement, compiled at its first use, with its arguments bound.

@@ -192,34 +192,3 @@ func TestFullForAnother(t *testing.T) {
 		t.Errorf("%v; the first update: %v", err, first)
 	}
 }
-
-// TestForgotten: what a transaction wrote that failed is not written later, when there is room.
-func TestForgotten(t *testing.T) {
-	t.Parallel()
-	d := disk.New(t, 1)
-	var full atomic.Bool
-	var writes atomic.Int64
-	d.Before = func(op disk.Op) error {
-		if op.Kind != disk.Write || !strings.HasSuffix(op.File, "-wal") {
-			return nil
-		}
-		if full.Load() {
-			return sqlite3.FULL
-		}
-		writes.Add(1)
-		return nil
-	}
-	e := open(t, diskConfig(d))
-	full.Store(true)
-	if err := e.Update(background, func(tx store.Tx) error { return putItems(tx, "alice", 3) }); err == nil {
-		t.Fatal("a transaction committed on a full disk")
-	}
-	full.Store(false)
-	before := writes.Load()
-	if err := e.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if n := writes.Load() - before; n > 0 {
-		t.Errorf("%d writes of a transaction that failed, after it did", n)
-	}
-}

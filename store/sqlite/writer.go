@@ -54,8 +54,8 @@ func (e *Engine) commit(c *conn, batch []*update) (rest []*update) {
 	if err == nil {
 		err = c.run(`COMMIT`)
 	}
-	if err != nil {
-		_ = c.rollback() // the error before it is the one to tell
+	if err != nil && !c.db.GetAutocommit() {
+		_ = c.run(`ROLLBACK`) // the error before it is the one to tell
 	}
 	took := time.Since(start)
 	if err == nil {
@@ -84,7 +84,7 @@ func (e *Engine) try(c *conn, batch []*update, apply func(*conn, *update) error)
 			continue
 		}
 		if err := apply(c, u); err == errUndo {
-			if err := c.rollback(); err != nil {
+			if err := c.run(`ROLLBACK`); err != nil {
 				return i + 1, err
 			}
 			return 0, errUndo
