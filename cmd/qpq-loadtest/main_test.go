@@ -90,7 +90,7 @@ func TestUsageErrorsAreSentences(t *testing.T) {
 
 // TestConfigurationIsRead: what --print-config prints is a file that --config takes, and variables count.
 func TestConfigurationIsRead(t *testing.T) {
-	printed, _, code := command(t, "--clients", "7", "--rate", "12.5", "--print-config")
+	printed, _, code := command(t, "--clients", "7", "--rate", "12.5/s", "--print-config")
 	path := filepath.Join(t.TempDir(), "load.toml")
 	if err := os.WriteFile(path, []byte(printed), 0o600); err != nil || code != 0 {
 		t.Fatal(err, code)

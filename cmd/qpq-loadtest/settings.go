@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/quicproquo/qpq"
@@ -72,12 +73,13 @@ func (s *settings) table() *config.Table {
 	}}
 }
 
-// rate is a number of something a second, or max.
+// rate is a number of something a second, as 50 or 50/s, or max.
 type rate struct{ p *string }
 
 func (r rate) String() string { return *r.p }
 func (r rate) Type() string   { return "rate" }
 func (r rate) Set(s string) error {
+	s = strings.TrimSuffix(s, "/s")
 	if s != "max" {
 		if v, err := strconv.ParseFloat(s, 64); err != nil || v < 0 || v > 1e6 || math.IsNaN(v) {
 			return fmt.Errorf("it is no rate: write a number up to 1000000, or max")
