@@ -185,9 +185,10 @@ func testEcho(t *testing.T, e store.Engine) {
 	if d := cmp.Diff([]string{""}, payloads("bob", 3)); d != "" {
 		t.Errorf("the inbox of somebody who is alone (-want +got):\n%s", d)
 	}
-	ch.say(4, "alice", "a proposal")
-	acknowledge(t, s, "bob", 1, 5, Epoch)
-	if d := cmp.Diff([]string{"a proposal"}, payloads("alice", 3)); d != "" {
+	ch.say(4, "bob", "a proposal")
+	acknowledge(t, s, "alice", 1, 4, Epoch)
+	acknowledge(t, s, "alice", 2, 4, Epoch)
+	if d := cmp.Diff([]string{"a proposal"}, payloads("bob", 4)); d != "" {
 		t.Errorf("what is no application message (-want +got):\n%s", d)
 	}
 }
