@@ -364,7 +364,10 @@ func reply(ctx context.Context, out *json.Encoder, e event, ui UI) error {
 		a.Answer, err = ui.Ask(ctx, *e.Ask)
 		defer clear(a.Answer)
 	}
-	if err != nil {
+	switch {
+	case ctx.Err() != nil: // the end of the connection says it, or else the command would end with what was given up here
+		return ctx.Err()
+	case err != nil:
 		a.Error = fail(err)
 	}
 	return out.Encode(a)
