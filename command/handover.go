@@ -364,10 +364,10 @@ func reply(ctx context.Context, out *json.Encoder, e event, ui UI) error {
 		a.Answer, err = ui.Ask(ctx, *e.Ask)
 		defer clear(a.Answer)
 	}
-	switch {
-	case ctx.Err() != nil: // the end of the connection says it, or else the command would end with what was given up here
+	if ctx.Err() != nil { // no answer: its error would end the command over there, and could be back before it is told here who gave up
 		return ctx.Err()
-	case err != nil:
+	}
+	if err != nil {
 		a.Error = fail(err)
 	}
 	return out.Encode(a)
