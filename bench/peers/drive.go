@@ -167,11 +167,18 @@ func (c *crowd) open(ctx context.Context, rate float64, d time.Duration) (figure
 	return c.measured(ctx, c.pairs, func() ([]time.Duration, error) {
 		n := max(1, int(rate*d.Seconds()))
 		took, errs := make([]time.Duration, n), make([]error, n)
+		clock, err := newClock()
+		if err != nil {
+			return nil, err
+		}
+		defer clock.close()
 		start := time.Now()
 		var wg sync.WaitGroup
 		for i := range n {
 			due := start.Add(time.Duration(float64(i) / rate * float64(time.Second)))
-			time.Sleep(time.Until(due))
+			if errs[i] = clock.until(due); errs[i] != nil {
+				break
+			}
 			wg.Go(func() {
 				p := c.pairs[i%len(c.pairs)]
 				errs[i] = p.from.send(ctx, p.number, stamp(due.UnixNano()))
