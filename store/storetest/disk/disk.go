@@ -37,7 +37,7 @@ type Op struct {
 // Disk is a simulated disk, registered as a SQLite VFS. Make one with New.
 type Disk struct {
 	// Before is called before every operation, beside others; its error is the operation's, which then
-	// has no effect. Set it before the disk is used. Nil lets all pass.
+	// has no effect, but that a sync that fails loses what it was for, as far as the power is concerned. Set it before the disk is used. Nil lets all pass.
 	Before func(Op) error
 	// Lies makes Sync report success and do nothing, as some disks and synchronous=OFF do.
 	Lies bool
@@ -205,7 +205,7 @@ func (d *Disk) Open(name string, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, er
 	}
 	shm := vfs.NewSharedMemory(fmt.Sprintf("%s/boot-%d", d.dir, d.boot), flags)
 	journal := flags&(vfs.OPEN_MAIN_JOURNAL|vfs.OPEN_SUPER_JOURNAL|vfs.OPEN_WAL) != 0
-	return &handle{disk: d, file: f, name: name, boot: d.boot, shm: shm, syncDir: journal}, flags, nil
+	return &handle{disk: d, file: f, name: name, boot: d.boot, shm: shm, syncDir: journal, told: f.failures}, flags, nil
 }
 
 // Delete implements vfs.VFS.

@@ -17,10 +17,11 @@ const page = 4096
 
 // file is a file's content in two versions and what leads from one to the other.
 type file struct {
-	data    []byte   // as programs see it
-	stable  []byte   // as it was last synced
-	pending []change // since then
-	locks   locks
+	data     []byte   // as programs see it
+	stable   []byte   // as it was last synced
+	pending  []change // since then
+	locks    locks
+	failures int // syncs that failed
 }
 
 // change is a write, or a truncation if data is nil.
@@ -99,6 +100,7 @@ type handle struct {
 	lock vfs.LockLevel
 
 	syncDir bool // the next sync takes the directory with it
+	told    int  // of the file's syncs that failed
 }
 
 // SharedMemory implements vfs.FileSharedMemory, which WAL mode needs.
@@ -155,9 +157,16 @@ func (h *handle) change(c change) {
 }
 
 // Sync implements vfs.File. As with a file of the operating system, the first sync of a journal or log
-// syncs the directory too.
+// syncs the directory too, and what a sync that fails was for is lost, though it is read: each open file is told once.
 func (h *handle) Sync(vfs.SyncFlag) error {
 	if err := h.disk.begin(h.boot, Op{Sync, h.name}); err != nil {
+		h.disk.mu.Lock()
+		defer h.disk.mu.Unlock()
+		if !h.disk.down && h.boot == h.disk.boot {
+			h.file.pending = nil
+			h.file.failures++
+			h.told = h.file.failures
+		}
 		return err
 	}
 	defer h.disk.mu.Unlock()
@@ -169,6 +178,10 @@ func (h *handle) Sync(vfs.SyncFlag) error {
 	if h.syncDir {
 		h.syncDir = false
 		h.disk.syncDir()
+	}
+	if h.told < h.file.failures {
+		h.told = h.file.failures
+		return sqlite3.IOERR_FSYNC
 	}
 	return nil
 }
