@@ -29,9 +29,11 @@ type Engine interface {
 	// through tx and on variables it sets anew, and does not block. A panic of fn undoes fn alone and
 	// goes on in the caller. What fn added to tx.Receipts is signed before Update returns nil. Once ctx is done Update may return before fn has run, never half way.
 	Update(ctx context.Context, fn func(tx Tx) error) error
-	// UpdateLater is Update for what can wait: where many wait, others come first, and it gets its share of what is left of a transaction.
+	// UpdateLater is Update for what can wait: where many wait, others come first, and it gets its share of what is left of a transaction. It is durable when
+	// it returns, too, which may be some 20 ms later than Update would return.
 	UpdateLater(ctx context.Context, fn func(tx Tx) error) error
-	// View runs fn on one consistent snapshot that holds every Update answered before. Writes fail.
+	// View runs fn on one consistent snapshot that holds every Update answered before. It may hold an UpdateLater that is not answered yet, and that a loss of
+	// power would undo. Writes fail.
 	View(ctx context.Context, fn func(tx Tx) error) error
 	// Stats returns counters since the engine was opened.
 	Stats() Stats
@@ -64,9 +66,10 @@ type Stats struct {
 	Updates      uint64        // updates that committed
 	Failed       uint64        // updates that returned an error, their own or the engine's
 	Commits      uint64        // commits, each of one batch of updates
-	CommitErrors uint64        // commits that failed
-	CommitTime   time.Duration // sum over all commits, each from BEGIN to durable
-	LargestBatch int           // the most updates that one commit made durable
+	CommitErrors uint64        // commits that failed, and syncs that were left out of them
+	CommitTime   time.Duration // sum of all commits, each from BEGIN, and of syncs that were left out of them
+	Deferred     uint64        // commits whose sync was left out
+	LargestBatch int           // the most updates that were answered together
 
 	// Of an engine that commits to a log and copies it to the database later; else zero.
 	LogPages  int           // in the log now

@@ -1,10 +1,11 @@
 // Package wal has what a transaction writes to SQLite's write-ahead log reach the file as one write, when it is synced. SQLite writes each page by
-// two: a header of 24 bytes, and the page.
+// two: a header of 24 bytes, and the page. And it can leave out the sync of some commits, until that of a later one.
 package wal
 
 import (
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/util/vfsutil"
@@ -17,7 +18,7 @@ type gathering string
 var registering sync.Mutex
 
 // VFS returns the name of a VFS that is like the one of a name, empty for the operating system's, and gathers what is written to logs. It is for databases
-// to which one connection writes, with synchronous=FULL: others read a log up to the last commit, which was synced.
+// to which one connection writes, with synchronous=FULL: others read a log up to the last commit, which is written by then.
 func VFS(of string) string {
 	registering.Lock()
 	defer registering.Unlock()
@@ -45,7 +46,7 @@ func (g gathering) Open(name string, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag
 func (g gathering) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
 	file, flags, err := vfsutil.WrapOpenFilename(g.base(), name, flags)
 	if err == nil && flags&vfs.OPEN_WAL != 0 {
-		file = &log{File: file}
+		file = &Log{File: file}
 	}
 	return file, flags, err
 }
@@ -61,55 +62,121 @@ func (g gathering) Access(name string, flags vfs.AccessFlag) (bool, error) {
 // FullPathname implements vfs.VFS.
 func (g gathering) FullPathname(name string) (string, error) { return g.base().FullPathname(name) }
 
-// maxGathered is how many bytes are gathered at most.
-const maxGathered = 64 << 10
+const (
+	maxGathered = 64 << 10 // bytes that are kept until they are written
+	maxBehind   = 1 << 20  // bytes that are kept until they are synced: they are memory, and are written again when a sync fails
+)
 
-// log is the log of a database, a file of which what was written last, in a row, may not be written yet. One connection uses it, and nothing that it has
-// written counts before it is synced. What is gathered is read as if it were written, and stays where writing it fails, as on a disk that is full: SQLite
-// writes the rest of a frame after the sync that it needs, and takes it for written.
-type log struct {
+// Log is the log of a database: a file whose last bytes, in a row, are kept in memory. They are read as if they were written. They are kept
+//   - until they are written, at a sync: many pages become one write. Where writing fails, as on a full disk, they stay, because SQLite takes them for
+//     written;
+//   - until they are synced, where a commit is among them whose sync was left out: when a sync fails, the operating system takes for written what it has
+//     lost, and all must be written again.
+//
+// One connection uses it, in one goroutine; Doubt and Lost are for all.
+type Log struct {
 	vfs.File
-	at      int64 // where what is gathered goes
-	pending []byte
+	at       int64 // where kept goes
+	kept     []byte
+	written  int   // bytes of kept that the file has
+	behind   int   // bytes of kept up to the end of the last commit whose sync was left out
+	end      int64 // of the log when the transaction began
+	loose    bool  // the file has bytes that are neither synced nor kept: the next sync cannot be left out
+	deferred bool  // syncs are left out
+
+	doubts  atomic.Int64 // syncs that failed
+	settled atomic.Int64 // of them, those that one came after which did not
 }
 
+// Of returns the log that a connection writes. Its database has been opened by a VFS of this package, and read.
+func Of(c *sqlite3.Conn) (*Log, error) {
+	f, err := c.FileControl("main", sqlite3.FCNTL_JOURNAL_POINTER)
+	if err != nil {
+		return nil, err
+	}
+	return f.(*Log), nil
+}
+
+// Begin says that a transaction is about to begin, and whether the sync of its commit is left out, unless it is a large one. Who reads sees such commits; after a loss
+// of power they are there or not, each whole, and none without those before it.
+func (l *Log) Begin(deferred bool) { l.end, l.deferred = l.at+int64(len(l.kept)), deferred }
+
+// End says that the transaction is over. Nothing of one that was not committed is written any more.
+func (l *Log) End(committed bool) {
+	if l.deferred = false; !committed && l.end < l.at+int64(len(l.kept)) {
+		l.drop(int(max(l.end-l.at, 0)))
+	}
+}
+
+// Behind reports whether there are commits whose sync was left out. They become durable with the next that is synced, or by Settle.
+func (l *Log) Behind() bool { return l.behind > 0 }
+
+// Settle makes all commits durable.
+func (l *Log) Settle() error { return l.sync(vfs.SYNC_NORMAL) }
+
+// Doubt says that a sync of the file failed elsewhere.
+func (l *Log) Doubt() { l.doubts.Add(1) }
+
+// Lost reports whether no sync succeeded since one failed: of commits that are behind the disk may have nothing, though they are read. They are not to be copied to
+// the database.
+func (l *Log) Lost() bool { return l.doubts.Load() != l.settled.Load() }
+
 // WriteAt implements vfs.File.
-func (l *log) WriteAt(p []byte, off int64) (int, error) {
-	if end := l.at + int64(len(l.pending)); off < l.at || off > end || off-l.at+int64(len(p)) > maxGathered {
+func (l *Log) WriteAt(p []byte, off int64) (int, error) {
+	most := int64(maxGathered)
+	if l.deferred || l.behind > 0 {
+		most = maxBehind
+	}
+	if end := l.at + int64(len(l.kept)); off < l.at || off > end || off-l.at+int64(len(p)) > most {
 		if err := l.flush(); err != nil {
 			return 0, err
 		}
 	}
-	if len(l.pending) == 0 {
+	if len(l.kept) == 0 {
 		l.at = off
 	}
-	n := copy(l.pending[off-l.at:], p)
-	l.pending = append(l.pending, p[n:]...)
+	l.written = min(l.written, int(off-l.at))
+	n := copy(l.kept[off-l.at:], p)
+	l.kept = append(l.kept, p[n:]...)
 	return len(p), nil
 }
 
-// flush writes what was gathered.
-func (l *log) flush() error {
-	if len(l.pending) == 0 {
-		return nil
+// flush leaves nothing kept, which takes a sync where commits are behind.
+func (l *Log) flush() error {
+	if l.behind > 0 {
+		return l.sync(vfs.SYNC_NORMAL)
 	}
-	if _, err := l.File.WriteAt(l.pending, l.at); err != nil {
+	if err := l.write(); err != nil {
 		return err
 	}
+	l.loose = l.loose || len(l.kept) > 0
 	l.drop(0)
 	return nil
 }
 
-// drop forgets what was gathered but for some bytes.
-func (l *log) drop(keep int64) {
-	clear(l.pending[keep:])
-	l.pending = l.pending[:keep]
+// write brings to the file what it lacks of kept.
+func (l *Log) write() error {
+	if l.written == len(l.kept) {
+		return nil
+	}
+	if _, err := l.File.WriteAt(l.kept[l.written:], l.at+int64(l.written)); err != nil {
+		return err
+	}
+	l.written = len(l.kept)
+	return nil
+}
+
+// drop keeps so many bytes and no more.
+func (l *Log) drop(keep int) {
+	clear(l.kept[keep:])
+	l.kept = l.kept[:keep]
+	l.written, l.behind = min(l.written, keep), min(l.behind, keep)
 }
 
 // ReadAt implements vfs.File.
-func (l *log) ReadAt(p []byte, off int64) (int, error) {
+func (l *Log) ReadAt(p []byte, off int64) (int, error) {
 	n, err := l.File.ReadAt(p, off)
-	first, last := max(off, l.at), min(off+int64(len(p)), l.at+int64(len(l.pending)))
+	first, last := max(off, l.at), min(off+int64(len(p)), l.at+int64(len(l.kept)))
 	if first >= last || err != nil && err != io.EOF {
 		return n, err
 	}
@@ -119,7 +186,7 @@ func (l *log) ReadAt(p []byte, off int64) (int, error) {
 		}
 		return l.File.ReadAt(p, off)
 	}
-	copy(p[first-off:], l.pending[first-l.at:last-l.at])
+	copy(p[first-off:], l.kept[first-l.at:last-l.at])
 	if n = max(n, int(last-off)); n == len(p) {
 		err = nil
 	}
@@ -127,35 +194,57 @@ func (l *log) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // Truncate implements vfs.File.
-func (l *log) Truncate(size int64) error {
-	if size < l.at+int64(len(l.pending)) {
-		l.drop(max(size-l.at, 0))
+func (l *Log) Truncate(size int64) error {
+	if size < l.at+int64(len(l.kept)) {
+		l.drop(int(max(size-l.at, 0)))
 	}
-	if err := l.flush(); err != nil {
+	if err := l.write(); err != nil {
 		return err
 	}
 	return l.File.Truncate(size)
 }
 
-// Sync implements vfs.File.
-func (l *log) Sync(flags vfs.SyncFlag) error {
-	if err := l.flush(); err != nil {
+// Sync implements vfs.File. It is left out for commits alone: at the beginning is the log's header, on which all else rests.
+func (l *Log) Sync(flags vfs.SyncFlag) error {
+	if canWait := l.deferred && !l.loose && l.at > 0 && len(l.kept) > 0; !canWait {
+		return l.sync(flags)
+	}
+	if err := l.write(); err != nil {
 		return err
 	}
-	return l.File.Sync(flags)
+	l.behind = len(l.kept)
+	return nil
+}
+
+func (l *Log) sync(flags vfs.SyncFlag) error {
+	doubts := l.doubts.Load()
+	if l.Lost() {
+		l.written = 0
+	}
+	if err := l.write(); err != nil {
+		return err
+	}
+	if err := l.File.Sync(flags); err != nil {
+		l.Doubt()
+		return err
+	}
+	l.settled.Store(doubts)
+	l.loose = false
+	l.drop(0)
+	return nil
 }
 
 // Size implements vfs.File.
-func (l *log) Size() (int64, error) {
+func (l *Log) Size() (int64, error) {
 	size, err := l.File.Size()
-	if len(l.pending) > 0 {
-		size = max(size, l.at+int64(len(l.pending)))
+	if len(l.kept) > 0 {
+		size = max(size, l.at+int64(len(l.kept)))
 	}
 	return size, err
 }
 
 // Close implements vfs.File.
-func (l *log) Close() error {
+func (l *Log) Close() error {
 	err := l.flush()
 	if end := l.File.Close(); err == nil {
 		err = end
@@ -164,4 +253,4 @@ func (l *log) Close() error {
 }
 
 // Unwrap implements vfs.FileUnwrap.
-func (l *log) Unwrap() vfs.File { return l.File }
+func (l *Log) Unwrap() vfs.File { return l.File }

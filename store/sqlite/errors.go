@@ -89,6 +89,7 @@ var kinds = []struct {
 	{syscall.EFBIG, qpq.Exhausted, "disk-full", textFull}, // a limit on the size of files
 	{syscall.EROFS, qpq.Unavailable, "disk-read-only", textDenied},
 	{fs.ErrPermission, qpq.Unavailable, "disk-read-only", textDenied},
+	{syscall.EIO, qpq.Unavailable, codeFailing, textFailing},
 	{sqlite3.FULL, qpq.Exhausted, "disk-full", textFull},
 	{sqlite3.READONLY, qpq.Unavailable, "disk-read-only", textDenied},
 	{sqlite3.PERM, qpq.Unavailable, "disk-read-only", textDenied},

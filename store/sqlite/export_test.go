@@ -1,7 +1,12 @@
 package sqlite
 
-// Longest and Quiet are what tests count and wait for.
+// What tests count and wait for.
 const (
-	Longest = longest
-	Quiet   = quiet
+	Longest  = longest
+	Quiet    = quiet
+	LongWait = longWait
+	Again    = again
 )
+
+// Copy copies the log to the database.
+func (e *Engine) Copy() { e.log.copy() }

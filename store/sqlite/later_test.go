@@ -1,12 +1,17 @@
 package sqlite_test
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/store"
 	"github.com/quicproquo/qpq/store/sqlite"
 	"github.com/quicproquo/qpq/store/storetest/disk"
@@ -110,6 +115,194 @@ func TestLaterYields(t *testing.T) {
 	})
 	close(c.release)
 	c.done(t)
+}
+
+// TestLaterHasNoSync: what can wait is synced with the next of the updates that others wait for, where one came a moment ago, and is answered then; by itself
+// where none comes, and at once where none came. Who reads sees it before.
+func TestLaterHasNoSync(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := disk.New(t, 1)
+		e := open(t, diskConfig(d))
+		var began int
+		var answered atomic.Int64
+		later := func() {
+			began++
+			n := began
+			go func() {
+				if err := e.UpdateLater(background, func(tx store.Tx) error { return insertItem(tx, 1, n) }); err != nil {
+					t.Error(err)
+				}
+				answered.Add(1)
+			}()
+		}
+		awaited := func() { fill(t, e, int(e.Stats().Commits), 1) }
+		step := func(what string, do func(), commits, syncs, answers int) {
+			t.Helper()
+			c, s, a := int(e.Stats().Commits), d.Syncs(), int(answered.Load())
+			do()
+			synctest.Wait()
+			if c, s, a = int(e.Stats().Commits)-c, d.Syncs()-s, int(answered.Load())-a; c != commits || s != syncs || a != answers {
+				t.Errorf("%s: %d commits, %d syncs, %d answers; want %d, %d, %d", what, c, s, a, commits, syncs, answers)
+			}
+			if n := items(t, e, "1"); n != began {
+				t.Errorf("%s: %d items are seen, want %d", what, n, began)
+			}
+		}
+		step("nobody else came: synced at once, after the log's header", later, 1, 2, 1)
+		step("somebody waits", awaited, 1, 1, 0)
+		step("one came a moment ago: no sync", later, 1, 0, 0)
+		step("another: none either", later, 1, 0, 0)
+		step("the next is synced: all are answered", awaited, 1, 1, 2)
+		step("one came a moment ago", later, 1, 0, 0)
+		step("none comes", func() { time.Sleep(sqlite.LongWait) }, 0, 1, 1)
+		step("none came for long", later, 1, 1, 1)
+		step("somebody waits", awaited, 1, 1, 0)
+		step("one came a moment ago", later, 1, 0, 0)
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+		if synctest.Wait(); answered.Load() != int64(began) {
+			t.Errorf("%d answers when the store is closed, want %d", answered.Load(), began)
+		}
+	})
+}
+
+// TestCopySyncFails: where the sync fails with which a copy begins, what it was for is not copied either before the writer has written it again.
+func TestCopySyncFails(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := disk.New(t, 1)
+		var armed, lost atomic.Bool
+		d.Before = func(op disk.Op) error {
+			if op.Kind == disk.Sync && armed.Load() {
+				return syscall.EIO
+			}
+			if op.Kind == disk.Write && op.File == "/qpq.db" && lost.Load() {
+				t.Error("the database gets what the log may lose")
+			}
+			return nil
+		}
+		e := open(t, diskConfig(d))
+		fill(t, e, 0, 1)
+		synctest.Wait()
+		go func() { _ = e.UpdateLater(background, func(tx store.Tx) error { return insertItem(tx, 1, 1) }) }() // it is told, or not
+		synctest.Wait()
+		armed.Store(true)
+		e.Copy()
+		armed.Store(false)
+		lost.Store(true)
+		e.Copy()
+		lost.Store(false)
+		time.Sleep(sqlite.LongWait + sqlite.Again)
+		synctest.Wait()
+		d.PowerLoss()
+		e = open(t, diskConfig(d))
+		if n := items(t, e, "1"); n != 1 {
+			t.Errorf("%d items are there, want 1", n)
+		}
+	})
+}
+
+// TestLaterKeepsItsOwn: what became of an update itself is told, though the commit that it was part of is synced later, whether that fails or not.
+func TestLaterKeepsItsOwn(t *testing.T) {
+	t.Parallel()
+	for _, fails := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			d := disk.New(t, 1)
+			var armed atomic.Bool
+			d.Before = func(op disk.Op) error {
+				if op.Kind == disk.Sync && armed.Load() {
+					return syscall.EIO
+				}
+				return nil
+			}
+			e := open(t, diskConfig(d))
+			fill(t, e, 0, 1)
+			armed.Store(fails)
+			own := errors.New("own")
+			var all sync.WaitGroup
+			all.Go(func() { _ = e.UpdateLater(background, func(tx store.Tx) error { return insertItem(tx, 1, 1) }) })
+			all.Go(func() {
+				if err := e.UpdateLater(background, func(store.Tx) error { return own }); !errors.Is(err, own) {
+					t.Errorf("its own error became %v", err)
+				}
+			})
+			all.Go(func() {
+				defer func() {
+					if recover() == nil {
+						t.Error("its panic was forgotten")
+					}
+				}()
+				_ = e.UpdateLater(background, func(store.Tx) error { panic(own) })
+			})
+			all.Wait()
+			armed.Store(false)
+			if n := e.Stats().Deferred; n == 0 {
+				t.Error("no commit was synced later")
+			}
+		})
+	}
+}
+
+// items returns how many items of an account are seen.
+func items(t *testing.T, e *sqlite.Engine, account string) (n int) {
+	t.Helper()
+	err := e.View(background, func(tx store.Tx) error {
+		return tx.Query(func(store.Row) error { n++; return nil }, `SELECT 1 FROM vault_items WHERE account = $1`, account)
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	return n
+}
+
+// TestLaterSyncFails: who waits for a sync that fails is told. What was committed is made durable by the next that does not, of another commit or a second later,
+// and before that none of it is copied to the database.
+func TestLaterSyncFails(t *testing.T) {
+	t.Parallel()
+	for name, next := range map[string]func(t *testing.T, e *sqlite.Engine){
+		"a commit":     func(t *testing.T, e *sqlite.Engine) { fill(t, e, 20, 1) },
+		"another sync": func(*testing.T, *sqlite.Engine) { time.Sleep(sqlite.Again) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := disk.New(t, 1)
+				var armed, lost atomic.Bool
+				d.Before = func(op disk.Op) error {
+					if op.Kind == disk.Sync && armed.Load() {
+						return syscall.EIO
+					}
+					if op.Kind == disk.Write && op.File == "/qpq.db" && lost.Load() {
+						t.Error("the database gets what the log may lose")
+					}
+					return nil
+				}
+				e := open(t, diskConfig(d))
+				fill(t, e, 0, 20)
+				armed.Store(true)
+				err := e.UpdateLater(background, func(tx store.Tx) error { return insertItem(tx, 1, 1) })
+				if qpq.KindOf(err) != qpq.Unavailable || qpq.CodeOf(err) != "store-failing" {
+					t.Errorf("told %v", err)
+				}
+				if s := e.Stats(); s.CommitErrors != 1 || s.Failed != 1 || s.Deferred != 1 {
+					t.Errorf("%+v", s)
+				}
+				armed.Store(false)
+				lost.Store(true)
+				e.Copy() // which is told of the sync that failed
+				e.Copy()
+				lost.Store(false)
+				next(t, e)
+				synctest.Wait()
+				d.PowerLoss()
+				e = open(t, diskConfig(d))
+				if n := items(t, e, "1"); n != 1 {
+					t.Errorf("%d items are there, want 1", n)
+				}
+			})
+		})
+	}
 }
 
 func insertItem(tx store.Tx, i, n int) error {

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -8,9 +9,11 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/vfs"
+
+	"github.com/quicproquo/qpq/internal/wal"
 )
 
-// A commit is durable once it is in the log (SQLite's WAL); copying it to the database can wait. Left to itself, SQLite copies inside of a
+// A commit is durable once the log (SQLite's WAL) is synced; copying it to the database can wait. Left to itself, SQLite copies inside of a
 // commit, with an fsync of all that was copied, and everybody waits. Here a goroutine copies beside the commits, on a connection of its own.
 // It holds them up only to let the log begin anew, for which all of it must be in the database: when next to nothing is left to copy.
 const (
@@ -29,6 +32,7 @@ const (
 // log empties SQLite's log.
 type log struct {
 	stats  *counters
+	source *wal.Log      // as the writer has it open
 	pages  atomic.Int64  // in the log, as of the last commit
 	copied atomic.Int64  // of them, in the database
 	latest atomic.Int64  // when something was copied, in nanoseconds of Unix time
@@ -44,7 +48,7 @@ type log struct {
 }
 
 // openLog begins to empty the log on a connection that it owns.
-func openLog(c *conn, stats *counters) (*log, error) {
+func openLog(c *conn, source *wal.Log, stats *counters) (*log, error) {
 	if err := c.db.Exec(fmt.Sprintf(`PRAGMA busy_timeout = %d`, yield)); err != nil {
 		return nil, kinded(err)
 	}
@@ -52,7 +56,7 @@ func openLog(c *conn, stats *counters) (*log, error) {
 	if err != nil {
 		return nil, kinded(err)
 	}
-	l := &log{stats: stats, c: c, file: f.(vfs.File), wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	l := &log{stats: stats, source: source, c: c, file: f.(vfs.File), wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	l.limit.Store(longest)
 	go l.keep()
 	return l, nil
@@ -147,29 +151,39 @@ func (l *log) hold() {
 	l.beginAnew()
 }
 
-// copy copies what is in the log as far as nobody reads older pages, while commits go on. SQLite syncs the database only where that was all;
-// what was synced here is not left to be synced while commits wait.
+// copy copies what is in the log as far as nobody reads older pages, while commits go on. SQLite syncs the database only where nothing was left to
+// copy at the end; else it is synced here, for the sync would be left to beginAnew, while commits wait. Nothing is copied of which the log may have
+// lost a part.
 func (l *log) copy() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.source.Lost() {
+		return
+	}
 	began := time.Now()
 	_, copied, err := l.c.db.WALCheckpoint("main", sqlite3.CHECKPOINT_PASSIVE)
-	if err == nil {
+	if err == nil && int64(copied) < l.pages.Load() { // commits that came meanwhile count
 		err = l.file.Sync(vfs.SYNC_NORMAL)
 	}
 	if err == nil {
 		l.copied.Store(int64(copied))
+	} else if !errors.Is(err, sqlite3.BUSY) {
+		l.source.Doubt()
 	}
 	l.took.Store(int64(time.Since(began)))
 	l.latest.Store(time.Now().UnixNano())
 	l.stats.copied(err)
 }
 
-// beginAnew copies what is left, and has the next commit overwrite the log, unless somebody reads it. The caller holds gate.
+// beginAnew copies what is left, and has the next commit overwrite the log, unless somebody reads it, or the log may have lost a part. The caller holds gate.
 func (l *log) beginAnew() {
 	start := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.source.Lost() {
+		l.limit.Store(l.pages.Load() + longest)
+		return
+	}
 	_, _, err := l.c.db.WALCheckpoint("main", sqlite3.CHECKPOINT_RESTART)
 	if err == nil {
 		l.pages.Store(0)
@@ -177,6 +191,9 @@ func (l *log) beginAnew() {
 		l.limit.Store(longest)
 	} else {
 		l.limit.Store(l.pages.Load() + longest)
+		if !errors.Is(err, sqlite3.BUSY) {
+			l.source.Doubt()
+		}
 	}
 	l.stats.begun(err, time.Since(start))
 }

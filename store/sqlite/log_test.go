@@ -61,6 +61,40 @@ func TestCommitsDoNotCheckpoint(t *testing.T) {
 	fill(t, e, rows+100, 100)
 }
 
+// TestCopyIsSynced: what is copied while a commit comes is synced beside the commits, once.
+func TestCopyIsSynced(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := disk.New(t, 1)
+		var armed atomic.Bool
+		var syncs atomic.Int64
+		var once sync.Once
+		began, release := make(chan struct{}), make(chan struct{})
+		d.Before = func(op disk.Op) error {
+			switch {
+			case !armed.Load() || op.File != "/qpq.db":
+			case op.Kind == disk.Sync:
+				syncs.Add(1)
+			case op.Kind == disk.Write:
+				once.Do(func() { close(began) })
+				<-release
+			}
+			return nil
+		}
+		e := open(t, diskConfig(d))
+		armed.Store(true)
+		fill(t, e, 0, 10)
+		<-began
+		fill(t, e, 10, 1)
+		close(release)
+		synctest.Wait()
+		if n := syncs.Load(); n != 1 {
+			t.Errorf("a copy was synced %d times, want 1", n)
+		}
+		armed.Store(false)
+	})
+}
+
 // TestLogIsBounded has a disk that copies nothing before the log is as long as it may be: commits wait then, and it begins anew.
 func TestLogIsBounded(t *testing.T) {
 	t.Parallel()

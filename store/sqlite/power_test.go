@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/ncruces/go-sqlite3"
+
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/store"
 	"github.com/quicproquo/qpq/store/sqlite"
@@ -24,12 +26,19 @@ type ledger struct {
 	acked map[int]bool
 }
 
+// later is which of them can wait.
+const later = 5
+
 func (l *ledger) transfer(e store.Engine) error {
 	l.mu.Lock()
 	n := l.tried
 	l.tried++
 	l.mu.Unlock()
-	err := e.Update(background, func(tx store.Tx) error {
+	update := e.Update
+	if n%later == later-1 {
+		update = e.UpdateLater // whose commit may be synced with one after it
+	}
+	err := update(background, func(tx store.Tx) error {
 		for _, side := range []string{"debit", "credit"} {
 			value := make([]byte, 10+n%40*100)
 			_, err := tx.Exec(`INSERT INTO vault_items (account, item, version, value) VALUES ($1, $2, $3, $4)`,
@@ -79,7 +88,7 @@ func (l *ledger) audit(e store.Engine) error {
 
 // live is one life of a server: it opens the store, audits it and works until power fails after some
 // operations. It returns what the audit found.
-func live(d *disk.Disk, l *ledger, r *rand.Rand) (worked bool, err error) {
+func live(d *disk.Disk, l *ledger, r *rand.Rand) (worked bool, deferred uint64, err error) {
 	d.FailAfter(r.IntN(160))
 	e, err := sqlite.Open(background, diskConfig(d))
 	if err == nil {
@@ -95,13 +104,14 @@ func live(d *disk.Disk, l *ledger, r *rand.Rand) (worked bool, err error) {
 	}
 	d.FailAfter(0) // it stays down while the dead server lets go of it
 	if e != nil {
+		deferred = e.Stats().Deferred
 		_ = e.Close()
 	}
 	d.PowerLoss()
 	if k := qpq.KindOf(err); k == qpq.Unavailable {
 		err = nil // power failed before there was anything to find
 	}
-	return worked, err
+	return worked, deferred, err
 }
 
 // refused runs an update that fails after it has written, and reports whether it was refused by itself
@@ -116,14 +126,14 @@ func refused(e store.Engine) bool {
 }
 
 // history runs lives until something is found, and a last audit on a healthy disk.
-func history(t *testing.T, seed uint64, lies bool) (lives int, err error) {
+func history(t *testing.T, seed uint64, lies bool) (lives int, deferred uint64, err error) {
 	d, l := disk.New(t, seed), &ledger{acked: map[int]bool{}}
 	d.Lies = lies
 	r := rand.New(rand.NewPCG(seed, 2))
 	for range 8 {
-		worked, err := live(d, l, r)
-		if err != nil {
-			return lives, err
+		worked, n, err := live(d, l, r)
+		if deferred += n; err != nil {
+			return lives, deferred, err
 		}
 		if worked {
 			lives++
@@ -131,24 +141,70 @@ func history(t *testing.T, seed uint64, lies bool) (lives int, err error) {
 	}
 	e, err := sqlite.Open(background, diskConfig(d))
 	if err != nil {
-		return lives, err
+		return lives, deferred, err
 	}
-	return lives, errors.Join(l.audit(e), e.Check(background), l.transfer(e), e.Close())
+	return lives, deferred, errors.Join(l.audit(e), e.Check(background), l.transfer(e), e.Close())
 }
 
 // TestPowerLoss: whatever is acknowledged survives, and nothing is ever there by half.
 func TestPowerLoss(t *testing.T) {
 	t.Parallel()
-	lives := 0
+	lives, deferred := 0, uint64(0)
 	for seed := range uint64(25) {
-		n, err := history(t, seed, false)
+		n, k, err := history(t, seed, false)
 		if err != nil {
 			t.Fatalf("seed %d: %v (%v)", seed, err, errors.Unwrap(err))
 		}
-		lives += n
+		lives, deferred = lives+n, deferred+k
 	}
-	if lives < 50 {
-		t.Errorf("only %d lives got to work", lives)
+	if lives < 50 || deferred == 0 {
+		t.Errorf("only %d lives got to work, %d commits were not synced at once", lives, deferred)
+	}
+}
+
+// TestPowerLossAfterFailedSyncs: the same where one sync in four fails, and loses what it was for.
+func TestPowerLossAfterFailedSyncs(t *testing.T) {
+	t.Parallel()
+	acked := 0
+	for seed := range uint64(40) {
+		d, l, r := disk.New(t, seed), &ledger{acked: map[int]bool{}}, rand.New(rand.NewPCG(seed, 3))
+		var mu sync.Mutex
+		failing := false
+		d.Before = func(op disk.Op) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if failing && op.Kind == disk.Sync && r.IntN(4) == 0 {
+				return sqlite3.IOERR_FSYNC
+			}
+			return nil
+		}
+		for range 6 {
+			e := open(t, diskConfig(d))
+			if err := errors.Join(l.audit(e), e.Check(background)); err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			mu.Lock()
+			failing = true
+			d.FailAfter(r.IntN(500))
+			mu.Unlock()
+			var wg sync.WaitGroup
+			for range 3 {
+				wg.Go(func() {
+					for range 15 {
+						_ = l.transfer(e)
+					}
+				})
+			}
+			wg.Wait()
+			d.FailAfter(0)
+			_ = e.Close()
+			failing = false
+			d.PowerLoss()
+		}
+		acked += len(l.acked)
+	}
+	if acked < 2000 {
+		t.Errorf("only %d transfers were acknowledged", acked)
 	}
 }
 
@@ -156,7 +212,7 @@ func TestPowerLoss(t *testing.T) {
 func TestPowerLossIsFound(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(25) {
-		if _, err := history(t, seed, true); errors.Is(err, errLost) {
+		if _, _, err := history(t, seed, true); errors.Is(err, errLost) {
 			return
 		}
 	}

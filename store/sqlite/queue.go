@@ -84,11 +84,13 @@ func (e *Engine) enqueue(ctx context.Context, queue chan<- *update, u *update) e
 	}
 }
 
-// next waits until there is something to do, and adds to a batch all that others wait for, and to later what can wait. It reports false when
-// there will be nothing any more.
+// next waits until there is something to do, and adds to a batch all that others wait for, and to later what can wait. Both are empty when the log is to be
+// synced, and when there will be nothing any more, which it reports by false.
 func (e *Engine) next(batch, later []*update) (nextBatch, nextLater []*update, open bool) {
 	if len(later) == 0 {
 		select {
+		case <-e.deferral.due():
+			return batch, later, true
 		case u, open := <-e.queue:
 			if open {
 				batch = append(batch, u)

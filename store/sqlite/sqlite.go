@@ -1,8 +1,9 @@
 // Package sqlite keeps a server's store in one SQLite file: the backend of a server that runs alone.
 //
-// One goroutine writes. It turns all updates that wait into one transaction, each in a savepoint of
-// its own, and answers them once that transaction is on the disk, so that many callers share one
-// fsync. What can wait (UpdateLater) gets a share of each transaction. Readers have connections of their own and see the last commit (WAL
+// One goroutine writes. It turns all updates that wait into one transaction, and answers them once that
+// is on the disk, so that many callers share one fsync. What can wait (UpdateLater) gets a share of each
+// transaction; one of nothing else is synced with the next, or 20 ms later, where other updates come, and
+// answered then. Readers have connections of their own and see the last commit (WAL
 // mode). Another goroutine copies the log to the database, so that no commit waits for that.
 package sqlite
 
@@ -33,14 +34,15 @@ type Config struct {
 
 // Engine is the store.Engine over one SQLite file.
 type Engine struct {
-	cfg     Config
-	readers chan *conn // idle reading connections; nil stands for one not opened yet
-	queue   chan *update
-	later   chan *update  // what can wait
-	alone   int64         // transactions in a row that had nothing else; the writer's
-	written chan struct{} // closed when the writer has ended
-	log     *log
-	stats   counters
+	cfg      Config
+	readers  chan *conn // idle reading connections; nil stands for one not opened yet
+	queue    chan *update
+	later    chan *update  // what can wait
+	alone    int64         // transactions in a row that had nothing else; the writer's
+	written  chan struct{} // closed when the writer has ended
+	deferral *deferral     // the writer's
+	log      *log
+	stats    counters
 
 	closing sync.RWMutex // held for reading while a call uses queue or readers
 	closed  bool
@@ -75,12 +77,16 @@ func (e *Engine) connectWriter() (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if e.deferral, err = newDeferral(w); err != nil {
+		w.close()
+		return nil, err
+	}
 	l, err := e.connect(writing)
 	if err != nil {
 		w.close()
 		return nil, err
 	}
-	if e.log, err = openLog(l, &e.stats); err != nil {
+	if e.log, err = openLog(l, e.deferral.log, &e.stats); err != nil {
 		l.close()
 		w.close()
 		return nil, err

@@ -19,10 +19,10 @@ func (e *Engine) write(c *conn) {
 	defer close(e.written)
 	defer c.close()
 	var batch, later []*update
-	for {
-		var open bool
-		if batch, later, open = e.next(batch[:0], later); !open {
-			return
+	for open := true; open; {
+		if batch, later, open = e.next(batch[:0], later); len(batch)+len(later) == 0 {
+			e.sync()
+			continue
 		}
 		if e.alone++; len(batch) > 0 {
 			e.alone = 0
@@ -47,6 +47,7 @@ func (e *Engine) write(c *conn) {
 // without; if one update must be undone, all is undone and the batch runs again, each in a savepoint.
 func (e *Engine) commit(c *conn, batch []*update) (rest []*update) {
 	start := time.Now()
+	e.deferral.begin(batch)
 	ran, err := e.try(c, batch, (*conn).apply)
 	if err == errUndo {
 		ran, err = e.try(c, batch, (*conn).applyApart)
@@ -58,12 +59,36 @@ func (e *Engine) commit(c *conn, batch []*update) (rest []*update) {
 		_ = c.run(`ROLLBACK`) // the error before it is the one to tell
 	}
 	took := time.Since(start)
+	e.deferral.log.End(err == nil)
 	if err == nil {
 		c.receipts.Sign()
 	}
 	c.receipts = store.Receipts{} // they hold on to messages
-	e.answer(batch[:ran], err, took)
+	deferred := err == nil && e.deferral.log.Behind()
+	e.stats.committed(err, took, deferred)
+	if deferred {
+		e.deferral.keep(batch[:ran])
+		return batch[ran:]
+	}
+	e.answer(batch[:ran], e.explain(err))
+	if !e.deferral.log.Behind() {
+		e.answer(e.deferral.release(), nil)
+	}
 	return batch[ran:]
+}
+
+// sync makes durable what was committed, and answers it.
+func (e *Engine) sync() {
+	if !e.deferral.log.Behind() {
+		return
+	}
+	start := time.Now()
+	err := e.deferral.log.Settle()
+	if known := new(qpq.Error); errors.As(e.explain(kinded(err)), &known) { // it may be there, unlike what fails with another kind
+		err = qpq.Wrap(qpq.Unavailable, known.Code, known.Text, err)
+	}
+	e.stats.synced(err, time.Since(start))
+	e.answer(e.deferral.release(), err)
 }
 
 // try runs a batch in a new transaction and returns how far it came: of updates that can wait it carries out one, and then more until it is enough.
@@ -108,10 +133,9 @@ func (u *update) take() bool {
 	return u.owner.CompareAndSwap(nobody, writer) || u.owner.Load() == writer
 }
 
-// answer tells every caller the outcome: its own error, or the commit's.
-func (e *Engine) answer(batch []*update, err error, took time.Duration) {
+// answer tells every caller the outcome: its own error, or that of the commit or of its sync.
+func (e *Engine) answer(batch []*update, err error) {
 	ok, failed := 0, 0
-	err = e.explain(err)
 	for _, u := range batch {
 		if !u.take() {
 			continue
@@ -127,7 +151,7 @@ func (e *Engine) answer(batch []*update, err error, took time.Duration) {
 			ok++
 		}
 	}
-	e.stats.add(ok, failed, err, took)
+	e.stats.answered(ok, failed)
 	for _, u := range batch {
 		close(u.done)
 	}
@@ -186,14 +210,31 @@ func (c *counters) read() store.Stats {
 	return c.stats
 }
 
-func (c *counters) add(ok, failed int, err error, took time.Duration) {
+// answered counts updates that were answered together.
+func (c *counters) answered(ok, failed int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stats.Updates += uint64(ok)
 	c.stats.Failed += uint64(failed)
-	c.stats.Commits++
-	c.stats.CommitTime += took
 	c.stats.LargestBatch = max(c.stats.LargestBatch, ok+failed)
+}
+
+// committed counts a commit.
+func (c *counters) committed(err error, took time.Duration, deferred bool) {
+	c.mu.Lock()
+	c.stats.Commits++
+	if deferred {
+		c.stats.Deferred++
+	}
+	c.mu.Unlock()
+	c.synced(err, took)
+}
+
+// synced counts what a commit took, or a sync that was left out of one.
+func (c *counters) synced(err error, took time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stats.CommitTime += took
 	if err != nil {
 		c.stats.CommitErrors++
 	}
