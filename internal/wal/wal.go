@@ -73,17 +73,18 @@ const (
 //   - until they are synced, where a commit is among them whose sync was left out: when a sync fails, the operating system takes for written what it has
 //     lost, and all must be written again.
 //
-// One connection uses it, in one goroutine; Doubt and Lost are for all.
+// One connection uses it, in one goroutine; Doubt, Lost and Failed are for all.
 type Log struct {
 	vfs.File
 	at       int64 // where kept goes
 	kept     []byte
-	written  int   // bytes of kept that the file has
-	behind   int   // bytes of kept up to the end of the last commit whose sync was left out
-	end      int64 // of the log when the transaction began
-	loose    bool  // the file has bytes that are neither synced nor kept: the next sync cannot be left out
-	deferred bool  // syncs are left out
+	written  int  // bytes of kept that the file has
+	behind   int  // bytes of kept up to the end of the last commit whose sync was left out
+	before   int  // bytes of kept of what was before the transaction
+	loose    bool // the file has bytes that are neither synced nor kept: the next sync cannot be left out
+	deferred bool // syncs are left out
 
+	owing   atomic.Bool  // commits are behind
 	doubts  atomic.Int64 // syncs that failed
 	settled atomic.Int64 // of them, those that one came after which did not
 }
@@ -99,13 +100,18 @@ func Of(c *sqlite3.Conn) (*Log, error) {
 
 // Begin says that a transaction is about to begin, and whether the sync of its commit is left out, unless it is a large one. Who reads sees such commits; after a loss
 // of power they are there or not, each whole, and none without those before it.
-func (l *Log) Begin(deferred bool) { l.end, l.deferred = l.at+int64(len(l.kept)), deferred }
+func (l *Log) Begin(deferred bool) { l.before, l.deferred = len(l.kept), deferred }
 
-// End says that the transaction is over. Nothing of one that was not committed is written any more.
-func (l *Log) End(committed bool) {
-	if l.deferred = false; !committed && l.end < l.at+int64(len(l.kept)) {
-		l.drop(int(max(l.end-l.at, 0)))
+// End says that the transaction is over. Of one that was not committed nothing more is written; it reports whether all of it is in the file already, where a kill
+// of the program leaves it, because its sync failed.
+func (l *Log) End(committed bool) (written bool) {
+	l.deferred = false
+	if committed {
+		return true
 	}
+	written = l.written > l.before
+	l.drop(l.before)
+	return written
 }
 
 // Behind reports whether there are commits whose sync was left out. They become durable with the next that is synced, or by Settle.
@@ -117,9 +123,12 @@ func (l *Log) Settle() error { return l.sync(vfs.SYNC_NORMAL) }
 // Doubt says that a sync of the file failed elsewhere.
 func (l *Log) Doubt() { l.doubts.Add(1) }
 
-// Lost reports whether no sync succeeded since one failed: of commits that are behind the disk may have nothing, though they are read. They are not to be copied to
-// the database.
-func (l *Log) Lost() bool { return l.doubts.Load() != l.settled.Load() }
+// Lost reports whether commits are behind, and no sync succeeded since one failed: the disk may have nothing of them, though they are read. They are not to be copied
+// to the database.
+func (l *Log) Lost() bool { return l.owing.Load() && l.Failed() }
+
+// Failed reports whether no sync succeeded since one failed.
+func (l *Log) Failed() bool { return l.doubts.Load() != l.settled.Load() }
 
 // WriteAt implements vfs.File.
 func (l *Log) WriteAt(p []byte, off int64) (int, error) {
@@ -170,7 +179,8 @@ func (l *Log) write() error {
 func (l *Log) drop(keep int) {
 	clear(l.kept[keep:])
 	l.kept = l.kept[:keep]
-	l.written, l.behind = min(l.written, keep), min(l.behind, keep)
+	l.written, l.behind, l.before = min(l.written, keep), min(l.behind, keep), min(l.before, keep)
+	l.owing.Store(l.behind > 0)
 }
 
 // ReadAt implements vfs.File.
@@ -213,12 +223,13 @@ func (l *Log) Sync(flags vfs.SyncFlag) error {
 		return err
 	}
 	l.behind = len(l.kept)
+	l.owing.Store(true)
 	return nil
 }
 
 func (l *Log) sync(flags vfs.SyncFlag) error {
 	doubts := l.doubts.Load()
-	if l.Lost() {
+	if l.Failed() {
 		l.written = 0
 	}
 	if err := l.write(); err != nil {

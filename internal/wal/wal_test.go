@@ -118,8 +118,8 @@ func TestLeftOutSyncs(t *testing.T) {
 				if late++; err == nil {
 					durable = len(committed)
 				}
-				if !under.full && l.Lost() != (err != nil) {
-					t.Fatalf("lost: %v after %v", l.Lost(), err)
+				if !under.full && l.Failed() != (err != nil) {
+					t.Fatalf("failed: %v after %v", l.Failed(), err)
 				}
 			}
 			if !bytes.Equal(under.disk[:durable], committed[:durable]) {

@@ -9,7 +9,7 @@ import (
 const (
 	company  = 20 * time.Millisecond // after an update that others wait for, the next is expected for so long: one comes at 50 a second
 	longWait = 20 * time.Millisecond // for which the first whose commit was not synced waits for its answer
-	again    = time.Second           // after a sync that failed
+	retry    = time.Second           // after a sync that failed
 )
 
 // deferral has transactions of what can wait alone be committed without a sync of their own, where updates come that others wait for: whose next one would have to
@@ -53,7 +53,7 @@ func (d *deferral) due() <-chan time.Time {
 	case len(d.updates) > 0:
 		return time.After(d.left(time.Now()))
 	case d.log.Behind():
-		return time.After(again)
+		return time.After(retry)
 	}
 	return nil
 }

@@ -5,8 +5,11 @@ const (
 	Longest  = longest
 	Quiet    = quiet
 	LongWait = longWait
-	Again    = again
+	Retry    = retry
 )
 
 // Copy copies the log to the database.
 func (e *Engine) Copy() { e.log.copy() }
+
+// Hold lets the log begin anew.
+func (e *Engine) Hold() { e.log.hold() }

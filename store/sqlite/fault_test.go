@@ -54,8 +54,10 @@ func failAt(t *testing.T, at int64, fault error, kind qpq.Kind, code string) (fa
 	d, l := disk.New(t, uint64(at)), &ledger{acked: map[int]bool{}}
 	var armed, healed atomic.Bool
 	var ops atomic.Int64
-	d.Before = func(disk.Op) error {
+	var synced atomic.Bool // what failed last was a sync
+	d.Before = func(op disk.Op) error {
 		if armed.Load() && !healed.Load() && ops.Add(1) > at {
+			synced.Store(op.Kind == disk.Sync)
 			return fault
 		}
 		return nil
@@ -64,7 +66,7 @@ func failAt(t *testing.T, at int64, fault error, kind qpq.Kind, code string) (fa
 	armed.Store(true)
 	for range 30 {
 		if err := l.transfer(e); err != nil {
-			canBe := (l.tried-1)%later == later-1 && qpq.KindOf(err) == qpq.Unavailable // it may be there
+			canBe := (synced.Load() || (l.tried-1)%later == later-1) && qpq.KindOf(err) == qpq.Unavailable // it may be there
 			if failed = true; qpq.KindOf(err) != kind && !canBe || qpq.CodeOf(err) != code {
 				t.Fatalf("fault at %d: %v is %v %q", at, err, qpq.KindOf(err), qpq.CodeOf(err))
 			}

@@ -194,7 +194,7 @@ func TestCopySyncFails(t *testing.T) {
 		lost.Store(true)
 		e.Copy()
 		lost.Store(false)
-		time.Sleep(sqlite.LongWait + sqlite.Again)
+		time.Sleep(sqlite.LongWait + sqlite.Retry)
 		synctest.Wait()
 		d.PowerLoss()
 		e = open(t, diskConfig(d))
@@ -263,7 +263,7 @@ func TestLaterSyncFails(t *testing.T) {
 	t.Parallel()
 	for name, next := range map[string]func(t *testing.T, e *sqlite.Engine){
 		"a commit":     func(t *testing.T, e *sqlite.Engine) { fill(t, e, 20, 1) },
-		"another sync": func(*testing.T, *sqlite.Engine) { time.Sleep(sqlite.Again) },
+		"another sync": func(*testing.T, *sqlite.Engine) { time.Sleep(sqlite.Retry) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

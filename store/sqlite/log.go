@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -44,7 +43,10 @@ type log struct {
 
 	mu   sync.Mutex // after gate
 	c    *conn
+	own  *wal.Log // as c has it open
+	size int64    // of a page
 	file vfs.File // the database, as c has it open
+	redo redo     // what is to be copied again
 }
 
 // openLog begins to empty the log on a connection that it owns.
@@ -52,11 +54,22 @@ func openLog(c *conn, source *wal.Log, stats *counters) (*log, error) {
 	if err := c.db.Exec(fmt.Sprintf(`PRAGMA busy_timeout = %d`, yield)); err != nil {
 		return nil, kinded(err)
 	}
+	if err := c.db.Exec(`SELECT 1 FROM sqlite_schema`); err != nil { // opens the log
+		return nil, kinded(err)
+	}
+	own, err := wal.Of(c.db)
+	if err != nil {
+		return nil, kinded(err)
+	}
 	f, err := c.db.FileControl("main", sqlite3.FCNTL_FILE_POINTER)
 	if err != nil {
 		return nil, kinded(err)
 	}
-	l := &log{stats: stats, source: source, c: c, file: f.(vfs.File), wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	size, err := pageSize(c)
+	if err != nil {
+		return nil, kinded(err)
+	}
+	l := &log{stats: stats, size: size, source: source, own: own, c: c, file: f.(vfs.File), wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	l.limit.Store(longest)
 	go l.keep()
 	return l, nil
@@ -99,10 +112,13 @@ func (l *log) nudge() {
 	}
 }
 
-// close lets what is under way end, and the connection.
+// close lets what is under way end, and the connection, which is the last: it copies the whole log, and removes it. Where something may be lost it stays.
 func (l *log) close() {
 	close(l.wake)
 	<-l.ended
+	if l.redo.any() || l.source.Lost() {
+		_, _ = l.c.db.Config(sqlite3.DBCONFIG_NO_CKPT_ON_CLOSE, true) // fails for arguments alone
+	}
 	l.c.close()
 }
 
@@ -133,6 +149,9 @@ func (l *log) keep() {
 
 // shorten copies what is worth copying, and lets a long log begin anew.
 func (l *log) shorten() {
+	if l.suspect() {
+		l.hold()
+	}
 	for range passes {
 		if !l.due() && (l.pages.Load() < long || l.left() <= rest) {
 			break
@@ -152,48 +171,29 @@ func (l *log) hold() {
 }
 
 // copy copies what is in the log as far as nobody reads older pages, while commits go on. SQLite syncs the database only where nothing was left to
-// copy at the end; else it is synced here, for the sync would be left to beginAnew, while commits wait. Nothing is copied of which the log may have
-// lost a part.
+// copy at the end; else it is synced here, for the sync would be left to beginAnew, while commits wait.
 func (l *log) copy() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.source.Lost() {
-		return
-	}
 	began := time.Now()
-	_, copied, err := l.c.db.WALCheckpoint("main", sqlite3.CHECKPOINT_PASSIVE)
-	if err == nil && int64(copied) < l.pages.Load() { // commits that came meanwhile count
-		err = l.file.Sync(vfs.SYNC_NORMAL)
-	}
-	if err == nil {
-		l.copied.Store(int64(copied))
-	} else if !errors.Is(err, sqlite3.BUSY) {
-		l.source.Doubt()
-	}
+	err := l.checkpoint(sqlite3.CHECKPOINT_PASSIVE, false)
 	l.took.Store(int64(time.Since(began)))
 	l.latest.Store(time.Now().UnixNano())
 	l.stats.copied(err)
 }
 
-// beginAnew copies what is left, and has the next commit overwrite the log, unless somebody reads it, or the log may have lost a part. The caller holds gate.
+// beginAnew copies what is left, and has the next commit overwrite the log, unless somebody reads it. The caller holds gate.
 func (l *log) beginAnew() {
 	start := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.source.Lost() {
-		l.limit.Store(l.pages.Load() + longest)
-		return
-	}
-	_, _, err := l.c.db.WALCheckpoint("main", sqlite3.CHECKPOINT_RESTART)
+	err := l.checkpoint(sqlite3.CHECKPOINT_RESTART, true)
 	if err == nil {
 		l.pages.Store(0)
 		l.copied.Store(0)
 		l.limit.Store(longest)
 	} else {
 		l.limit.Store(l.pages.Load() + longest)
-		if !errors.Is(err, sqlite3.BUSY) {
-			l.source.Doubt()
-		}
 	}
 	l.stats.begun(err, time.Since(start))
 }

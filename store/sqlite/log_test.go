@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ncruces/go-sqlite3"
+
 	"github.com/quicproquo/qpq/store"
 	"github.com/quicproquo/qpq/store/sqlite"
 	"github.com/quicproquo/qpq/store/storetest/disk"
@@ -91,8 +93,69 @@ func TestCopyIsSynced(t *testing.T) {
 		if n := syncs.Load(); n != 1 {
 			t.Errorf("a copy was synced %d times, want 1", n)
 		}
+		fill(t, e, 11, 1)
+		synctest.Wait()
+		e.Copy()
+		if n := syncs.Load(); n != 2 {
+			t.Errorf("a copy and one of all were synced %d times, want 2", n)
+		}
 		armed.Store(false)
 	})
+}
+
+// TestLostCopies has the sync of a part that was copied fail, and the log begin anew after it, once or when the store is closed: nothing is lost by a loss of power.
+func TestLostCopies(t *testing.T) {
+	t.Parallel()
+	for i, closed := range []bool{false, true} {
+		for seed := uint64(i); seed < 20; seed += 2 {
+			d := disk.New(t, seed)
+			var armed atomic.Bool
+			d.Before = func(op disk.Op) error {
+				if op.Kind == disk.Sync && op.File == "/qpq.db" && armed.CompareAndSwap(true, false) {
+					return sqlite3.IOERR_FSYNC
+				}
+				return nil
+			}
+			e := open(t, diskConfig(d))
+			fill(t, e, 0, 20)
+			reading, done := make(chan struct{}), make(chan struct{})
+			var view sync.WaitGroup
+			view.Go(func() {
+				_ = e.View(background, func(tx store.Tx) error {
+					_ = items(t, e, "filler")
+					err := tx.Query(func(store.Row) error { return nil }, `SELECT 1 FROM vault_items`)
+					close(reading)
+					<-done
+					return err
+				})
+			})
+			<-reading
+			fill(t, e, 20, 20)
+			armed.Store(true)
+			e.Copy() // as far as nobody reads older pages
+			if armed.Load() {
+				t.Fatal("no copy was synced by itself")
+			}
+			close(done)
+			view.Wait()
+			if closed {
+				_ = e.Close()
+			} else {
+				fill(t, e, 40, 1)
+				e.Hold()
+				e.Copy()
+				fill(t, e, 41, 1)
+			}
+			d.PowerLoss()
+			e = open(t, diskConfig(d))
+			if err := e.Check(background); err != nil {
+				t.Errorf("seed %d, closed %v: %v", seed, closed, err)
+			}
+			if n := items(t, e, "filler"); n < 40 {
+				t.Errorf("seed %d, closed %v: %d items are left", seed, closed, n)
+			}
+		}
+	}
 }
 
 // TestLogIsBounded has a disk that copies nothing before the log is as long as it may be: commits wait then, and it begins anew.

@@ -138,12 +138,12 @@ func (e *Engine) Close() error {
 	close(e.later)
 	e.closing.Unlock()
 	<-e.written
-	e.log.close()
 	for range readers {
 		if c := <-e.readers; c != nil {
 			c.close()
 		}
 	}
+	e.log.close()
 	return nil
 }
 

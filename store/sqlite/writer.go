@@ -59,20 +59,27 @@ func (e *Engine) commit(c *conn, batch []*update) (rest []*update) {
 		_ = c.run(`ROLLBACK`) // the error before it is the one to tell
 	}
 	took := time.Since(start)
-	e.deferral.log.End(err == nil)
+	if written := e.deferral.log.End(err == nil); err != nil && written {
+		err = e.unsure(err)
+	}
 	if err == nil {
 		c.receipts.Sign()
 	}
 	c.receipts = store.Receipts{} // they hold on to messages
-	deferred := err == nil && e.deferral.log.Behind()
-	e.stats.committed(err, took, deferred)
-	if deferred {
+	behind := e.deferral.log.Behind()
+	e.stats.committed(err, took, err == nil && behind && batch[0].later)
+	switch {
+	case err != nil:
+		e.answer(batch[:ran], e.explain(err))
+	case behind:
 		e.deferral.keep(batch[:ran])
-		return batch[ran:]
+	default:
+		e.answer(batch[:ran], nil)
 	}
-	e.answer(batch[:ran], e.explain(err))
-	if !e.deferral.log.Behind() {
+	if !behind {
 		e.answer(e.deferral.release(), nil)
+	} else if !batch[0].later { // it wrote nothing, or failed
+		e.sync()
 	}
 	return batch[ran:]
 }
@@ -83,12 +90,17 @@ func (e *Engine) sync() {
 		return
 	}
 	start := time.Now()
-	err := e.deferral.log.Settle()
-	if known := new(qpq.Error); errors.As(e.explain(kinded(err)), &known) { // it may be there, unlike what fails with another kind
-		err = qpq.Wrap(qpq.Unavailable, known.Code, known.Text, err)
-	}
+	err := e.unsure(e.deferral.log.Settle())
 	e.stats.synced(err, time.Since(start))
 	e.answer(e.deferral.release(), err)
+}
+
+// unsure returns an error after which all may be there all the same, unlike after one of another kind.
+func (e *Engine) unsure(err error) error {
+	if known := new(qpq.Error); errors.As(e.explain(kinded(err)), &known) {
+		return qpq.Wrap(qpq.Unavailable, known.Code, known.Text, err)
+	}
+	return err
 }
 
 // try runs a batch in a new transaction and returns how far it came: of updates that can wait it carries out one, and then more until it is enough.
