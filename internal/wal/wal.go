@@ -81,6 +81,7 @@ type Log struct {
 	written  int  // bytes of kept that the file has
 	behind   int  // bytes of kept up to the end of the last commit whose sync was left out
 	before   int  // bytes of kept of what was before the transaction
+	reached  bool // the file has all of the transaction
 	loose    bool // the file has bytes that are neither synced nor kept: the next sync cannot be left out
 	deferred bool // syncs are left out
 
@@ -100,18 +101,16 @@ func Of(c *sqlite3.Conn) (*Log, error) {
 
 // Begin says that a transaction is about to begin, and whether the sync of its commit is left out, unless it is a large one. Who reads sees such commits; after a loss
 // of power they are there or not, each whole, and none without those before it.
-func (l *Log) Begin(deferred bool) { l.before, l.deferred = len(l.kept), deferred }
+func (l *Log) Begin(deferred bool) { l.before, l.deferred, l.reached = len(l.kept), deferred, false }
 
 // End says that the transaction is over. Of one that was not committed nothing more is written; it reports whether all of it is in the file already, where a kill
-// of the program leaves it, because its sync failed.
-func (l *Log) End(committed bool) (written bool) {
+// of the program leaves it, because what came after that failed: the sync.
+func (l *Log) End(committed bool) (reached bool) {
 	l.deferred = false
-	if committed {
-		return true
+	if !committed {
+		l.drop(l.before)
 	}
-	written = l.written > l.before
-	l.drop(l.before)
-	return written
+	return l.reached
 }
 
 // Behind reports whether there are commits whose sync was left out. They become durable with the next that is synced, or by Settle.
@@ -144,6 +143,10 @@ func (l *Log) WriteAt(p []byte, off int64) (int, error) {
 	if len(l.kept) == 0 {
 		l.at = off
 	}
+	if off < l.at+int64(len(l.kept)) { // over what was undone, of which a part may be left behind this transaction: nothing is kept of it
+		l.deferred = false
+	}
+	l.reached = false
 	l.written = min(l.written, int(off-l.at))
 	n := copy(l.kept[off-l.at:], p)
 	l.kept = append(l.kept, p[n:]...)
@@ -222,6 +225,7 @@ func (l *Log) Sync(flags vfs.SyncFlag) error {
 	if err := l.write(); err != nil {
 		return err
 	}
+	l.reached = true
 	l.behind = len(l.kept)
 	l.owing.Store(true)
 	return nil
@@ -235,6 +239,7 @@ func (l *Log) sync(flags vfs.SyncFlag) error {
 	if err := l.write(); err != nil {
 		return err
 	}
+	l.reached = true
 	if err := l.File.Sync(flags); err != nil {
 		l.Doubt()
 		return err

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/vfs"
@@ -14,18 +15,25 @@ import (
 
 // redo is what of a log is to be copied again, because the sync failed that was to make the copies durable.
 type redo struct {
-	pages int64  // at the beginning
-	salts uint64 // of the log: others, and it has begun anew, so that all is in the database
-	never bool   // it is not known what, and nothing is copied any more before a start, which copies all
+	pages int64     // at the beginning
+	salts uint64    // of the log: others, and it has begun anew, so that all is in the database
+	never bool      // it is not known what, and nothing is copied any more before a start, which copies all, unless others have the database open
+	tried time.Time // last
 }
 
 func (r redo) any() bool { return r.never || r.pages > 0 }
 
-// suspect reports whether copies may be lost.
-func (l *log) suspect() bool {
+// due reports whether it is time to copy again: commits are held up for it.
+func (r redo) due() bool { return r.pages > 0 && !r.never && time.Since(r.tried) >= retry }
+
+// repair copies again what may be lost, if it is time to.
+func (l *log) repair() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.redo.any()
+	due := l.redo.due()
+	l.mu.Unlock()
+	if due {
+		l.hold()
+	}
 }
 
 // errLost says that the log may have lost a part, which is not to be copied.
@@ -34,7 +42,7 @@ var errLost = qpq.E(qpq.Unavailable, codeFailing, textFailing)
 // checkpoint copies to the database, and syncs it. When a sync fails, the operating system takes for written what it has lost. What was copied in parts, of which
 // SQLite takes the first ones for done, is copied again then, while commits are held up: when gated.
 func (l *log) checkpoint(mode sqlite3.CheckpointMode, gated bool) error {
-	if l.source.Lost() || l.redo.never || l.redo.any() && !gated {
+	if l.source.Lost() || l.redo.any() && !(gated && l.redo.due()) {
 		return errLost
 	}
 	if l.redo.any() {
@@ -53,26 +61,27 @@ func (l *log) checkpoint(mode sqlite3.CheckpointMode, gated bool) error {
 	if err != nil && !errors.Is(err, sqlite3.BUSY) || copied < 0 {
 		return err
 	}
-	if l.copied.Store(int64(copied)); l.whole(gated) {
+	l.copied.Store(int64(copied))
+	between, unknown := l.salts()
+	if l.whole(int64(copied), gated) {
 		return err
 	}
 	if failed := l.file.Sync(vfs.SYNC_NORMAL); failed != nil {
-		after, unknown := l.salts()
-		l.redo = redo{int64(copied), after, unknown != nil || before != after}
+		l.redo = redo{pages: int64(copied), salts: between, never: unknown != nil || before != between}
 		return kinded(failed)
 	}
 	return err
 }
 
 // whole reports whether all of the log is copied, and synced by SQLite therefore.
-func (l *log) whole(gated bool) bool {
+func (l *log) whole(copied int64, gated bool) bool {
 	if !gated {
 		if !l.gate.TryLock() { // there may be a commit of which watch was not told yet
 			return false
 		}
 		defer l.gate.Unlock()
 	}
-	return l.copied.Load() >= l.pages.Load()
+	return copied >= l.pages.Load()
 }
 
 // Of SQLite's file format, section 4.1.
@@ -94,6 +103,7 @@ func (l *log) salts() (uint64, error) {
 
 // again copies what is to be copied again: of each page the newest version, as it is in the database for those who read it.
 func (l *log) again() error {
+	l.redo.tried = time.Now()
 	if salts, err := l.salts(); err != nil {
 		return err
 	} else if salts != l.redo.salts {
@@ -116,11 +126,11 @@ func (l *log) again() error {
 			return err
 		}
 	}
-	err := l.file.Sync(vfs.SYNC_NORMAL)
-	if err == nil {
-		l.redo = redo{}
+	if err := l.file.Sync(vfs.SYNC_NORMAL); err != nil {
+		return err
 	}
-	return err
+	l.redo = redo{}
+	return nil
 }
 
 func pageSize(c *conn) (size int64, err error) {

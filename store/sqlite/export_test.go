@@ -9,7 +9,4 @@ const (
 )
 
 // Copy copies the log to the database.
-func (e *Engine) Copy() { e.log.copy() }
-
-// Hold lets the log begin anew.
-func (e *Engine) Hold() { e.log.hold() }
+func (e *Engine) Copy() { _ = e.log.copy() }

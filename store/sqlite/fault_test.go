@@ -92,6 +92,39 @@ func failAt(t *testing.T, at int64, fault error, kind qpq.Kind, code string) (fa
 	return failed
 }
 
+// TestUnsure: a commit of which all is in the file when its sync fails may be there after a kill, and its caller is told of an error after which that may be so; one that
+// could not be written is not there, whatever is written after it.
+func TestUnsure(t *testing.T) {
+	t.Parallel()
+	for i, c := range []struct {
+		fails disk.Kind
+		kind  qpq.Kind
+		there int
+	}{{disk.Sync, qpq.Unavailable, 1}, {disk.Write, qpq.Exhausted, 0}} {
+		d := disk.New(t, uint64(i))
+		var armed atomic.Bool
+		d.Before = func(op disk.Op) error {
+			if op.Kind == c.fails && op.File == "/qpq.db-wal" && armed.Load() {
+				return sqlite3.FULL
+			}
+			return nil
+		}
+		e := open(t, diskConfig(d))
+		fill(t, e, 0, 1)
+		armed.Store(true)
+		err := e.Update(background, func(tx store.Tx) error { return insertItem(tx, 1, 1) })
+		if qpq.KindOf(err) != c.kind || qpq.CodeOf(err) != "disk-full" {
+			t.Errorf("%s: %v is %v", c.fails, err, qpq.KindOf(err))
+		}
+		armed.Store(false)
+		d.Crash()
+		e = open(t, diskConfig(d))
+		if n := items(t, e, "1"); n != c.there {
+			t.Errorf("%s: %d items are there after a kill, want %d", c.fails, n, c.there)
+		}
+	}
+}
+
 // TestSharedCommits holds every commit at its sync until all callers that are not in it wait in the
 // queue, as a slow disk would, and counts syncs.
 func TestSharedCommits(t *testing.T) {

@@ -116,6 +116,7 @@ func (l *log) nudge() {
 func (l *log) close() {
 	close(l.wake)
 	<-l.ended
+	l.repair()
 	if l.redo.any() || l.source.Lost() {
 		_, _ = l.c.db.Config(sqlite3.DBCONFIG_NO_CKPT_ON_CLOSE, true) // fails for arguments alone
 	}
@@ -137,7 +138,7 @@ func (l *log) keep() {
 			idle.Reset(quiet)
 		case <-idle.C:
 			if l.pages.Load() == seen {
-				l.copy()
+				_ = l.copy() // stats have what failed
 				l.hold()
 			}
 			if seen = l.pages.Load(); seen > 0 {
@@ -149,15 +150,12 @@ func (l *log) keep() {
 
 // shorten copies what is worth copying, and lets a long log begin anew.
 func (l *log) shorten() {
-	if l.suspect() {
-		l.hold()
-	}
 	for range passes {
-		if !l.due() && (l.pages.Load() < long || l.left() <= rest) {
+		if !l.due() && (l.pages.Load() < long || l.left() <= rest) || l.copy() != nil {
 			break
 		}
-		l.copy()
 	}
+	l.repair()
 	if l.pages.Load() >= long && l.left() < portion {
 		l.hold()
 	}
@@ -172,7 +170,7 @@ func (l *log) hold() {
 
 // copy copies what is in the log as far as nobody reads older pages, while commits go on. SQLite syncs the database only where nothing was left to
 // copy at the end; else it is synced here, for the sync would be left to beginAnew, while commits wait.
-func (l *log) copy() {
+func (l *log) copy() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	began := time.Now()
@@ -180,6 +178,7 @@ func (l *log) copy() {
 	l.took.Store(int64(time.Since(began)))
 	l.latest.Store(time.Now().UnixNano())
 	l.stats.copied(err)
+	return err
 }
 
 // beginAnew copies what is left, and has the next commit overwrite the log, unless somebody reads it. The caller holds gate.

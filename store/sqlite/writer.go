@@ -59,8 +59,9 @@ func (e *Engine) commit(c *conn, batch []*update) (rest []*update) {
 		_ = c.run(`ROLLBACK`) // the error before it is the one to tell
 	}
 	took := time.Since(start)
-	if written := e.deferral.log.End(err == nil); err != nil && written {
-		err = e.unsure(err)
+	err = e.explain(err)
+	if reached := e.deferral.log.End(err == nil); reached {
+		err = unsure(err)
 	}
 	if err == nil {
 		c.receipts.Sign()
@@ -70,7 +71,7 @@ func (e *Engine) commit(c *conn, batch []*update) (rest []*update) {
 	e.stats.committed(err, took, err == nil && behind && batch[0].later)
 	switch {
 	case err != nil:
-		e.answer(batch[:ran], e.explain(err))
+		e.answer(batch[:ran], err)
 	case behind:
 		e.deferral.keep(batch[:ran])
 	default:
@@ -90,14 +91,14 @@ func (e *Engine) sync() {
 		return
 	}
 	start := time.Now()
-	err := e.unsure(e.deferral.log.Settle())
+	err := unsure(e.explain(kinded(e.deferral.log.Settle())))
 	e.stats.synced(err, time.Since(start))
 	e.answer(e.deferral.release(), err)
 }
 
-// unsure returns an error after which all may be there all the same, unlike after one of another kind.
-func (e *Engine) unsure(err error) error {
-	if known := new(qpq.Error); errors.As(e.explain(kinded(err)), &known) {
+// unsure returns an error after which all may be there all the same, unlike after one of another kind; nil stays nil.
+func unsure(err error) error {
+	if known := new(qpq.Error); errors.As(err, &known) {
 		return qpq.Wrap(qpq.Unavailable, known.Code, known.Text, err)
 	}
 	return err
