@@ -146,7 +146,7 @@ func (b *book) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.file != nil {
-		_ = b.file.Close()
+		_ = files.Unlock(b.file)
 	}
 }
 

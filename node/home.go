@@ -86,7 +86,7 @@ func (h *Home) Close() error {
 	if h.lock == nil {
 		return nil
 	}
-	return h.lock.Close()
+	return files.Unlock(h.lock)
 }
 
 // Database returns the path of the database.

@@ -58,7 +58,7 @@ func OpenHome(dir string, keys Keys) (*Home, error) {
 }
 
 // Close lets go of the folder.
-func (h *Home) Close() error { return h.lock.Close() }
+func (h *Home) Close() error { return files.Unlock(h.lock) }
 
 // Socket returns the path of the socket by which the process that holds a folder takes the commands of others.
 func Socket(dir string) string { return filepath.Join(dir, fileSocket) }

@@ -68,7 +68,8 @@ func TestLock(t *testing.T) {
 	if err := files.Lock(second); err == nil {
 		t.Error("two have it")
 	}
-	if err := first.Close(); err != nil {
+	defer inherited(t, first)() // as a program has it that is being started
+	if err := files.Unlock(first); err != nil {
 		t.Fatal(err)
 	}
 	if err := files.Lock(second); err != nil {
