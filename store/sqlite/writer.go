@@ -98,7 +98,8 @@ func (e *Engine) sync() {
 
 // unsure returns an error after which all may be there all the same, unlike after one of another kind; nil stays nil.
 func unsure(err error) error {
-	if known := new(qpq.Error); errors.As(err, &known) {
+	var known *qpq.Error
+	if errors.As(err, &known) {
 		return qpq.Wrap(qpq.Unavailable, known.Code, known.Text, err)
 	}
 	return err
