@@ -168,21 +168,26 @@ func TestLaterHasNoSync(t *testing.T) {
 	})
 }
 
+// losing returns a disk whose syncs fail while it is armed, and whose database is not to be written while something is lost.
+func losing(t *testing.T) (d *disk.Disk, armed, lost *atomic.Bool) {
+	d, armed, lost = disk.New(t, 1), new(atomic.Bool), new(atomic.Bool)
+	d.Before = func(op disk.Op) error {
+		if op.Kind == disk.Sync && armed.Load() {
+			return syscall.EIO
+		}
+		if op.Kind == disk.Write && op.File == "/qpq.db" && lost.Load() {
+			t.Error("the database gets what the log may lose")
+		}
+		return nil
+	}
+	return d, armed, lost
+}
+
 // TestCopySyncFails: where the sync fails with which a copy begins, what it was for is not copied either before the writer has written it again.
 func TestCopySyncFails(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d := disk.New(t, 1)
-		var armed, lost atomic.Bool
-		d.Before = func(op disk.Op) error {
-			if op.Kind == disk.Sync && armed.Load() {
-				return syscall.EIO
-			}
-			if op.Kind == disk.Write && op.File == "/qpq.db" && lost.Load() {
-				t.Error("the database gets what the log may lose")
-			}
-			return nil
-		}
+		d, armed, lost := losing(t)
 		e := open(t, diskConfig(d))
 		fill(t, e, 0, 1)
 		synctest.Wait()
@@ -267,17 +272,7 @@ func TestLaterSyncFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				d := disk.New(t, 1)
-				var armed, lost atomic.Bool
-				d.Before = func(op disk.Op) error {
-					if op.Kind == disk.Sync && armed.Load() {
-						return syscall.EIO
-					}
-					if op.Kind == disk.Write && op.File == "/qpq.db" && lost.Load() {
-						t.Error("the database gets what the log may lose")
-					}
-					return nil
-				}
+				d, armed, lost := losing(t)
 				e := open(t, diskConfig(d))
 				fill(t, e, 0, 20)
 				armed.Store(true)
