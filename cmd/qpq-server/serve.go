@@ -76,10 +76,12 @@ func (e environment) serve(ctx context.Context, s *settings) (err error) {
 	for _, risk := range risks(s, home, certificate, &meta, time.Now()) {
 		log.Warn(risk)
 	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, reloadSignals...) // before anybody knows that there is a server
 	if err := e.announce(ctx, s, cfg.Store, certificate, edges, status); err != nil {
 		return err
 	}
-	return run(ctx, server, edges, status, certificate, log)
+	return run(ctx, server, edges, status, &reloader{certificate, signals, log})
 }
 
 // assemble makes what a server is made of, in the order in which it may be made: keys before the database.
@@ -226,10 +228,10 @@ func (e environment) announce(ctx context.Context, s *settings, st *store.Store,
 }
 
 // run serves until ctx is done or a listener fails, and returns when all has ended.
-func run(ctx context.Context, server *node.Server, at *edges, status net.Listener, c *node.Certificate, log *slog.Logger) error {
+func run(ctx context.Context, server *node.Server, at *edges, status net.Listener, r *reloader) error {
 	beside, end := context.WithCancel(context.WithoutCancel(ctx)) // ends after the server, so that /ready tells of the drain
 	var work sync.WaitGroup
-	work.Go(func() { reload(beside, c, log) })
+	work.Go(func() { r.run(beside) })
 	work.Go(func() { rest(beside) })
 	var statusErr error
 	if status != nil {
@@ -238,29 +240,34 @@ func run(ctx context.Context, server *node.Server, at *edges, status net.Listene
 	err := server.Run(ctx, at.listeners...)
 	end()
 	work.Wait()
-	log.Info("stopped")
+	r.log.Info("stopped")
 	return errors.Join(err, statusErr)
 }
 
-// reload reads the certificate anew when its files change, and at once on SIGHUP.
-func reload(ctx context.Context, c *node.Certificate, log *slog.Logger) {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, reloadSignals...)
-	defer signal.Stop(signals)
+// reloader reads the certificate anew when its files change, and at once on SIGHUP.
+type reloader struct {
+	certificate *node.Certificate
+	signals     chan os.Signal
+	log         *slog.Logger
+}
+
+// run does so until ctx is done.
+func (r *reloader) run(ctx context.Context) {
+	defer signal.Stop(r.signals)
 	ticker := time.NewTicker(reloadEvery)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
-		case <-signals:
+		case <-r.signals:
 		case <-ctx.Done():
 			return
 		}
-		switch changed, err := c.Reload(); {
+		switch changed, err := r.certificate.Reload(); {
 		case err != nil:
-			log.Error("the certificate could not be read anew: the one before stays in use", "cause", err.Error())
+			r.log.Error("the certificate could not be read anew: the one before stays in use", "cause", err.Error())
 		case changed:
-			log.Info("certificate read anew", "fingerprint", c.Fingerprint(), "expires", c.Leaf().NotAfter)
+			r.log.Info("certificate read anew", "fingerprint", r.certificate.Fingerprint(), "expires", r.certificate.Leaf().NotAfter)
 		}
 	}
 }
