@@ -69,7 +69,17 @@ func (w *windows) open(name, width, height string, program []string) error {
 	return err
 }
 
-func (w *windows) close() { _, _ = w.tmux("kill-server") }
+// close ends all windows, and returns when nothing runs in them any more.
+func (w *windows) close() {
+	sessions, err := w.tmux("list-panes", "-a", "-F", "#{pid} #{pane_pid}") // each leads one: setsid(2)
+	_, _ = w.tmux("kill-server")
+	if err != nil {
+		return
+	}
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline) && anyOf(strings.Fields(sessions)); {
+		time.Sleep(5 * time.Millisecond)
+	}
+}
 
 // tmux runs a command of the terminal multiplexer of the story.
 func (s *story) tmux(ts *testscript.TestScript, args ...string) (string, error) {
