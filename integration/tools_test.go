@@ -104,19 +104,17 @@ func cmdCertificate(ts *testscript.TestScript, neg bool, args []string) {
 
 func cmdOccupy(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) == 1)
-	var at net.Addr
+	address := freeAddress() // one that nobody has by the other carrier
 	var taken io.Closer
+	var err error
 	if args[0] == "udp" {
-		c, err := net.ListenPacket("udp", "127.0.0.1:0")
-		ts.Check(err)
-		at, taken = c.LocalAddr(), c
+		taken, err = net.ListenPacket("udp", address)
 	} else {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		ts.Check(err)
-		at, taken = l.Addr(), l
+		taken, err = net.Listen("tcp", address)
 	}
+	ts.Check(err)
 	of(ts).closers = append(of(ts).closers, func() { _ = taken.Close() })
-	_, port, err := net.SplitHostPort(at.String())
+	_, port, err := net.SplitHostPort(address)
 	ts.Check(err)
 	ts.Setenv("port", port)
 }
