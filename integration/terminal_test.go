@@ -73,16 +73,9 @@ func (t *terminal) echoes() bool {
 	return err != nil || state.Lflag&unix.ECHO != 0
 }
 
-// until waits for something that the program does.
+// until waits for something that the program does. It may have ended by then: what it wrote last is read later.
 func (t *terminal) until(done func() bool) error {
 	for deadline := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
-		select {
-		case <-t.ended: // what it wrote last is about to be read
-			if soon := time.Now().Add(time.Second); deadline.After(soon) {
-				deadline = soon
-			}
-		default:
-		}
 		if time.Now().After(deadline) {
 			return errors.New("it never comes to that")
 		}
