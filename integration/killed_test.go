@@ -228,7 +228,7 @@ func (o *ordeal) quietLife() {
 		began := time.Now()
 		p, err := start(o.program("qpq", args...), filepath.Join(o.dir, fmt.Sprintf("quiet-%d", i)))
 		o.check(err)
-		o.wrote[args[2]] = o.untilWritten(p, args[1], 1000)
+		o.wrote[args[2]] = max(o.untilWritten(p, args[1], 1000), 1) // where nobody looked until it had ended
 		o.took[args[2]] = time.Since(began)
 		if code, err := p.ends(); code != 0 || err != nil {
 			o.t.Fatalf("qpq %s ended with %d: %v", line, code, err)
