@@ -116,8 +116,8 @@ func (k *talk) run(after time.Duration, args ...string) (out, errs []byte, code 
 	return stdout.Bytes(), stderr.Bytes(), cmd.ProcessState.ExitCode(), err
 }
 
-// audit has all receive all there is, and looks at what they show.
-func (k *talk) audit() {
+// audit has all receive all there is, looks at what they show, and returns how many messages that are.
+func (k *talk) audit() int {
 	k.t.Helper()
 	codes := []int{0, 3} // a watch may not have noticed yet that its connection ended with the server
 	for range 3 {
@@ -142,6 +142,7 @@ func (k *talk) audit() {
 	if k.kills == 0 || len(first) < 3 {
 		k.t.Error("nobody was killed, or nobody said anything: the test tried nothing")
 	}
+	return len(first)
 }
 
 // shown returns the texts of a history; where that is settled, nothing is on its way any more. It fails where one is shown twice, was never said, or is not in its place among those of its sender;
@@ -221,7 +222,7 @@ func TestStoryServerKilledWhilePeopleTalk(t *testing.T) {
 	}
 	close(ended)
 	busy.Wait()
-	k.audit()
+	k.untilShown(watch, k.audit())
 	k.check(watch.cmd.Process.Signal(os.Interrupt))
 	if code, err := watch.ends(); code != 0 || err != nil {
 		text, _ := os.ReadFile(watch.err)
@@ -232,6 +233,15 @@ func TestStoryServerKilledWhilePeopleTalk(t *testing.T) {
 	k.shown("carol's watch", out, false)
 	if out, err := k.stopAndCheck(); err != nil {
 		t.Errorf("%v:\n%s", err, out)
+	}
+}
+
+// untilShown returns when a program has shown so many messages: it does so beside the commands that others have it carry out.
+func (k *talk) untilShown(p *process, messages int) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if out, err := os.ReadFile(p.out); err != nil || bytes.Count(out, []byte(`"type":"message"`)) >= messages {
+			return
+		}
 	}
 }
 
