@@ -71,7 +71,7 @@ func (s *sitter) types(text string) {
 // sees waits until something is shown.
 func (s *sitter) sees(text string) {
 	s.t.Helper()
-	late := time.After(30 * time.Second)
+	late := time.After(time.Minute)
 	for {
 		s.mu.Lock()
 		at := strings.Index(s.seen.String()[s.past:], text)

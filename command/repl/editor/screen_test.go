@@ -160,7 +160,7 @@ func (s *screen) String() string {
 // shows waits until the screen shows something.
 func (s *screen) shows(want string) {
 	s.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); s.String() != want; {
+	for deadline := time.Now().Add(time.Minute); s.String() != want; {
 		if time.Now().After(deadline) {
 			s.t.Fatalf("the terminal shows\n%s\nand not\n%s", s, want)
 		}
