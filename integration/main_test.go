@@ -147,7 +147,7 @@ func setup(e *testscript.Env) error {
 		"XDG_DATA_HOME="+filepath.Join(e.WorkDir, "data"),
 		"XDG_CONFIG_HOME="+filepath.Join(e.WorkDir, "config"),
 		"XDG_STATE_HOME="+filepath.Join(e.WorkDir, "state"),
-		"LC_ALL=C.UTF-8", "BIN="+programs)
+		"LC_ALL=C.UTF-8", "TZ="+midday(), "BIN="+programs)
 	scripts, err := filepath.Abs("../scripts")
 	if err != nil {
 		return err

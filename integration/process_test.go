@@ -89,7 +89,7 @@ func (p *process) stop(signal os.Signal) error {
 
 // environment is what programs of a story get.
 func environment(ts *testscript.TestScript) (vars []string) {
-	for _, name := range strings.Fields(`PATH HOME TMPDIR XDG_DATA_HOME XDG_CONFIG_HOME XDG_STATE_HOME LC_ALL
+	for _, name := range strings.Fields(`PATH HOME TMPDIR XDG_DATA_HOME XDG_CONFIG_HOME XDG_STATE_HOME LC_ALL TZ
 		QPQ_SERVER QPQ_PROFILE QPQ_VAR_hush SSL_CERT_FILE TERM NO_COLOR DBUS_SESSION_BUS_ADDRESS
 		QPQ_LISTEN QPQ_LISTN QPQ_DOMAIN QPQ_REGISTRATION QPQ_LOG_LEVEL QPQ_CONFIG QPQ_MAX_CONNECTIONS`) {
 		if v := ts.Getenv(name); v != "" {
