@@ -43,6 +43,9 @@ func (c *Client) Run(ctx context.Context) error {
 		if hopeless(err) {
 			return err
 		}
+		if _, none := c.cfg.Profile.Account(); errors.Is(none, profile.ErrNoAccount) { // it was deleted meanwhile
+			return none
+		}
 		if c.cfg.Clock().Sub(began) > maxBackoff*c.cfg.Backoff {
 			wait = c.cfg.Backoff
 		}
@@ -109,9 +112,6 @@ func (c *Client) stay(ctx context.Context, connected func()) error {
 		case <-s.Done():
 			if s.superseded() {
 				return errSuperseded
-			}
-			if _, err := c.cfg.Profile.Account(); err != nil { // it was deleted
-				return err
 			}
 			return qpq.E(qpq.Unavailable, "connection-lost", "the connection to "+s.address+" was lost")
 		case <-ctx.Done():

@@ -3,13 +3,17 @@ package client_test
 import (
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"net"
 	"slices"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/quicproquo/qpq"
 	"github.com/quicproquo/qpq/transport"
+	"github.com/quicproquo/qpq/wire"
 )
 
 // TestRunTellsOfEachOutageOnce: however often it tries, it says once that it is offline, and once that it is back.
@@ -95,23 +99,57 @@ func TestRunGoesOnWhereAnotherCallConnected(t *testing.T) {
 	check(t, <-ended)
 }
 
-// TestRunEndsWithTheAccount: who deletes the account has nothing to wait for any more, and may sign up anew.
-func TestRunEndsWithTheAccount(t *testing.T) {
-	s := newServer(t, nil)
-	alice := s.device(t)
-	alice.register("alice")
-	ended := make(chan error)
-	go func() { ended <- alice.Run(context.Background()) }()
-	id := must(alice.Direct(context.Background(), alice.user()))
-	check(t, alice.Wait(context.Background(), id, must(alice.SendText(context.Background(), id, "so it runs"))))
-	check(t, alice.Delete(t.Context(), with(secret)))
-	wants(t, <-ended, qpq.NotFound, "not-signed-in")
-	alice.mu.Lock()
-	for _, n := range alice.notices {
-		if n.Code == "offline" {
-			t.Errorf("told %q", n.Text)
-		}
+// tardy is a connection on which the answer to the deletion of an account takes some seconds to arrive.
+type tardy struct{ transport.Conn }
+
+func (c tardy) Open(ctx context.Context) (transport.Stream, error) {
+	s, err := c.Conn.Open(ctx)
+	return &tardyStream{Stream: s}, err
+}
+
+type tardyStream struct {
+	transport.Stream
+	late bool
+}
+
+func (s *tardyStream) Write(b []byte) (int, error) {
+	s.late = len(b) >= 8 && binary.LittleEndian.Uint16(b[4:]) == wire.AccountDelete{}.Method().Ordinal
+	return s.Stream.Write(b)
+}
+
+func (s *tardyStream) Read(b []byte) (int, error) {
+	n, err := s.Stream.Read(b)
+	if s.late {
+		s.late = false
+		time.Sleep(3 * time.Second) // of the bubble
 	}
-	alice.mu.Unlock()
-	alice.register("anew")
+	return n, err
+}
+
+// TestRunEndsWithTheAccount: who deletes the account has nothing to wait for any more, and may sign up anew. While the answer is on its way it is time to
+// acknowledge what came, as a device that the server no longer knows.
+func TestRunEndsWithTheAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, nil)
+		alice := s.device(t)
+		alice.register("alice")
+		alice.reopen(func(ctx context.Context, address string, verify func(tls.ConnectionState) error) (transport.Conn, error) {
+			conn, err := s.dial(ctx, address, verify)
+			return tardy{conn}, err
+		})
+		ended := make(chan error)
+		go func() { ended <- alice.Run(context.Background()) }()
+		id := must(alice.Direct(context.Background(), alice.user()))
+		check(t, alice.Wait(context.Background(), id, must(alice.SendText(context.Background(), id, "so it runs"))))
+		check(t, alice.Delete(t.Context(), with(secret)))
+		wants(t, <-ended, qpq.NotFound, "not-signed-in")
+		alice.mu.Lock()
+		for _, n := range alice.notices {
+			if n.Code == "offline" {
+				t.Errorf("told %q", n.Text)
+			}
+		}
+		alice.mu.Unlock()
+		alice.register("anew")
+	})
 }
