@@ -24,7 +24,10 @@ const (
 // of either while much of what is allocated stays. By a part of what is in use alone, a server with little in use would spend a tenth of its time on
 // collections when messages come. It returns what ends it.
 func PaceCollector() (stop func()) {
-	p := &collector{}
+	return new(collector).pace()
+}
+
+func (p *collector) pace() (stop func()) {
 	before := p.set(percentFor(heap{}, heap{}))
 	p.watch()
 	return func() {
@@ -36,6 +39,7 @@ func PaceCollector() (stop func()) {
 // collector looks after each collection when the next one is due.
 type collector struct {
 	stopped atomic.Bool
+	looks   atomic.Int64 // how often it did
 	percent int
 	latest  heap
 }
@@ -60,6 +64,7 @@ func (p *collector) watch() {
 		p.set(percentFor(now, p.latest))
 		p.latest = now
 		p.watch()
+		p.looks.Add(1)
 	}, p)
 }
 

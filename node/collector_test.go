@@ -23,23 +23,32 @@ func TestPaceCollector(t *testing.T) {
 	if got := percentFor(heap{64 * mib, 64 * mib}, heap{}); got != growth {
 		t.Errorf("at the first collection %d hundredths, want %d", got, growth)
 	}
-	stop := PaceCollector()
-	defer stop()
-	runtime.GC() // what is in use is known from here on
-	collections := func() uint32 {
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.NumGC
+	p := &collector{}
+	defer p.pace()()
+	look := func() {
+		for before := p.looks.Load(); p.looks.Load() == before; {
+			runtime.GC()
+		}
 	}
-	var garbage []byte
-	before := collections()
-	for range 512 {
-		garbage = make([]byte, 1<<20)
+	look() // what is in use is known from here on
+	n := 0
+	for pace := uint64(0); pace < 512*mib; n++ {
+		room := roomLeft()
+		pace += room
+		for range room / mib / 2 { // of what may come until the next collection, so much that none begins by itself
+			runtime.KeepAlive(make([]byte, mib))
+		}
+		look()
 	}
-	runtime.KeepAlive(garbage)
-	n := collections() - before
-	t.Logf("512 MiB of garbage were collected %d times", n)
+	t.Logf("512 MiB of garbage would be collected %d times", n)
 	if n > 24 {
-		t.Errorf("512 MiB of garbage were collected %d times, at most 24 are expected", n)
+		t.Errorf("512 MiB of garbage would be collected %d times, at most 24 are expected", n)
 	}
+}
+
+// roomLeft returns how many bytes may be allocated before the next collection.
+func roomLeft() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.NextGC - min(m.HeapAlloc, m.NextGC-1)
 }
