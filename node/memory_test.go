@@ -369,6 +369,8 @@ func TestSlowPeersAreBounded(t *testing.T) {
 				conn, err := n.dial(t.Context())
 				check(t, err)
 				slow = append(slow, conn)
+			}
+			for _, conn := range slow { // when all are there: the server waits for none of their requests without end
 				for range lanes {
 					s, err := conn.Open(t.Context())
 					check(t, err)
