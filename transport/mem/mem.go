@@ -248,7 +248,8 @@ func (s *stream) Context() context.Context { return s.ctx }
 type pipe struct {
 	mu       sync.Mutex
 	changed  sync.Cond
-	data     []byte
+	data     []byte // from the first one that is still to be read
+	whole    []byte // what data lies in
 	finished bool
 	err      error
 }
@@ -269,7 +270,7 @@ func (p *pipe) read(b []byte) (int, error) {
 		case len(p.data) > 0:
 			n := copy(b, p.data)
 			if p.data = p.data[n:]; len(p.data) == 0 {
-				p.data = nil
+				p.data, p.whole = nil, nil
 			}
 			p.changed.Broadcast()
 			return n, nil
@@ -293,13 +294,26 @@ func (p *pipe) write(b []byte) (n int, err error) {
 			return n, nil
 		case len(p.data) < window:
 			k := min(len(b), window-len(p.data))
-			p.data = append(p.data, b[:k]...)
+			p.add(b[:k])
 			b = b[k:]
 			n += k
 			p.changed.Broadcast()
 			continue
 		}
 		p.changed.Wait()
+	}
+}
+
+// add takes bytes to the end. The room of what was read is used again, however readers and writers take turns. The caller holds the lock.
+func (p *pipe) add(b []byte) {
+	switch n := len(p.data) + len(b); {
+	case n <= cap(p.data):
+		p.data = append(p.data, b...)
+	case n <= cap(p.whole):
+		p.data = append(append(p.whole[:0], p.data...), b...)
+	default:
+		p.data = append(p.data, b...)
+		p.whole = p.data
 	}
 }
 
@@ -316,7 +330,7 @@ func (p *pipe) fail(err error) {
 	if p.err == nil {
 		p.err = err
 	}
-	p.data = nil
+	p.data, p.whole = nil, nil
 	p.changed.Broadcast()
 }
 
