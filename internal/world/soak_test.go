@@ -133,6 +133,21 @@ func held(t *testing.T) (f footprint) {
 	return footprint{runtime.NumGoroutine(), len(files), m.HeapAlloc}
 }
 
+// exceeds reports whether more is held than before, on the heap by more than so much.
+func (f footprint) exceeds(before footprint, slack uint64) bool {
+	return f.goroutines > before.goroutines || f.files > before.files || f.heap > before.heap+slack
+}
+
+// heldSince measures again and again while more is held than before, until that is there to stay: what nobody uses any more, as lanes, ends within seconds.
+func heldSince(t *testing.T, before footprint, slack uint64) footprint {
+	t.Helper()
+	for began := time.Now(); ; pause(t.Context(), 20*time.Millisecond) {
+		if f := held(t); !f.exceeds(before, slack) || time.Since(began) > stuck {
+			return f
+		}
+	}
+}
+
 // heapSlack is by how many bytes the heap may be larger in the end: pools that fill with what is used most.
 const heapSlack = 8 << 20
 
@@ -166,14 +181,14 @@ func TestSoak(t *testing.T) {
 			}
 			all.Wait()
 		})
-		last = held(t)
-		t.Logf("wave %d: %d goroutines, %d files, %d KiB on the heap", wave, last.goroutines, last.files, last.heap>>10)
 		if wave == 0 {
-			warm = last
+			warm = held(t)
 		}
+		last = heldSince(t, warm, heapSlack)
+		t.Logf("wave %d: %d goroutines, %d files, %d KiB on the heap", wave, last.goroutines, last.files, last.heap>>10)
 	}
 	t.Logf("%d deeds and troubles in %d worlds", steps, seed)
-	if last.goroutines > warm.goroutines || last.files > warm.files || last.heap > warm.heap+heapSlack {
+	if last.exceeds(warm, heapSlack) {
 		buf := make([]byte, 1<<20)
 		t.Errorf("after the first wave %+v was held, and in the end %+v\n%s", warm, last, buf[:runtime.Stack(buf, true)])
 	}

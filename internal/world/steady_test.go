@@ -45,9 +45,9 @@ func TestSoakSteady(t *testing.T) {
 	passOn(t, w, id, 0, some)
 	warm := held(t)
 	passOn(t, w, id, some, many)
-	last := held(t)
+	last := heldSince(t, warm, heapSlack/2)
 	t.Logf("after %d texts %+v, after %d %+v", some, warm, many, last)
-	if last.goroutines > warm.goroutines || last.files > warm.files || last.heap > warm.heap+heapSlack/2 {
+	if last.exceeds(warm, heapSlack/2) {
 		t.Errorf("after %d texts %+v was held, and after %d %+v", some, warm, many, last)
 	}
 }
