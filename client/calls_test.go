@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"crypto/tls"
+	"net"
 	"sync"
 	"testing"
 
@@ -88,6 +89,53 @@ func TestWhoIsSupersededDoesNotFightBack(t *testing.T) {
 		}
 	}
 	wants(t, err, qpq.Conflict, "superseded")
+	_, err = d.Whoami(t.Context())
+	wants(t, err, qpq.Conflict, "superseded")
+	_, err = twin.Devices(t.Context())
+	check(t, err)
+}
+
+// hasty is a connection whose end overtakes what the server said before it by itself: that is handed out, once, to who asks later.
+type hasty struct {
+	transport.Conn
+	waiting chan transport.Stream // has room for one
+}
+
+func (h hasty) Accept(ctx context.Context) (transport.Stream, error) {
+	select {
+	case stream := <-h.waiting:
+		return stream, nil
+	default:
+	}
+	stream, err := h.Conn.Accept(ctx)
+	if err != nil {
+		return nil, err
+	}
+	<-h.Done()
+	h.waiting <- stream
+	return nil, net.ErrClosed
+}
+
+func TestWhoIsSupersededHearsItFromTheEndAlone(t *testing.T) {
+	s := newServer(t, nil)
+	d := s.device(t)
+	d.register("alice")
+	d.close()
+	twin := &device{t: t, dir: t.TempDir()}
+	check(t, copyFiles(d.dir, twin.dir))
+	var conn transport.Conn
+	d.open(func(ctx context.Context, address string, verify func(tls.ConnectionState) error) (transport.Conn, error) {
+		var err error
+		conn, err = s.dial(ctx, address, verify)
+		return hasty{conn, make(chan transport.Stream, 1)}, err
+	})
+	_, err := d.Whoami(t.Context())
+	check(t, err)
+	twin.open(s.dial)
+	defer twin.close()
+	_, err = twin.Whoami(t.Context())
+	check(t, err)
+	<-conn.Done()
 	_, err = d.Whoami(t.Context())
 	wants(t, err, qpq.Conflict, "superseded")
 	_, err = twin.Devices(t.Context())

@@ -103,9 +103,13 @@ func (s *session) superseded() bool {
 	if s.over.Load() {
 		return true
 	}
-	_, err := s.conn.Accept(context.Background()) // at once: the connection has ended
-	code, ok := transport.Refused(err)
-	return ok && code == transport.CodeSuperseded
+	for {
+		_, err := s.conn.Accept(context.Background()) // at once: the connection has ended, though what it brought before may be handed out first
+		if err != nil {
+			code, ok := transport.Refused(err)
+			return ok && code == transport.CodeSuperseded
+		}
+	}
 }
 
 // guest returns a connection, authenticated if there is an account and not if there is none.
