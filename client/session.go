@@ -56,7 +56,23 @@ func (s *session) Call(ctx context.Context, method uint16, request []byte) (stat
 	defer answered()
 	timer := time.AfterFunc(slow, func() { s.probe(waiting) })
 	defer timer.Stop()
-	return s.Session.Call(ctx, method, request)
+	status, reply, err = s.Session.Call(ctx, method, request)
+	if err == nil && status != 0 && s.account.Load() != nil && qpq.CodeOf(wire.DecodeError(status, reply)) == wire.CodeDeviceNeeded {
+		err = s.dismissed(ctx)
+	}
+	return status, reply, err
+}
+
+// dismissed waits for the end of a connection on which the server does not know this device any more, which is about to come, and returns why it ended: nil
+// where that does not come in time.
+func (s *session) dismissed(ctx context.Context) error {
+	select {
+	case <-s.Done():
+		return &transport.CallError{Err: s.end()}
+	case <-ctx.Done():
+	case <-time.After(grace):
+	}
+	return nil
 }
 
 // probe asks now and then whether the server is there, until the call that waits has its answer.
@@ -103,11 +119,15 @@ func (s *session) superseded() bool {
 	if s.over.Load() {
 		return true
 	}
+	code, ok := transport.Refused(s.end())
+	return ok && code == transport.CodeSuperseded
+}
+
+// end returns why a connection has ended.
+func (s *session) end() error {
 	for {
-		_, err := s.conn.Accept(context.Background()) // at once: the connection has ended, though what it brought before may be handed out first
-		if err != nil {
-			code, ok := transport.Refused(err)
-			return ok && code == transport.CodeSuperseded
+		if _, err := s.conn.Accept(context.Background()); err != nil { // at once, though what the connection brought before may be handed out first
+			return err
 		}
 	}
 }
