@@ -384,5 +384,5 @@ func span(text string) (time.Duration, error) {
 	if d, err := time.ParseDuration(text); err == nil && d > 0 {
 		return d, nil
 	}
-	return 0, qpq.E(qpq.Invalid, "usage", fmt.Sprintf("timer: %q is no time: write 30s, 5m, 1h, 1d, 1w or off", text))
+	return 0, qpq.E(qpq.Invalid, "usage", fmt.Sprintf("timer: %q is no time from a second to a year: write 30s, 5m, 1h, 1d, 1w or off", text))
 }
