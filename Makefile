@@ -34,7 +34,7 @@ unit:
 	cd bench/peers && $(GO) test -count=1 -skip '^TestSmoke$$' ./...
 
 race: ## the race detector, on what runs concurrently
-	$(GO) test -count=1 -short -race -timeout 10m ./transport/... ./store/... ./node/... ./client/... ./command/... ./wire/... ./mls ./internal/world
+	$(GO) test -count=1 -short -race -timeout 20m ./transport/... ./store/... ./node/... ./client/... ./command/... ./wire/... ./mls ./internal/world
 
 wasm: setup ## the client and all below it, built for browsers and run in Node
 	GOOS=js GOARCH=wasm $(GO) build ./mls/... ./opaque/... ./identity/... ./wire/... ./transport ./transport/mem ./client/...
