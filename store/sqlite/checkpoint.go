@@ -28,12 +28,15 @@ func (r redo) due() bool { return r.pages > 0 && !r.never && time.Since(r.tried)
 
 // repair copies again what may be lost, if it is time to.
 func (l *log) repair() {
-	l.mu.Lock()
-	due := l.redo.due()
-	l.mu.Unlock()
-	if due {
-		l.hold()
+	if l.redoDue() {
+		l.hold(l.redoDue)
 	}
+}
+
+func (l *log) redoDue() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.redo.due()
 }
 
 // errLost says that the log may have lost a part, which is not to be copied.

@@ -137,9 +137,9 @@ func (l *log) keep() {
 			l.shorten()
 			idle.Reset(quiet)
 		case <-idle.C:
-			if l.pages.Load() == seen {
+			if rested := func() bool { return l.pages.Load() == seen }; rested() {
 				_ = l.copy() // stats have what failed
-				l.hold()
+				l.hold(rested)
 			}
 			if seen = l.pages.Load(); seen > 0 {
 				idle.Reset(quiet)
@@ -156,16 +156,21 @@ func (l *log) shorten() {
 		}
 	}
 	l.repair()
-	if l.pages.Load() >= long && l.left() < portion {
-		l.hold()
+	if l.ripe() {
+		l.hold(l.ripe)
 	}
 }
 
-// hold holds up commits while the log is made to begin anew.
-func (l *log) hold() {
+// ripe reports whether the log is long, and little of it is left to copy.
+func (l *log) ripe() bool { return l.pages.Load() >= long && l.left() < portion }
+
+// hold holds up commits while the log is made to begin anew, if that is still called for once they are: the writer may have had it begin anew meanwhile.
+func (l *log) hold(still func() bool) {
 	l.gate.Lock()
 	defer l.gate.Unlock()
-	l.beginAnew()
+	if still() {
+		l.beginAnew()
+	}
 }
 
 // copy copies what is in the log as far as nobody reads older pages, while commits go on. SQLite syncs the database only where nothing was left to
