@@ -274,7 +274,7 @@ func TestLaterSyncFails(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d, armed, lost := losing(t)
 				e := open(t, diskConfig(d))
-				fill(t, e, 0, 20)
+				fillCopied(t, e, 20)
 				armed.Store(true)
 				err := e.UpdateLater(background, func(tx store.Tx) error { return insertItem(tx, 1, 1) })
 				if qpq.KindOf(err) != qpq.Unavailable || qpq.CodeOf(err) != "store-failing" {
