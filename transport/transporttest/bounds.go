@@ -25,8 +25,12 @@ func eventually(t *testing.T, what string, holds func() bool) {
 }
 
 func stacks() []byte {
-	b := make([]byte, 1<<20)
-	return b[:runtime.Stack(b, true)]
+	for size := 1 << 20; ; size *= 2 {
+		b := make([]byte, size)
+		if n := runtime.Stack(b, true); n < size {
+			return b[:n]
+		}
+	}
 }
 
 // goroutinesIn counts the goroutines that have a function on their stack.
@@ -62,6 +66,19 @@ func leavesNothing(t *testing.T) {
 		if !t.Failed() {
 			eventually(t, "all goroutines ended", func() bool { return runtime.NumGoroutine() <= before })
 		}
+	})
+}
+
+// accepts waits until the server has begun all goroutines that accept connections: the first of them serves before.
+func (r *rig) accepts() {
+	r.Helper()
+	eventually(r.T, "the server has begun to accept", func() bool {
+		for _, g := range strings.Split(string(stacks()), "\n\n") {
+			if state, _, _ := strings.Cut(g, "\n"); strings.Contains(state, "[chan receive") && strings.Contains(g, "transport.(*Server).Serve(") {
+				return true
+			}
+		}
+		return false
 	})
 }
 
@@ -178,6 +195,7 @@ func testDeaf(t *testing.T, c Carrier) {
 func testIdle(t *testing.T, c Carrier) {
 	const clients = 400
 	r := start(t, c, transport.Limits{})
+	r.accepts()
 	var welcome sync.WaitGroup
 	goroutines, objects, stacks := 0, int64(0), int64(0)
 	for i := range clients + 1 {
