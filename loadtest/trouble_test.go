@@ -57,7 +57,7 @@ func TestServerIsKilled(t *testing.T) {
 	p.Duration, p.Patience, p.Rate = 4*time.Second, 2*time.Second, 50
 	var once sync.Once
 	r, err := Run(t.Context(), p, Local{Metrics: s.metrics, Progress: func(p Progress) {
-		if p.Doing == "" {
+		if slices.ContainsFunc(p.Series, func(r Rate) bool { return r.Name == seriesAccepted }) {
 			once.Do(func() { _ = s.cmd.Process.Kill() })
 		}
 	}})
