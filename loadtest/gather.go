@@ -98,10 +98,10 @@ func (c *coordinator) greet(ctx context.Context, conn net.Conn, greeted chan<- *
 	}
 	if err != nil {
 		leave()
-		_ = conn.Close()
 		if !errors.Is(err, net.ErrClosed) {
 			c.turnAway(conn, err)
 		}
+		_ = conn.Close() // who was turned away knows by it that this is noted
 		return
 	}
 	h.name = fmt.Sprintf("%s at %s", clip(hello.Host), conn.RemoteAddr())

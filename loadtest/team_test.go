@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -17,7 +18,7 @@ import (
 	"github.com/quicproquo/qpq/wire"
 )
 
-var secret = wire.NewSecret("a secret that is long enough")
+var secret, other = wire.NewSecret("a secret that is long enough"), wire.NewSecret("another secret, as long as that")
 
 // team coordinates a plan, and calls with where workers can connect.
 func team(t *testing.T, p Plan, l Local, workers int, with func(address string)) (*Report, error) {
@@ -29,15 +30,34 @@ func team(t *testing.T, p Plan, l Local, workers int, with func(address string))
 	}}, l)
 }
 
+// turnedAway connects with another secret, and returns once the coordinator has noted it. Who is refused knows sooner, and nothing is noted any more once all
+// workers are there.
+func turnedAway(t *testing.T, address string) {
+	t.Helper()
+	c, err := credentials(other)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer conn.Close()
+	if err := tls.Client(conn, c).HandshakeContext(t.Context()); !errors.Is(err, errOtherSecret) {
+		t.Errorf("who has another secret was taken: %v", err)
+	}
+	_, _ = io.Copy(io.Discard, conn)
+}
+
 // TestTeam: two workers do a plan together, somebody without the secret does not, and the report is one.
 func TestTeam(t *testing.T) {
 	s := start(t, wide...)
 	p := s.short("dm", 12)
 	p.Rate = 100
 	r, err := team(t, p, Local{Metrics: s.metrics}, 2, func(address string) {
-		if err := Work(t.Context(), address, wire.NewSecret("another secret, as long as that"), Local{}); !errors.Is(err, qpq.Denied) {
-			t.Errorf("who has another secret was taken: %v", err)
-		}
+		turnedAway(t, address)
 		var work sync.WaitGroup
 		for range 2 {
 			work.Go(func() {
@@ -81,10 +101,11 @@ func TestStrangersHoldNobodyUp(t *testing.T) {
 			}
 			silent = append(silent, conn)
 		}
+		if err := Work(t.Context(), address, other, Local{}); !errors.Is(err, qpq.Denied) {
+			t.Errorf("who has another secret was taken: %v", err)
+		}
 		for range mostNotes + 5 {
-			if err := Work(t.Context(), address, wire.NewSecret("another secret, as long as that"), Local{}); !errors.Is(err, qpq.Denied) {
-				t.Errorf("who has another secret was taken: %v", err)
-			}
+			turnedAway(t, address)
 		}
 		if err := Work(t.Context(), address, secret, Local{}); err != nil {
 			t.Error(err)
@@ -93,7 +114,7 @@ func TestStrangersHoldNobodyUp(t *testing.T) {
 	if err != nil || r.count(seriesAccepted) == 0 {
 		t.Fatal(err, r.Errors)
 	}
-	if len(r.Notes) != mostNotes+1 || !strings.HasSuffix(r.Notes[mostNotes], " more were turned away") { // the last of them perhaps after the end
+	if len(r.Notes) != mostNotes+1 || !strings.HasSuffix(r.Notes[mostNotes], " more were turned away") {
 		t.Errorf("%d notes: %q", len(r.Notes), r.Notes)
 	}
 }
