@@ -85,12 +85,18 @@ func testVanish(t *testing.T, c Carrier) {
 func testRefused(t *testing.T, c Carrier) {
 	r := start(t, c, transport.Limits{})
 	r.server.refuse.Store(true)
-	s := r.session(nil)
-	_, _, err := s.Call(t.Context(), echo, nil)
-	if !errors.Is(err, qpq.Unavailable) {
-		t.Errorf("call on a refused connection: %v", err)
+	conn, err := r.dial(t.Context())
+	switch {
+	case err == nil:
+		s := transport.NewSession(conn, transport.SessionConfig{})
+		defer s.Close()
+		if _, _, err = s.Call(t.Context(), echo, nil); !errors.Is(err, qpq.Unavailable) {
+			t.Errorf("call on a refused connection: %v", err)
+		}
+		<-s.Done()
+	case !c.Codes: // else the refusal may be there before the handshake is seen to be done
+		t.Fatal(err)
 	}
-	<-s.Done()
 	if code, ok := transport.Refused(err); c.Codes && (!ok || code != transport.CodeRefused) {
 		t.Errorf("code %v, %v", code, ok)
 	}
