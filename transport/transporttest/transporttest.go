@@ -168,8 +168,7 @@ func testSlowWriter(t *testing.T, c Carrier) {
 		t.Fatal(err)
 	}
 	r.ends(s, "half a frame")
-	session := transport.NewSession(conn, transport.SessionConfig{})
-	r.call(session, echo, []byte("the connection goes on"))
+	r.served(transport.NewSession(conn, transport.SessionConfig{}), "the connection goes on")
 }
 
 func testSizes(t *testing.T, c Carrier) {
