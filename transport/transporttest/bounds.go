@@ -240,7 +240,8 @@ func testIdle(t *testing.T, c Carrier) {
 	}
 }
 
-// testGoingAway reads what a server that shuts down says, byte by byte, and obeys at once.
+// testGoingAway reads what a server that shuts down says, byte by byte, and obeys. A call is under way, for which the server waits: without one it would
+// end the connection soon.
 func testGoingAway(t *testing.T, c Carrier) {
 	r := start(t, c, transport.Limits{})
 	conn := r.connect()
@@ -255,6 +256,14 @@ func testGoingAway(t *testing.T, c Carrier) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	held, err := conn.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := held.Write(frame(hold, 0, nil)); err != nil {
+		t.Fatal(err)
+	}
+	<-r.server.entered
 	stopped := make(chan struct{})
 	go func() {
 		r.stop()
@@ -273,6 +282,7 @@ func testGoingAway(t *testing.T, c Carrier) {
 		t.Errorf("pushed % x, want % x", got, want)
 	}
 	_ = conn.Close(transport.CodeDone, "")
+	close(r.server.release)
 	<-stopped
 	if n := r.server.closed.Load(); n != 1 {
 		t.Errorf("%d connections were told closed", n)

@@ -126,7 +126,7 @@ func start(t *testing.T, carrier Carrier, limits transport.Limits) *rig {
 		once.Do(func() {
 			_ = l.Close()
 			<-served
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			_ = s.Shutdown(ctx)
 		})
