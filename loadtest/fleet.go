@@ -28,7 +28,8 @@ type fleet struct {
 	info   wire.ServerInfoReply
 	people []*person
 	say    func(doing string, done, of int)
-	files  sync.Map // that messages of this process bring, by the id of the message
+	files  sync.Map           // that messages of this process bring, by the id of the message
+	met    *transport.Session // which learned who the server is, and is the first that a search for the limit counts: the server may count it for long. Nil for others
 
 	mu          sync.Mutex
 	endpoint    *quic.Endpoint
@@ -46,8 +47,12 @@ func (f *fleet) meet(ctx context.Context) error {
 	if err != nil {
 		return reaching(f.plan.Server, err)
 	}
-	defer s.Close()
 	f.info, err = wire.Call(ctx, s, wire.ServerInfo{Client: "qpq-loadtest"})
+	if err == nil && f.plan.FindLimit {
+		f.met = s
+		return nil
+	}
+	_ = s.Close()
 	if err != nil {
 		return reaching(f.plan.Server, err)
 	}

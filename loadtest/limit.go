@@ -34,10 +34,10 @@ type search struct {
 
 // findLimit opens connections, whom nobody stands behind, until the server takes no more.
 func (r *runner) findLimit(ctx context.Context) error {
-	s := &search{fleet: r.fleet, fails: map[int]string{}}
+	s := &search{fleet: r.fleet, fails: map[int]string{}, open: []*transport.Session{r.fleet.met}}
 	searching, found := context.WithCancel(ctx)
 	defer found()
-	r.pace(searching, r.plan.Clients, func(ctx context.Context, n int, due time.Time) {
+	r.pace(searching, r.plan.Clients-1, func(ctx context.Context, n int, due time.Time) {
 		err := s.add(ctx)
 		if err == nil {
 			r.record.note(seriesConnected, time.Since(due), 0)

@@ -150,7 +150,13 @@ func TestAccountsAreKept(t *testing.T) {
 }
 
 // calls returns how often a method was called at a server.
-func (s *server) calls(t *testing.T, method string) (n int64) {
+func (s *server) calls(t *testing.T, method string) int64 {
+	t.Helper()
+	return s.gauge(t, `qpq_calls_total{kind="0",method="`+method+`"}`)
+}
+
+// gauge returns what a server's metrics have of a name, 0 where they have nothing.
+func (s *server) gauge(t *testing.T, name string) (n int64) {
 	t.Helper()
 	reply, err := http.Get(s.metrics)
 	if err != nil {
@@ -159,7 +165,7 @@ func (s *server) calls(t *testing.T, method string) (n int64) {
 	defer reply.Body.Close()
 	lines := bufio.NewScanner(reply.Body)
 	for lines.Scan() {
-		if count, ok := strings.CutPrefix(lines.Text(), `qpq_calls_total{kind="0",method="`+method+`"} `); ok {
+		if count, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
 			if n, err = strconv.ParseInt(count, 10, 64); err != nil {
 				t.Fatal(err)
 			}
