@@ -2,7 +2,6 @@ package tui
 
 import (
 	"encoding/json"
-	"maps"
 	"slices"
 	"time"
 
@@ -31,7 +30,8 @@ type account struct {
 	beneath  *messages // the conversation, while a thread of it is shown
 	composer composer
 	drafts   map[string]string // as they are here, by conversation
-	kept     map[string]string // as they are stored
+	kept     map[string]string // as they are stored, or about to be
+	storing  map[string]bool   // of which conversations it is not known that they are
 	keeping  bool
 	reading  map[string]int64 // up to where conversations were asked to be marked as read
 	after    int64            // position of the newest entry that came
@@ -51,7 +51,7 @@ type conversation struct {
 }
 
 func newAccount(profile string) *account {
-	return &account{profile: profile, drafts: map[string]string{}, kept: map[string]string{}, reading: map[string]int64{}, telling: map[string]bool{}}
+	return &account{profile: profile, drafts: map[string]string{}, kept: map[string]string{}, storing: map[string]bool{}, reading: map[string]int64{}, telling: map[string]bool{}}
 }
 
 // accountMsg is news of an account.
@@ -108,8 +108,7 @@ type (
 	keepMsg struct{ of } // drafts are to be stored
 	keptMsg struct {
 		of
-		drafts map[string]string
-		err    error
+		err error
 	}
 	failedMsg struct{ err error }
 )
@@ -208,8 +207,10 @@ func (m *Model) news(msg accountMsg) tea.Cmd {
 		return m.storeDrafts(a)
 	case keptMsg:
 		a.keeping = false
-		m.report(msg.err)
-		maps.Copy(a.kept, msg.drafts) // where it failed it is tried again with the next change
+		if msg.err == nil {
+			clear(a.storing)
+		}
+		m.report(msg.err) // it is tried again with the next change, and at the end
 	case jobMsg:
 		return m.progress(a, msg)
 	case toldMsg:

@@ -3,6 +3,7 @@ package tui
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -188,6 +189,35 @@ func TestWhatFailsComesBack(t *testing.T) {
 	m.update(failed)
 	if m.at.drafts["b0b"] != "hello" || m.at.composer.String() != "x" {
 		t.Errorf("the draft is %q, and there is %q", m.at.drafts["b0b"], m.at.composer.String())
+	}
+}
+
+// TestDraftsAtTheEnd: what is sent while it is being stored as a draft is none any more, and what could not be stored is stored at the end.
+func TestDraftsAtTheEnd(t *testing.T) {
+	m := screenOf(t, 80, 24, bob, team)
+	a := m.at
+	m.press("hello")
+	m.keep(a)
+	m.update(keepMsg{of{a}}) // it is being stored
+	if got := a.unstored(); !maps.Equal(got, map[string]string{"b0b": "hello"}) {
+		t.Errorf("of what is being stored %q is at the end", got)
+	}
+	m.press("enter")
+	if got := a.unstored(); !maps.Equal(got, map[string]string{"b0b": ""}) {
+		t.Errorf("of what was sent meanwhile %q is stored at the end", got)
+	}
+	m.press("again")
+	m.update(keptMsg{of{a}, nil})
+	m.keep(a)
+	m.update(keepMsg{of{a}})
+	m.update(keptMsg{of{a}, qpq.E(qpq.Exhausted, "full", "the disk is full")})
+	if got := a.unstored(); !maps.Equal(got, map[string]string{"b0b": "again"}) {
+		t.Errorf("of what could not be stored %q is at the end", got)
+	}
+	m.update(keepMsg{of{a}})
+	m.update(keptMsg{of{a}, nil})
+	if got := a.unstored(); len(got) > 0 {
+		t.Errorf("%q is stored twice", got)
 	}
 }
 

@@ -296,7 +296,7 @@ func (m *Model) keep(a *account) tea.Cmd {
 	return tea.Tick(draftDelay, func(time.Time) tea.Msg { return keepMsg{of{a}} })
 }
 
-// unkept returns the drafts that are not stored as they are.
+// unkept returns the drafts that are neither stored as they are nor about to be.
 func (a *account) unkept() map[string]string {
 	found := map[string]string{}
 	for id, text := range a.drafts {
@@ -309,9 +309,12 @@ func (a *account) unkept() map[string]string {
 
 // storeDrafts stores what keep waited for.
 func (m *Model) storeDrafts(a *account) tea.Cmd {
-	drafts := a.unkept()
+	drafts := a.unstored()
+	for id, text := range drafts {
+		a.kept[id], a.storing[id] = text, true
+	}
 	return m.command(func(ctx context.Context) tea.Msg {
-		return keptMsg{of{a}, drafts, a.store(context.WithoutCancel(ctx), drafts)}
+		return keptMsg{of{a}, a.store(context.WithoutCancel(ctx), drafts)}
 	})
 }
 
@@ -327,11 +330,20 @@ func (a *account) store(ctx context.Context, drafts map[string]string) (err erro
 	return err
 }
 
-// keepAll stores all drafts that are not stored yet.
+// keepAll stores all drafts that are not stored yet, or may not be. No command is under way any more.
 func (a *account) keepAll(ctx context.Context) error {
 	if !a.ready {
 		return nil
 	}
+	return a.store(ctx, a.unstored())
+}
+
+// unstored returns the drafts of which it is not known that they are stored as they are.
+func (a *account) unstored() map[string]string {
 	a.draft()
-	return a.store(ctx, a.unkept())
+	drafts := a.unkept()
+	for id := range a.storing {
+		drafts[id] = a.drafts[id]
+	}
+	return drafts
 }
