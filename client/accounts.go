@@ -266,14 +266,14 @@ func (c *Client) Delete(ctx context.Context, with Credentials) error {
 
 // erase has the server forget the account, and then the profile. No round of Run is under way meanwhile, which would be told that this device is none any more.
 func (c *Client) erase(ctx context.Context, user qpq.UserID) error {
-	s, err := c.member(ctx)
-	if err != nil {
-		return err
-	}
 	if err := c.chatting.take(ctx); err != nil {
 		return err
 	}
 	defer c.chatting.give()
+	s, err := c.member(ctx)
+	if err != nil {
+		return err
+	}
 	if err := c.cfg.Profile.SetStatus(profile.Deleting); err != nil {
 		return err
 	}

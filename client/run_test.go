@@ -99,7 +99,7 @@ func TestRunGoesOnWhereAnotherCallConnected(t *testing.T) {
 	check(t, <-ended)
 }
 
-// tardy is a connection on which the answer to the deletion of an account takes some seconds to arrive.
+// tardy is a connection on which the answer to the deletion of an account takes longer to arrive than anybody waits for the end of a connection.
 type tardy struct{ transport.Conn }
 
 func (c tardy) Open(ctx context.Context) (transport.Stream, error) {
@@ -121,7 +121,7 @@ func (s *tardyStream) Read(b []byte) (int, error) {
 	n, err := s.Stream.Read(b)
 	if s.late {
 		s.late = false
-		time.Sleep(3 * time.Second) // of the bubble
+		time.Sleep(15 * time.Second) // of the bubble
 	}
 	return n, err
 }

@@ -63,16 +63,20 @@ func (s *session) Call(ctx context.Context, method uint16, request []byte) (stat
 	return status, reply, err
 }
 
-// dismissed waits for the end of a connection on which the server does not know this device any more, which is about to come, and returns why it ended: nil
-// where that does not come in time.
+// dismissed waits for the end of a connection on which the server does not know this device any more, which is about to come, and returns why it ended. Where it
+// does not come in time, this end ends it.
 func (s *session) dismissed(ctx context.Context) error {
 	select {
 	case <-s.Done():
-		return &transport.CallError{Err: s.end()}
 	case <-ctx.Done():
+		return nil
 	case <-time.After(grace):
+		_ = s.conn.Close(transport.CodeDone, "")
 	}
-	return nil
+	if s.superseded() {
+		return &transport.CallError{Err: transport.Closed{Code: transport.CodeSuperseded}}
+	}
+	return &transport.CallError{Err: s.end()}
 }
 
 // probe asks now and then whether the server is there, until the call that waits has its answer.
@@ -113,9 +117,10 @@ func (s *session) alive() bool {
 	}
 }
 
-// superseded reports whether a session is over because another program took over as this device. The server says so by
-// itself, which may get lost, and in ending the connection.
+// superseded reports whether a session, which is over, is so because another program took over as this device. The server says so by itself, which may get lost,
+// and in ending the connection, which not all carriers pass on.
 func (s *session) superseded() bool {
+	_ = s.Close() // what the server said before is heard by then
 	if s.over.Load() {
 		return true
 	}
