@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"sync"
 	"testing"
@@ -183,7 +184,14 @@ func (s *server) supersedes(t *testing.T, dial client.Dialer) {
 	d.close()
 	twin := &device{t: t, dir: t.TempDir()}
 	check(t, copyFiles(d.dir, twin.dir))
-	d.open(dial)
+	dialled := false
+	d.open(func(ctx context.Context, address string, verify func(tls.ConnectionState) error) (transport.Conn, error) {
+		if dialled {
+			return nil, errors.New("it fights back")
+		}
+		dialled = true
+		return dial(ctx, address, verify)
+	})
 	_, err := d.Whoami(t.Context())
 	check(t, err)
 	twin.open(s.dial)
