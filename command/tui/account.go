@@ -108,7 +108,8 @@ type (
 	keepMsg struct{ of } // drafts are to be stored
 	keptMsg struct {
 		of
-		err error
+		failed map[string]bool // conversations whose drafts could not be stored
+		err    error
 	}
 	failedMsg struct{ err error }
 )
@@ -206,11 +207,8 @@ func (m *Model) news(msg accountMsg) tea.Cmd {
 	case keepMsg:
 		return m.storeDrafts(a)
 	case keptMsg:
-		a.keeping = false
-		if msg.err == nil {
-			clear(a.storing)
-		}
-		m.report(msg.err) // it is tried again with the next change, and at the end
+		a.keeping, a.storing = false, msg.failed
+		m.report(msg.err)
 	case jobMsg:
 		return m.progress(a, msg)
 	case toldMsg:

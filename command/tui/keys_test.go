@@ -207,16 +207,20 @@ func TestDraftsAtTheEnd(t *testing.T) {
 		t.Errorf("of what was sent meanwhile %q is stored at the end", got)
 	}
 	m.press("again")
-	m.update(keptMsg{of{a}, nil})
+	kept := func(failed map[string]bool, err error) { m.update(keptMsg{of{a}, failed, err}) }
+	kept(map[string]bool{}, nil)
 	m.keep(a)
 	m.update(keepMsg{of{a}})
-	m.update(keptMsg{of{a}, qpq.E(qpq.Exhausted, "full", "the disk is full")})
+	kept(map[string]bool{"b0b": true}, qpq.E(qpq.Exhausted, "full", "the disk is full"))
 	if got := a.unstored(); !maps.Equal(got, map[string]string{"b0b": "again"}) {
 		t.Errorf("of what could not be stored %q is at the end", got)
 	}
+	if m.keep(a) == nil {
+		t.Error("it is not tried again")
+	}
 	m.update(keepMsg{of{a}})
-	m.update(keptMsg{of{a}, nil})
-	if got := a.unstored(); len(got) > 0 {
+	kept(map[string]bool{}, nil)
+	if got := a.unstored(); len(got) > 0 || m.keep(a) != nil {
 		t.Errorf("%q is stored twice", got)
 	}
 }

@@ -281,19 +281,26 @@ func (m *Model) markRead(a *account) tea.Cmd {
 	})
 }
 
-// draftDelay is how long somebody has to pause until what they have written is kept.
-const draftDelay = time.Second
+// draftDelay is how long somebody has to pause until what they have written is kept; draftAgain, how long until it is tried again where that failed.
+const (
+	draftDelay = time.Second
+	draftAgain = time.Minute
+)
 
 // keep has drafts that have changed kept in a moment.
 func (m *Model) keep(a *account) tea.Cmd {
 	if a.keeping || !a.ready {
 		return nil
 	}
-	if a.draft(); len(a.unkept()) == 0 {
+	if len(a.unstored()) == 0 {
 		return nil
 	}
 	a.keeping = true
-	return tea.Tick(draftDelay, func(time.Time) tea.Msg { return keepMsg{of{a}} })
+	delay := draftDelay
+	if len(a.storing) > 0 {
+		delay = draftAgain
+	}
+	return tea.Tick(delay, func(time.Time) tea.Msg { return keepMsg{of{a}} })
 }
 
 // unkept returns the drafts that are neither stored as they are nor about to be.
@@ -314,20 +321,24 @@ func (m *Model) storeDrafts(a *account) tea.Cmd {
 		a.kept[id], a.storing[id] = text, true
 	}
 	return m.command(func(ctx context.Context) tea.Msg {
-		return keptMsg{of{a}, a.store(context.WithoutCancel(ctx), drafts)}
+		failed, err := a.store(context.WithoutCancel(ctx), drafts)
+		return keptMsg{of{a}, failed, err}
 	})
 }
 
-func (a *account) store(ctx context.Context, drafts map[string]string) (err error) {
+// store stores drafts, and returns the conversations of those that could not be.
+func (a *account) store(ctx context.Context, drafts map[string]string) (failed map[string]bool, err error) {
+	failed = map[string]bool{}
 	for id, text := range drafts {
 		args := map[string]any{"conversation": id, "text": text}
 		if text == "" {
 			args = map[string]any{"conversation": id, "clear": true}
 		}
-		_, failed := a.call(ctx, "draft", args, &collector{})
-		err = errors.Join(err, failed)
+		if _, why := a.call(ctx, "draft", args, &collector{}); why != nil {
+			failed[id], err = true, errors.Join(err, why)
+		}
 	}
-	return err
+	return failed, err
 }
 
 // keepAll stores all drafts that are not stored yet, or may not be. No command is under way any more.
@@ -335,7 +346,8 @@ func (a *account) keepAll(ctx context.Context) error {
 	if !a.ready {
 		return nil
 	}
-	return a.store(ctx, a.unstored())
+	_, err := a.store(ctx, a.unstored())
+	return err
 }
 
 // unstored returns the drafts of which it is not known that they are stored as they are.
