@@ -17,6 +17,8 @@
 //	kill9 NAME                 kills it
 //	limit NAME BYTES|off       bounds the size of files that it may write
 //	wait-for FILE PATTERN      waits until a file has a match
+//	until PATTERN program [args]
+//	                           runs a program again and again until what it prints has a match
 //	set NAME FILE PATTERN      sets a variable to what the first group of a pattern matches; FILE may be stdout or stderr
 //	exits CODE program [args]  runs a program that ends with an exit code
 //	plain CODE program [args]  the same without the privileges of root, if the test has them
@@ -131,7 +133,7 @@ var commands map[string]func(*testscript.TestScript, bool, []string)
 func init() { // a terminal's script uses them too
 	commands = map[string]func(*testscript.TestScript, bool, []string){
 		"server": cmdServer, "start": cmdStart, "finish": cmdFinish, "signal": cmdSignal, "halt": cmdHalt, "kill9": cmdKill9, "limit": cmdLimit,
-		"wait-for": cmdWaitFor, "set": cmdSet, "exits": cmdExits, "plain": cmdPlain, "tty": cmdTTY,
+		"wait-for": cmdWaitFor, "until": cmdUntil, "set": cmdSet, "exits": cmdExits, "plain": cmdPlain, "tty": cmdTTY,
 		"gate": cmdGate, "hold": cmdHold, "pass": cmdPass,
 		"authority": cmdAuthority, "certificate": cmdCertificate, "tcp-only": cmdTCPOnly, "occupy": cmdOccupy,
 		"get": cmdGet, "sql": cmdSQL, "profile-sql": cmdProfileSQL, "wait-sql": cmdWaitSQL, "overwrite": cmdOverwrite, "holds": cmdHolds,

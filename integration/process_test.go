@@ -198,6 +198,23 @@ func cmdWaitFor(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// cmdUntil runs a program again and again until it prints what it should.
+func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) >= 2)
+	re, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		err := ts.Exec(args[1], args[2:]...)
+		out := ts.ReadFile("stdout")
+		if re.MatchString(out) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%q never printed %q: %v\n%s%s", args[1:], args[0], err, out, ts.ReadFile("stderr"))
+		}
+	}
+}
+
 func cmdSet(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) >= 3)
 	re, err := regexp.Compile("(?m)" + args[2])
