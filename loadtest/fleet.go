@@ -29,7 +29,7 @@ type fleet struct {
 	people []*person
 	say    func(doing string, done, of int)
 	files  sync.Map           // that messages of this process bring, by the id of the message
-	met    *transport.Session // which learned who the server is, and is the first that a search for the limit counts: the server may count it for long. Nil for others
+	met    *transport.Session // the first connection that a search for the limit counts, over which the server was met; nil for others
 
 	mu          sync.Mutex
 	endpoint    *quic.Endpoint
@@ -120,6 +120,9 @@ func (f *fleet) cut() error {
 }
 
 func (f *fleet) close() {
+	if f.met != nil {
+		_ = f.met.Close() // or the server would count it until it notices
+	}
 	clients.Together(context.Background(), len(f.people), atOnce, func(i int) error { f.people[i].leave(); return nil })
 	f.mu.Lock()
 	defer f.mu.Unlock()

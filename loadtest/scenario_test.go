@@ -163,13 +163,18 @@ func (s *server) gauge(t *testing.T, name string) (n int64) {
 		t.Fatal(err)
 	}
 	defer reply.Body.Close()
+	found := false
 	lines := bufio.NewScanner(reply.Body)
 	for lines.Scan() {
 		if count, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
 			if n, err = strconv.ParseInt(count, 10, 64); err != nil {
 				t.Fatal(err)
 			}
+			found = true
 		}
+	}
+	if !found {
+		t.Fatalf("there is no %s", name)
 	}
 	return n
 }
