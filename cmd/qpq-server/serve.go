@@ -77,7 +77,10 @@ func (e environment) serve(ctx context.Context, s *settings) (err error) {
 		log.Warn(risk)
 	}
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, reloadSignals...) // before anybody knows that there is a server
+	if len(reloadSignals) > 0 { // none would be all
+		signal.Notify(signals, reloadSignals...) // before anybody knows that there is a server
+		defer signal.Stop(signals)
+	}
 	if err := e.announce(ctx, s, cfg.Store, certificate, edges, status); err != nil {
 		return err
 	}
@@ -253,7 +256,6 @@ type reloader struct {
 
 // run does so until ctx is done.
 func (r *reloader) run(ctx context.Context) {
-	defer signal.Stop(r.signals)
 	ticker := time.NewTicker(reloadEvery)
 	defer ticker.Stop()
 	for {
