@@ -41,7 +41,7 @@ type living struct {
 
 // alive returns all processes that have not ended.
 func alive() (list []living) {
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is one
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is valid
 	for _, name := range stats {
 		b, err := os.ReadFile(name)
 		if err != nil {
@@ -57,7 +57,7 @@ func alive() (list []living) {
 	return list
 }
 
-// anyOf reports whether a process of one of some sessions has not ended.
-func anyOf(sessions []string) bool {
+// livingIn reports whether a process of one of some sessions has not ended.
+func livingIn(sessions []string) bool {
 	return slices.ContainsFunc(alive(), func(p living) bool { return slices.Contains(sessions, strconv.Itoa(p.session)) })
 }

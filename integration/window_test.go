@@ -76,7 +76,7 @@ func (w *windows) close() {
 	if err != nil {
 		return
 	}
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline) && anyOf(strings.Fields(sessions)); {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline) && livingIn(strings.Fields(sessions)); {
 		time.Sleep(5 * time.Millisecond)
 	}
 }

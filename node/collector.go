@@ -39,7 +39,7 @@ func (p *collector) pace() (stop func()) {
 // collector looks after each collection when the next one is due.
 type collector struct {
 	stopped atomic.Bool
-	looks   atomic.Int64 // how often it did
+	looks   atomic.Int64 // how often it did; for tests
 	percent int
 	latest  heap
 }

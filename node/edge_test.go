@@ -384,9 +384,10 @@ func TestFloodIsRefused(t *testing.T) {
 			_ = flood[0].over.Close()
 			for { // there is room again, once the server knows
 				conn, err := n.dial(t.Context())
-				if err != nil { // some carriers learn that they are refused before they are done
+				if _, refused := transport.Refused(err); refused { // some carriers learn it before they are done
 					continue
 				}
+				check(t, err)
 				again := transport.NewSession(conn, transport.SessionConfig{})
 				_, err = wire.Call(t.Context(), again, wire.Ping{})
 				_ = again.Close()

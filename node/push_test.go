@@ -98,7 +98,10 @@ func TestRowsAreLeftOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, bob, alice, x := slowRig(t)
 		x.say(alice, "with a row", 1)
-		for lags := false; !lags; {
+		for fills, lags := 0, false; !lags; fills++ {
+			if fills == 1000 {
+				t.Fatal("nothing makes it lag")
+			}
 			r.fill(bob, x)
 			synctest.Wait() // until whoever writes has taken what the carrier takes
 			for c := range r.sessions.of("bob") {

@@ -181,12 +181,13 @@ func TestSoak(t *testing.T) {
 			}
 			all.Wait()
 		})
-		if wave == 0 {
-			warm = held(t)
-		}
-		last = heldSince(t, warm, heapSlack)
+		last = held(t)
 		t.Logf("wave %d: %d goroutines, %d files, %d KiB on the heap", wave, last.goroutines, last.files, last.heap>>10)
+		if wave == 0 {
+			warm = last
+		}
 	}
+	last = heldSince(t, warm, heapSlack)
 	t.Logf("%d deeds and troubles in %d worlds", steps, seed)
 	if last.exceeds(warm, heapSlack) {
 		buf := make([]byte, 1<<20)
