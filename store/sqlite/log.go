@@ -137,7 +137,8 @@ func (l *log) keep() {
 			l.shorten()
 			idle.Reset(quiet)
 		case <-idle.C:
-			if rested := func() bool { return l.pages.Load() == seen }; rested() {
+			rested := func() bool { return l.pages.Load() == seen }
+			if rested() {
 				_ = l.copy() // stats have what failed
 				l.hold(rested)
 			}
@@ -164,7 +165,8 @@ func (l *log) shorten() {
 // ripe reports whether the log is long, and little of it is left to copy.
 func (l *log) ripe() bool { return l.pages.Load() >= long && l.left() < portion }
 
-// hold holds up commits while the log is made to begin anew, if that is still called for once they are: the writer may have had it begin anew meanwhile.
+// hold holds up commits while the log is made to begin anew, if that is still called for once they are: meanwhile there may have been commits, one of which may
+// have had it begin anew.
 func (l *log) hold(still func() bool) {
 	l.gate.Lock()
 	defer l.gate.Unlock()
