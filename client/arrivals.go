@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/quicproquo/qpq/client/arrivals"
@@ -16,8 +17,11 @@ import (
 // arrived is what was pushed on a connection, until a round takes it.
 type arrived struct {
 	arrivals.Queue
-	acknowledged uint64    // on this connection; held by chatting, as is since
-	since        time.Time // when it was seen that rows are not acknowledged yet
+	acknowledged atomic.Uint64 // up to where, on this connection
+	asking       atomic.Bool   // an acknowledgement is under way: one at a time
+	failed       atomic.Bool   // one had no answer
+	asked        uint64        // up to where the last one is; held by chatting, as is since
+	since        time.Time     // when it was seen that rows are not acknowledged yet
 }
 
 // arrive takes what has come. All that the inbox holds is fetched where it is not known to have been pushed. The caller holds chatting.
@@ -54,29 +58,39 @@ func (c *Client) takeArrived(ctx context.Context, s *session, rows []wire.InboxR
 	if err := c.finishJoins(ctx, s); err != nil {
 		return err
 	}
-	at.Acknowledged = max(at.Acknowledged, s.arrived.acknowledged)
+	at.Acknowledged = max(at.Acknowledged, s.arrived.acknowledged.Load()) // it becomes durable with what comes next: to acknowledge again does no harm
 	if err := c.takeRows(ctx, s, rows, &at); err != nil {
 		return err
 	}
-	if wait, n := c.noteUnacknowledged(s, at); wait != 0 && n < arrivals.AckEach {
-		return nil
+	if wait, n := c.noteUnacknowledged(s, at); (wait == 0 || n >= arrivals.AckEach) && s.arrived.asking.CompareAndSwap(false, true) {
+		s.arrived.asked, s.arrived.since = at.Processed, time.Time{}
+		go s.acknowledge(at.Processed) // it ends with the connection at the latest
 	}
-	if _, err := wire.Call(ctx, s, wire.InboxAck{Sequence: at.Processed}); err != nil {
-		return err
-	}
-	s.arrived.acknowledged = at.Processed // it becomes durable with what comes next: to acknowledge again does no harm
-	s.arrived.since = time.Time{}
 	return nil
 }
 
-// noteUnacknowledged notes since when rows are not acknowledged, and returns how many those are, and how long until they are to be: less than 0 where there are none.
+// acknowledge tells the server what was read. Nobody waits for it: the server answers once that is durable, for which it waits for others.
+func (s *session) acknowledge(upTo uint64) {
+	defer s.arrived.asking.Store(false)
+	if _, err := wire.Call(context.Background(), s, wire.InboxAck{Sequence: upTo}); err != nil {
+		s.arrived.failed.Store(true) // a later round tries it again
+		return
+	}
+	s.arrived.acknowledged.Store(upTo)
+}
+
+// noteUnacknowledged notes since when rows are not acknowledged, and returns how many those are, and how long until they are to be: less than 0 where there are none. Those
+// for which it is under way are.
 func (c *Client) noteUnacknowledged(s *session, at profile.Inbox) (wait time.Duration, rows uint64) {
-	done := max(at.Acknowledged, s.arrived.acknowledged)
+	if s.arrived.failed.Swap(false) {
+		s.arrived.asked = 0
+	}
+	done := max(at.Acknowledged, s.arrived.acknowledged.Load(), s.arrived.asked)
 	if at.Processed <= done {
 		s.arrived.since = time.Time{}
 		return -1, 0
 	}
-	if s.arrived.since.IsZero() {
+	if s.arrived.since.IsZero() || s.arrived.asking.Load() {
 		s.arrived.since = c.cfg.Clock()
 	}
 	return max(s.arrived.since.Add(arrivals.AckWithin).Sub(c.cfg.Clock()), 0), at.Processed - done

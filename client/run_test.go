@@ -99,21 +99,25 @@ func TestRunGoesOnWhereAnotherCallConnected(t *testing.T) {
 	check(t, <-ended)
 }
 
-// tardy is a connection on which the answer to the deletion of an account takes longer to arrive than anybody waits for the end of a connection.
-type tardy struct{ transport.Conn }
+// tardy is a connection on which the answers to one method take longer to arrive than anybody waits for the end of a connection.
+type tardy struct {
+	transport.Conn
+	method uint16
+}
 
 func (c tardy) Open(ctx context.Context) (transport.Stream, error) {
 	s, err := c.Conn.Open(ctx)
-	return &tardyStream{Stream: s}, err
+	return &tardyStream{Stream: s, method: c.method}, err
 }
 
 type tardyStream struct {
 	transport.Stream
-	late bool
+	method uint16
+	late   bool
 }
 
 func (s *tardyStream) Write(b []byte) (int, error) {
-	s.late = len(b) >= 8 && binary.LittleEndian.Uint16(b[4:]) == wire.AccountDelete{}.Method().Ordinal
+	s.late = len(b) >= 8 && binary.LittleEndian.Uint16(b[4:]) == s.method
 	return s.Stream.Write(b)
 }
 
@@ -135,7 +139,7 @@ func TestRunEndsWithTheAccount(t *testing.T) {
 		alice.register("alice")
 		alice.reopen(func(ctx context.Context, address string, verify func(tls.ConnectionState) error) (transport.Conn, error) {
 			conn, err := s.dial(ctx, address, verify)
-			return tardy{conn}, err
+			return tardy{conn, wire.AccountDelete{}.Method().Ordinal}, err
 		})
 		ended := make(chan error)
 		go func() { ended <- alice.Run(context.Background()) }()
@@ -151,5 +155,46 @@ func TestRunEndsWithTheAccount(t *testing.T) {
 		}
 		alice.mu.Unlock()
 		alice.register("anew")
+	})
+}
+
+// TestNobodyWaitsForAcknowledgements: what comes and what goes while one is under way does not wait for its answer.
+func TestNobodyWaitsForAcknowledgements(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, nil)
+		alice, bob := s.device(t), s.device(t)
+		alice.register("alice")
+		bob.register("bob")
+		bob.reopen(func(ctx context.Context, address string, verify func(tls.ConnectionState) error) (transport.Conn, error) {
+			conn, err := s.dial(ctx, address, verify)
+			return tardy{conn, wire.InboxAck{}.Method().Ordinal}, err
+		})
+		id := must(alice.Direct(t.Context(), bob.user()))
+		says := func(from *device, text string) {
+			t.Helper()
+			m := must(from.SendText(t.Context(), id, text))
+			check(t, from.Sync(t.Context()))
+			check(t, from.Wait(t.Context(), id, m))
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- bob.Run(ctx) }()
+		time.Sleep(time.Minute) // of the bubble: the first round fetches, and acknowledges what it fetched
+		says(alice, "one")
+		time.Sleep(5 * time.Second) // the acknowledgement is under way, and has no answer for 10 seconds more
+		began := time.Now()
+		says(alice, "two")
+		synctest.Wait()
+		if list := must(bob.History(id, 0, 1)); len(list) != 1 || list[0].Message == nil || list[0].Message.Text != "two" {
+			t.Errorf("what came meanwhile is not here: %+v", list)
+		}
+		m := must(bob.SendText(t.Context(), id, "three"))
+		check(t, bob.Wait(t.Context(), id, m))
+		if waited := time.Since(began); waited > time.Second {
+			t.Errorf("an acknowledgement held up messages for %v", waited)
+		}
+		stop()
+		check(t, <-ended)
+		time.Sleep(time.Minute) // who waits for the answer ends
 	})
 }

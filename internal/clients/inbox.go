@@ -77,26 +77,36 @@ func (b *Inbox) look() {
 func (b *Inbox) Follow(ctx context.Context) error {
 	work := context.WithoutCancel(ctx)
 	var due <-chan time.Time
+	var acked chan error // of the acknowledgement under way, nil for none: what comes does not wait for it
 	for {
 		var err error
+		ripe := false
 		select {
 		case <-b.wake:
 			err = b.read(work)
 		case <-due:
-			due, err = nil, b.Acknowledge(work)
+			due, ripe = nil, true
+		case err = <-acked:
+			acked = nil
 		case <-ctx.Done():
+			if acked != nil {
+				<-acked
+			}
 			return nil
 		}
 		at := b.Position()
-		if at.Read-at.Acknowledged >= arrivals.AckEach && err == nil {
-			err = b.Acknowledge(work)
-			at = b.Position()
-		}
-		switch {
+		switch n := at.Read - at.Acknowledged; {
 		case err != nil:
+			if acked != nil {
+				<-acked
+			}
 			return err
-		case at.Read == at.Acknowledged:
+		case acked != nil:
+		case n == 0:
 			due = nil
+		case ripe || n >= arrivals.AckEach:
+			due, acked = nil, make(chan error, 1)
+			go func(acked chan<- error) { acked <- b.Acknowledge(work) }(acked)
 		case due == nil:
 			due = time.After(arrivals.AckWithin)
 		}
@@ -113,9 +123,17 @@ func (b *Inbox) Drain(ctx context.Context) error {
 
 // Acknowledge tells the server what was read.
 func (b *Inbox) Acknowledge(ctx context.Context) error {
+	at := b.Position()
+	if at.Read <= at.Acknowledged {
+		return nil
+	}
+	if err := b.tell(ctx, at.Read); err != nil {
+		return err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.acknowledge(ctx)
+	b.told(at.Read)
+	return nil
 }
 
 // Position returns how far the inbox was read.
@@ -187,13 +205,27 @@ func (b *Inbox) acknowledge(ctx context.Context) error {
 	if b.at.Read <= b.at.Acknowledged {
 		return nil
 	}
-	b.acks.Add(1)
-	if _, err := wire.Call(ctx, b.server, wire.InboxAck{Sequence: b.at.Read}); err != nil {
+	if err := b.tell(ctx, b.at.Read); err != nil {
 		return err
 	}
-	b.at.Acknowledged = b.at.Read
-	if b.Acknowledged != nil {
-		b.Acknowledged(b.at.Read)
-	}
+	b.told(b.at.Read)
 	return nil
+}
+
+// tell tells the server up to where the inbox was read.
+func (b *Inbox) tell(ctx context.Context, upTo uint64) error {
+	b.acks.Add(1)
+	_, err := wire.Call(ctx, b.server, wire.InboxAck{Sequence: upTo})
+	return err
+}
+
+// told notes that the server knows. The caller holds mu.
+func (b *Inbox) told(upTo uint64) {
+	if upTo <= b.at.Acknowledged {
+		return
+	}
+	b.at.Acknowledged = upTo
+	if b.Acknowledged != nil {
+		b.Acknowledged(upTo)
+	}
 }

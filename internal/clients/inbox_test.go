@@ -58,13 +58,18 @@ type reader struct {
 	mu    sync.Mutex
 	calls map[uint16]int
 	taken []uint64
-	fail  error // of take
+	fail  error         // of take
+	late  time.Duration // of the bubble, that an acknowledgement takes
 }
 
 func (r *reader) Call(ctx context.Context, method uint16, request []byte) (uint16, []byte, error) {
 	r.mu.Lock()
 	r.calls[method]++
+	late := r.late
 	r.mu.Unlock()
+	if method == (wire.InboxAck{}).Method().Ordinal {
+		time.Sleep(late)
+	}
 	return r.Session.Call(ctx, method, request)
 }
 
@@ -165,6 +170,19 @@ func TestInbox(t *testing.T) {
 		did("many", "0 taken, 0 fetched, 3 acknowledged")
 		r.Missed()
 		did("perhaps something", "0 taken, 1 fetched, 0 acknowledged")
+
+		r.mu.Lock()
+		r.late = time.Minute
+		r.mu.Unlock()
+		says("acknowledged slowly")
+		did("one of which the acknowledgement takes long", "1 taken, 0 fetched, 1 acknowledged")
+		says("meanwhile")
+		did("one meanwhile", "1 taken, 0 fetched, 0 acknowledged")
+		r.mu.Lock()
+		r.late = 0
+		r.mu.Unlock()
+		time.Sleep(time.Minute) // of the bubble
+		did("after it", "0 taken, 0 fetched, 1 acknowledged")
 
 		bad := errors.New("cannot be taken")
 		r.failing(bad)
