@@ -264,7 +264,8 @@ func (c *Client) Delete(ctx context.Context, with Credentials) error {
 	return c.erase(ctx, user)
 }
 
-// erase has the server forget the account, and then the profile. No round of Run is under way meanwhile, which would be told that this device is none any more.
+// erase has the server forget the account, and then the profile. No round of Run and no acknowledgement is under way meanwhile, which would
+// be told that this device is none any more.
 func (c *Client) erase(ctx context.Context, user qpq.UserID) error {
 	if err := c.chatting.take(ctx); err != nil {
 		return err
@@ -272,6 +273,9 @@ func (c *Client) erase(ctx context.Context, user qpq.UserID) error {
 	defer c.chatting.give()
 	s, err := c.member(ctx)
 	if err != nil {
+		return err
+	}
+	if err := s.arrived.settle(ctx); err != nil {
 		return err
 	}
 	if err := c.cfg.Profile.SetStatus(profile.Deleting); err != nil {

@@ -17,11 +17,23 @@ import (
 // arrived is what was pushed on a connection, until a round takes it.
 type arrived struct {
 	arrivals.Queue
-	acknowledged atomic.Uint64 // up to where, on this connection
-	asking       atomic.Bool   // an acknowledgement is under way: one at a time
-	failed       atomic.Bool   // one had no answer
-	asked        uint64        // up to where the last one is; held by chatting, as is since
-	since        time.Time     // when it was seen that rows are not acknowledged yet
+	acknowledging turn                  // of the acknowledgement under way, if there is one
+	acknowledged  atomic.Uint64         // up to where, on this connection
+	failed        atomic.Pointer[error] // why one was not taken, until a round says so
+	asked         uint64                // up to where the last one is; held by chatting, as is since
+	since         time.Time             // when it was seen that rows are not acknowledged yet
+}
+
+// settle waits until no acknowledgement is under way, and forgets how far they came. The caller holds chatting, so that none begins.
+func (a *arrived) settle(ctx context.Context) error {
+	if err := a.acknowledging.take(ctx); err != nil {
+		return err
+	}
+	a.asked, a.since = 0, time.Time{}
+	a.acknowledged.Store(0)
+	a.failed.Store(nil)
+	a.acknowledging.give()
+	return nil
 }
 
 // arrive takes what has come. All that the inbox holds is fetched where it is not known to have been pushed. The caller holds chatting.
@@ -50,8 +62,12 @@ func (c *Client) arrive(ctx context.Context, s *session, fetch bool) error {
 	return err
 }
 
-// takeArrived takes rows that follow what was read, and acknowledges all that was read if it is time to.
+// takeArrived takes rows that follow what was read, and has all that was read be acknowledged if it is time to. It fails where the last acknowledgement did.
 func (c *Client) takeArrived(ctx context.Context, s *session, rows []wire.InboxRow, at profile.Inbox) error {
+	if why := s.arrived.failed.Swap(nil); why != nil {
+		s.arrived.asked = 0
+		return *why
+	}
 	if err := c.load(); err != nil {
 		return err
 	}
@@ -62,35 +78,36 @@ func (c *Client) takeArrived(ctx context.Context, s *session, rows []wire.InboxR
 	if err := c.takeRows(ctx, s, rows, &at); err != nil {
 		return err
 	}
-	if wait, n := c.noteUnacknowledged(s, at); (wait == 0 || n >= arrivals.AckEach) && s.arrived.asking.CompareAndSwap(false, true) {
+	if wait, n := c.noteUnacknowledged(s, at); (wait == 0 || n >= arrivals.AckEach) && s.arrived.acknowledging.try() {
 		s.arrived.asked, s.arrived.since = at.Processed, time.Time{}
 		go s.acknowledge(at.Processed) // it ends with the connection at the latest
 	}
 	return nil
 }
 
-// acknowledge tells the server what was read. Nobody waits for it: the server answers once that is durable, for which it waits for others.
+// acknowledge tells the server what was read. No round waits for it: the server answers once that is durable, and what makes it so may come after it.
 func (s *session) acknowledge(upTo uint64) {
-	defer s.arrived.asking.Store(false)
-	if _, err := wire.Call(context.Background(), s, wire.InboxAck{Sequence: upTo}); err != nil {
-		s.arrived.failed.Store(true) // a later round tries it again
-		return
+	_, err := wire.Call(context.Background(), s, wire.InboxAck{Sequence: upTo})
+	if err == nil {
+		s.arrived.acknowledged.Store(upTo)
+	} else {
+		s.arrived.failed.Store(&err)
 	}
-	s.arrived.acknowledged.Store(upTo)
+	s.arrived.acknowledging.give()
+	if err != nil {
+		s.kick()
+	}
 }
 
 // noteUnacknowledged notes since when rows are not acknowledged, and returns how many those are, and how long until they are to be: less than 0 where there are none. Those
-// for which it is under way are.
+// of which the acknowledgement is under way count as acknowledged.
 func (c *Client) noteUnacknowledged(s *session, at profile.Inbox) (wait time.Duration, rows uint64) {
-	if s.arrived.failed.Swap(false) {
-		s.arrived.asked = 0
-	}
 	done := max(at.Acknowledged, s.arrived.acknowledged.Load(), s.arrived.asked)
 	if at.Processed <= done {
 		s.arrived.since = time.Time{}
 		return -1, 0
 	}
-	if s.arrived.since.IsZero() || s.arrived.asking.Load() {
+	if s.arrived.since.IsZero() || s.arrived.acknowledging.taken() { // it waits for the one under way
 		s.arrived.since = c.cfg.Clock()
 	}
 	return max(s.arrived.since.Add(arrivals.AckWithin).Sub(c.cfg.Clock()), 0), at.Processed - done

@@ -15,6 +15,9 @@ import (
 
 // receive takes all that the inbox holds when it is asked. What came of it is durable before it is acknowledged. The caller holds chatting.
 func (c *Client) receive(ctx context.Context, s *session) error {
+	if err := s.arrived.settle(ctx); err != nil {
+		return err
+	}
 	if err := c.load(); err != nil {
 		return err
 	}

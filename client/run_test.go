@@ -125,7 +125,7 @@ func (s *tardyStream) Read(b []byte) (int, error) {
 	n, err := s.Stream.Read(b)
 	if s.late {
 		s.late = false
-		time.Sleep(15 * time.Second) // of the bubble
+		time.Sleep(12 * time.Second) // of the bubble; after 15 the server ends the lane
 	}
 	return n, err
 }
@@ -158,7 +158,7 @@ func TestRunEndsWithTheAccount(t *testing.T) {
 	})
 }
 
-// TestNobodyWaitsForAcknowledgements: what comes and what goes while one is under way does not wait for its answer.
+// TestNobodyWaitsForAcknowledgements of what was pushed: what is pushed and what goes meanwhile does not wait for their answers.
 func TestNobodyWaitsForAcknowledgements(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, nil)
@@ -181,7 +181,7 @@ func TestNobodyWaitsForAcknowledgements(t *testing.T) {
 		go func() { ended <- bob.Run(ctx) }()
 		time.Sleep(time.Minute) // of the bubble: the first round fetches, and acknowledges what it fetched
 		says(alice, "one")
-		time.Sleep(5 * time.Second) // the acknowledgement is under way, and has no answer for 10 seconds more
+		time.Sleep(5 * time.Second) // the acknowledgement is under way, and has no answer for 7 seconds more
 		began := time.Now()
 		says(alice, "two")
 		synctest.Wait()
@@ -196,5 +196,62 @@ func TestNobodyWaitsForAcknowledgements(t *testing.T) {
 		stop()
 		check(t, <-ended)
 		time.Sleep(time.Minute) // who waits for the answer ends
+	})
+}
+
+// refusing is a connection on which acknowledgements are lost until some number of them was.
+type refusing struct {
+	transport.Conn
+	left, tried *atomic.Int32
+}
+
+func (c refusing) Open(ctx context.Context) (transport.Stream, error) {
+	s, err := c.Conn.Open(ctx)
+	return refusingStream{s, c}, err
+}
+
+type refusingStream struct {
+	transport.Stream
+	conn refusing
+}
+
+func (s refusingStream) Write(b []byte) (int, error) {
+	if len(b) >= 8 && binary.LittleEndian.Uint16(b[4:]) == (wire.InboxAck{}).Method().Ordinal {
+		s.conn.tried.Add(1)
+		if s.conn.left.Add(-1) >= 0 {
+			s.Reset(transport.CodeCancelled)
+		}
+	}
+	return s.Stream.Write(b)
+}
+
+// TestAcknowledgementsAreTriedAgain, more and more seldom, and without anything that comes meanwhile.
+func TestAcknowledgementsAreTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, nil)
+		alice, bob := s.device(t), s.device(t)
+		alice.register("alice")
+		bob.register("bob")
+		var left, tried atomic.Int32
+		bob.reopen(func(ctx context.Context, address string, verify func(tls.ConnectionState) error) (transport.Conn, error) {
+			conn, err := s.dial(ctx, address, verify)
+			return refusing{conn, &left, &tried}, err
+		})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- bob.Run(ctx) }()
+		id := must(alice.Direct(t.Context(), bob.user()))
+		time.Sleep(time.Minute) // of the bubble: all that there is is acknowledged
+		left.Store(3)
+		tried.Store(0)
+		m := must(alice.SendText(t.Context(), id, "one"))
+		check(t, alice.Sync(t.Context()))
+		check(t, alice.Wait(t.Context(), id, m))
+		time.Sleep(time.Minute)
+		if n := tried.Load(); n < 4 || n > 8 { // own receipts are acknowledged too
+			t.Errorf("it was tried %d times", n)
+		}
+		stop()
+		check(t, <-ended)
 	})
 }

@@ -220,7 +220,7 @@ func (c *Client) dial(ctx context.Context, address string) (*session, error) {
 		_ = conn.Close(transport.CodeDone, "")
 		return nil, err
 	}
-	s := &session{conn: conn, address: address, hints: newHints(), kick: c.kick}
+	s := &session{conn: conn, address: address, hints: newHints(), kick: c.kick, arrived: arrived{acknowledging: newTurn()}}
 	s.Session = transport.NewSession(conn, transport.SessionConfig{Push: s.pushed})
 	sent := c.cfg.Clock()
 	if s.info, err = wire.Call(ctx, s, wire.ServerInfo{Client: c.cfg.Software}); err != nil {

@@ -31,5 +31,8 @@ func (t turn) try() bool {
 	}
 }
 
+// taken reports whether somebody has the turn.
+func (t turn) taken() bool { return len(t) > 0 }
+
 // give lets the next one have it.
 func (t turn) give() { <-t }
