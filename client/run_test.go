@@ -170,20 +170,14 @@ func TestNobodyWaitsForAcknowledgements(t *testing.T) {
 			return tardy{conn, wire.InboxAck{}.Method().Ordinal}, err
 		})
 		id := must(alice.Direct(t.Context(), bob.user()))
-		says := func(from *device, text string) {
-			t.Helper()
-			m := must(from.SendText(t.Context(), id, text))
-			check(t, from.Sync(t.Context()))
-			check(t, from.Wait(t.Context(), id, m))
-		}
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- bob.Run(ctx) }()
 		time.Sleep(time.Minute) // of the bubble: the first round fetches, and acknowledges what it fetched
-		says(alice, "one")
+		alice.says(id, "one")
 		time.Sleep(5 * time.Second) // the acknowledgement is under way, and has no answer for 7 seconds more
 		began := time.Now()
-		says(alice, "two")
+		alice.says(id, "two")
 		synctest.Wait()
 		if list := must(bob.History(id, 0, 1)); len(list) != 1 || list[0].Message == nil || list[0].Message.Text != "two" {
 			t.Errorf("what came meanwhile is not here: %+v", list)
@@ -244,9 +238,7 @@ func TestAcknowledgementsAreTriedAgain(t *testing.T) {
 		time.Sleep(time.Minute) // of the bubble: all that there is is acknowledged
 		left.Store(3)
 		tried.Store(0)
-		m := must(alice.SendText(t.Context(), id, "one"))
-		check(t, alice.Sync(t.Context()))
-		check(t, alice.Wait(t.Context(), id, m))
+		alice.says(id, "one")
 		time.Sleep(time.Minute)
 		if n := tried.Load(); n < 4 || n > 8 { // own receipts are acknowledged too
 			t.Errorf("it was tried %d times", n)

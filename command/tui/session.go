@@ -303,11 +303,12 @@ func (m *Model) keep(a *account) tea.Cmd {
 	return tea.Tick(delay, func(time.Time) tea.Msg { return keepMsg{of{a}} })
 }
 
-// unkept returns the drafts that are neither stored as they are nor about to be.
-func (a *account) unkept() map[string]string {
+// unstored returns the drafts of which it is not known that they are stored as they are.
+func (a *account) unstored() map[string]string {
+	a.draft()
 	found := map[string]string{}
 	for id, text := range a.drafts {
-		if text != a.kept[id] && !strings.Contains(id, "/") {
+		if (text != a.kept[id] || a.storing[id]) && !strings.Contains(id, "/") {
 			found[id] = text
 		}
 	}
@@ -348,14 +349,4 @@ func (a *account) keepAll(ctx context.Context) error {
 	}
 	_, err := a.store(ctx, a.unstored())
 	return err
-}
-
-// unstored returns the drafts of which it is not known that they are stored as they are.
-func (a *account) unstored() map[string]string {
-	a.draft()
-	drafts := a.unkept()
-	for id := range a.storing {
-		drafts[id] = a.drafts[id]
-	}
-	return drafts
 }
